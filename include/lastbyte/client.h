@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client.h - delivers to a Lastbyte server, with blocking calls.
+ *
+ *	lb_client_open, then for each delivery: lb_client_begin, lb_client_write ..., lb_client_commit;
+ *	then lb_client_close.
+ *
+ * A delivery's id is durable in the journal (the state directory) before its first byte leaves. One client
+ * serves one thread at a time. No call raises a signal. Every call ends by its deadline.
+ */
+#ifndef LASTBYTE_CLIENT_H
+#define LASTBYTE_CLIENT_H
+
+#include <lastbyte/base.h>
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct lb_client;
+
+struct lb_client_options {
+	const char *state_dir;    /* NULL: $XDG_STATE_HOME/lastbyte, else ~/.local/state/lastbyte; made if missing */
+	lb_time     idle_timeout; /* give the server up when nothing moves for so long: 0 is 60 s */
+	int         interrupt_fd; /* while it is readable, calls return -EINTR; 0: none */
+};
+
+struct lb_delivery {
+	const char  *name;   /* as it shall be called at the server */
+	uint64_t     length; /* bytes, or LB_UNKNOWN */
+	const char  *source; /* what is sent, an absolute path, to find it again after a crash; NULL: nothing */
+	struct lb_id id;     /* all zero: take the open one of the same source, name and address, else a new one */
+};
+
+/*
+ * Opens the journal, connects to "ADDR[:PORT]" (IPv4, [IPv6] or a name, whose addresses are tried in
+ * order) and greets the server. On failure *clientp is NULL and the outcome says why: -EACCES, -EROFS,
+ * -ENOSPC, ... with reason JOURNAL: the state directory cannot be used, nothing was connected; -EINVAL: the
+ * address cannot be parsed; -EHOSTUNREACH with reason NO_CONNECTION: no address answered (outcome.err has
+ * the last errno); -EINTR; -ETIMEDOUT; -EPROTO: not a Lastbyte server.
+ */
+LB_PUBLIC LB_CHECKED int lb_client_open(const char *address, const struct lb_client_options *options, lb_time deadline,
+	struct lb_client **clientp, struct lb_outcome *outcomep);
+
+/* The ledger that the server has; its address as it was connected to. */
+LB_PUBLIC const struct lb_uuid *lb_client_ledger(const struct lb_client *client);
+LB_PUBLIC const char           *lb_client_peer(const struct lb_client *client);
+
+/*
+ * Begins a delivery: makes its id durable in the journal, then asks the server. Afterwards lb_client_write,
+ * lb_client_commit or lb_client_rollback is legal, whatever it returned but -EINVAL (a bad name: nothing
+ * happened) and -EBUSY (one is open, or another process works on this id). When the id is committed already,
+ * what is written is only compared and not sent. Returns 0, or as lb_client_write.
+ */
+LB_PUBLIC LB_CHECKED int lb_client_begin(struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline);
+
+/* The id of the delivery that was begun last. */
+LB_PUBLIC const struct lb_id *lb_client_id(const struct lb_client *client);
+
+/*
+ * Sends len bytes. 0: our kernel has them, no more is proven. -ECONNABORTED: the delivery has ended;
+ * lb_client_commit or lb_client_rollback tells how. -ETIMEDOUT, -EINTR: not all were taken, and how many is
+ * not told: only lb_client_rollback is legal now.
+ */
+LB_PUBLIC LB_CHECKED int lb_client_write(struct lb_client *client, const void *buf, size_t len, lb_time deadline);
+
+/* Waits until fd is readable, keeping the session alive meanwhile. Returns as lb_client_write. */
+LB_PUBLIC LB_CHECKED int lb_client_wait(struct lb_client *client, int fd, lb_time deadline);
+
+/*
+ * Asks for the commit and waits for the answer. Returns 0 when the outcome is certain, -EINPROGRESS when it
+ * is in doubt. outcome.verdict COMMITTED proves that the server's storage has it, once, as the receipt says;
+ * IN_DOUBT: ask again with lb_client_resolve, also in another process, as long as the journal lives. For any
+ * other verdict the receipt holds id, ledger, name and length, and the digest of what was written.
+ */
+LB_PUBLIC int lb_client_commit(struct lb_client *client, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
+
+/* Gives the open delivery up for `reason`: the outcome is that reason's verdict, unless it is in doubt or
+ * committed because an attempt of an earlier process had sent COMMIT. Returns as lb_client_commit. */
+LB_PUBLIC int lb_client_rollback(struct lb_client *client, enum lb_reason reason, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
+
+/*
+ * Asks what became of a delivery, and makes it impossible to commit if it has not. COMMITTED with the
+ * receipt; ROLLED_BACK; FORGOTTEN; or IN_DOUBT when no answer came, or another ledger answered than the one
+ * that the journal names for it. An id that the journal does not know is asked of whichever ledger answers.
+ * Legal when no delivery is open (else -EBUSY). Returns as lb_client_commit.
+ */
+LB_PUBLIC int lb_client_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
+
+/* Says CLOSE, waits for CLOSE_OK, ends the connection. Consumes client, always. An open delivery is rolled
+ * back. The outcome is the connection's, its verdict that of the last delivery. */
+LB_PUBLIC int lb_client_close(struct lb_client *client, lb_time deadline, struct lb_outcome *outcomep);
+
+/* Ends the connection at once, with RST. Consumes client, always. */
+LB_PUBLIC void lb_client_abort(struct lb_client *client, struct lb_outcome *outcomep);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server.h - receives deliveries (liblastbyte-server).
+ *
+ *	lb_sink_dir_open, lb_server_new, lb_server_run; lb_server_stop from a signal handler or a callback.
+ */
+#ifndef LASTBYTE_SERVER_H
+#define LASTBYTE_SERVER_H
+
+#include <lastbyte/base.h>
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct lb_sink;
+struct lb_server;
+
+/*
+ * Opens the directory `path` as a sink, making it (not its parents) if it is missing: each delivery appears
+ * in it as a file, atomically. Its ledger lies in path/.lastbyte/. Recovers what a crash left: committed
+ * deliveries are placed, others removed. Blocks. On failure: a negative errno, and why, as a sentence, in
+ * `why` (256 bytes). -EBUSY: another server has it open.
+ */
+LB_PUBLIC LB_CHECKED int lb_sink_dir_open(const char *path, struct lb_sink **sinkp, char why[256]);
+
+/* The identity of its ledger. */
+LB_PUBLIC const struct lb_uuid *lb_sink_ledger(const struct lb_sink *sink);
+
+/* Legal once no server uses it. NULL is fine. */
+LB_PUBLIC void lb_sink_close(struct lb_sink *sink);
+
+/* A delivery that has ended, as the server saw it. */
+struct lb_report {
+	struct lb_receipt receipt; /* length: bytes received; digest: of them (all zero if not known) */
+	enum lb_verdict   verdict; /* COMMITTED, ROLLED_BACK (no COMMIT came), REFUSED, NOT_COMMITTED, IN_DOUBT, FORGOTTEN */
+	enum lb_reason    reason;
+	enum lb_end       ended; /* how its connection ended; OPEN: it serves another delivery by now */
+	lb_time           took;  /* from BEGIN to the verdict */
+	const char       *peer;  /* "ADDR:PORT" */
+};
+
+struct lb_server_options {
+	const char *listen;        /* "ADDR[:PORT]"; NULL: 127.0.0.1:7117. Port 0 picks one */
+	bool        insecure;      /* allow other addresses than loopback: nothing is encrypted or authenticated */
+	uint64_t    max_delivery;  /* bytes; 0: no limit */
+	unsigned    max_sessions;  /* 0: 1024 */
+	lb_time     idle_timeout;  /* 0: 60 s */
+	lb_time     drain_timeout; /* 0: 10 s */
+	void (*report)(void *arg, const struct lb_report *report); /* on the thread of lb_server_run */
+	void *arg;
+};
+
+/* Listens. -EACCES with why: not a loopback address and not `insecure`; -EADDRINUSE, ... The sink stays the
+ * caller's and must outlive the server. */
+LB_PUBLIC LB_CHECKED int lb_server_new(struct lb_sink *sink, const struct lb_server_options *options,
+	struct lb_server **serverp, char why[256]);
+
+/* Where it listens: "127.0.0.1:7117", and the port alone. */
+LB_PUBLIC const char *lb_server_address(const struct lb_server *server);
+LB_PUBLIC unsigned    lb_server_port(const struct lb_server *server);
+
+/* Serves until lb_server_stop, then takes what has connected by then, lets open deliveries finish within
+ * drain_timeout, and returns 0. Uses one more thread, for storage. Negative errno: the loop itself failed. */
+LB_PUBLIC LB_CHECKED int lb_server_run(struct lb_server *server);
+
+/* Async-signal-safe, and callable from any thread. */
+LB_PUBLIC void lb_server_stop(struct lb_server *server);
+
+LB_PUBLIC void lb_server_free(struct lb_server *server); /* NULL is fine */
+
+/* One row of a ledger. */
+struct lb_ledger_row {
+	struct lb_receipt receipt;
+	enum lb_verdict   verdict; /* COMMITTED, or ROLLED_BACK for a fence */
+};
+
+/*
+ * Reads the ledger of the sink at `path`, also while a server uses it, rows in order of commit. Stops when
+ * `row` returns other than 0 and returns that. -ENOENT: there is no ledger.
+ */
+LB_PUBLIC LB_CHECKED int lb_ledger_read(const char *path, struct lb_uuid *uuidp,
+	int (*row)(void *arg, const struct lb_ledger_row *row), void *arg, char why[256]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

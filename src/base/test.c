@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The switches of test builds; compiled into no other. */
+#include "base/test.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *lb_test_bug;
+
+int lb_test_has_bug(const char *name)
+{
+	return lb_test_bug != NULL && strcmp(lb_test_bug, name) == 0;
+}
+
+void lb_test_fault(const char *name)
+{
+	const char *wanted = getenv("LASTBYTE_FAULT");
+
+	if (wanted != NULL && strcmp(wanted, name) == 0)
+		kill(getpid(), SIGKILL);
+}

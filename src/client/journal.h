@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client's journal: who it is, and which of its deliveries are open. Durable before it returns; safe
+ * against several processes at once and against SIGKILL and power loss at any point.
+ */
+#ifndef CLIENT_JOURNAL_H
+#define CLIENT_JOURNAL_H
+
+#include "loop/host.h"
+
+struct lb_journal;
+
+#define LB_SOURCE_MAX 4096
+
+struct lb_journal_entry {
+	struct lb_id   id;
+	struct lb_uuid ledger;  /* the one that it was begun at */
+	uint32_t       attempt; /* the last one, counts from 1 */
+	char           address[LB_ADDRESS_TEXT]; /* as the user gave it */
+	char           name[LB_NAME_MAX + 1];
+	char           source[LB_SOURCE_MAX]; /* "": nothing to find it by */
+};
+
+/* path NULL: the default. Makes what is missing. -errno with a sentence in why. */
+int  lb_journal_open(struct lb_host *host, const char *path, struct lb_journal **journalp, char why[256]);
+void lb_journal_close(struct lb_journal *journal);
+const uint8_t *lb_journal_client(const struct lb_journal *journal); /* 16 bytes */
+
+/* The open entry with this id, or of this source, name and address. 1 found, 0 not found, negative errno.
+ * A found entry is claimed: no other process's find or open gets it, until release, done or the process's end. An
+ * entry that another process has claimed is -EBUSY when asked for by id, and not found by source. */
+int lb_journal_find(struct lb_journal *journal, const struct lb_id *id, struct lb_journal_entry *entryp);
+int lb_journal_find_source(struct lb_journal *journal, const char *address, const char *name, const char *source, struct lb_journal_entry *entryp);
+
+/* Records a delivery as open and claims it. A zero id gets this client's next number, which is written to
+ * entry->id; an entry that is claimed already is replaced (a later attempt). */
+int lb_journal_begin(struct lb_journal *journal, struct lb_journal_entry *entry);
+
+/* Records that its end is known, and releases it. Unknown ids are fine. */
+int lb_journal_done(struct lb_journal *journal, const struct lb_id *id);
+
+/* Releases it and leaves it open. */
+void lb_journal_release(struct lb_journal *journal, const struct lb_id *id);
+
+/* This client's lowest open number, or its next one when none is open, read under the lock. */
+int lb_journal_lowest(struct lb_journal *journal, uint64_t *numberp);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ledger: which delivery was committed, which never will be. An SQLite database (WAL, synchronous FULL).
+ * Commit and fence are inserts under one primary key, so the first one wins. One thread at a time.
+ */
+#ifndef SERVER_LEDGER_H
+#define SERVER_LEDGER_H
+
+#include "loop/host.h"
+#include <lastbyte/server.h>
+
+struct lb_ledger;
+
+enum lb_ledger_state {
+	LB_LEDGER_UNSEEN,    /* no row */
+	LB_LEDGER_COMMITTED, /* the entry holds the receipt */
+	LB_LEDGER_FENCED,    /* will never commit */
+	LB_LEDGER_SETTLED,   /* no row, below the client's lowest open number: will never commit */
+	LB_LEDGER_FORGOTTEN, /* below what was pruned */
+	LB_LEDGER_BEYOND,    /* no row, and LB_NUMBERS_OPEN_MAX or more above the client's lowest open number */
+};
+
+/* Opens or creates it, makes what it says durable (a checkpoint), and reads its identity. */
+int  lb_ledger_open(struct lb_host *host, const char *vfs, const char *path, struct lb_ledger **ledgerp, char why[256]);
+void lb_ledger_close(struct lb_ledger *ledger);
+const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger);
+
+/*
+ * All return 0, or -ENOSPC: not done, or -EIO: broken. After -EIO every call first reopens the database,
+ * makes it durable by a checkpoint and goes on from what it reads; while that fails it returns -EIO again.
+ */
+int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep, struct lb_receipt *receiptp);
+
+/* Inserts n rows in one transaction. states[i]: COMMITTED: receipts[i] is in the ledger; else what was there
+ * first (and is left). On -ENOSPC no row was inserted. On -EIO any may be, durable or not: look before answering. */
+int lb_ledger_commit(struct lb_ledger *ledger, const struct lb_receipt *receipts, enum lb_ledger_state *states, size_t n);
+
+/* Inserts a fence unless there is a row. *statep: FENCED, or what was there first. */
+int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep, struct lb_receipt *receiptp);
+
+/* The file had to be placed under another name. */
+int lb_ledger_placed(struct lb_ledger *ledger, const struct lb_id *id, const char *placed);
+
+/* Raises the client's lowest open number, and prunes rows that lie LB_LEDGER_KEPT or more below it. */
+int lb_ledger_settle(struct lb_ledger *ledger, const struct lb_id *lowest);
+
+#define LB_LEDGER_KEPT 1024
+
+#endif
