@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of the server, in three files: server.c (listening, stopping, reports), session.c (one
+ * connection), task.c (what goes to the worker: deliveries and questions). All of it runs on the loop's
+ * thread but for lb_task_work.
+ */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "base/digest.h"
+#include "loop/loop.h"
+#include "server/sink.h"
+#include <lastbyte/conn.h>
+#include <lastbyte/server.h>
+
+#define LB_RECV_BYTES   (256u << 10) /* one recv(2): what fits the second-level cache */
+#define LB_TASK_BUCKETS 256
+
+enum lb_task_kind {
+	LB_TASK_BEGIN,
+	LB_TASK_OPEN, /* begun: its bytes are coming in, the worker has nothing of it */
+	LB_TASK_COMMIT,
+	LB_TASK_ROLLBACK,
+	LB_TASK_RESOLVE,
+	LB_TASK_SETTLE,
+};
+
+/* A delivery from BEGIN to its verdict, a question, or a client's SETTLED. */
+struct lb_task {
+	struct lb_job         job;
+	enum lb_task_kind     kind;
+	struct lb_server     *server;
+	struct lb_session    *session; /* NULL once its connection has ended */
+	struct lb_task       *next;    /* of the same session */
+	struct lb_task       *same_bucket, **bucketp; /* by id, while another attempt could meet it */
+	uint32_t              handle;
+	bool                  answered; /* the client has its answer: no other goes out */
+	enum lb_end           ended; /* how the connection ended, once session is NULL */
+	char                  peer[LB_ADDRESS_TEXT]; /* and whose it was */
+	lb_time               begun;
+	struct lb_intake      intake;
+	struct lb_resolution  resolution; /* SETTLE: the id alone */
+	struct lb_hasher      hasher;
+};
+
+struct lb_session {
+	struct lb_server    *server;
+	struct lb_session   *next, **prevp;
+	struct lb_conn      *conn;
+	struct lb_watch      watch;
+	struct lb_timer      timer;
+	struct lb_task      *tasks;
+	struct lb_task      *settling; /* at the worker */
+	struct lb_id         lowest;   /* SETTLED that came meanwhile; number 0: none */
+	uint8_t             *stash;    /* received, but the machine takes no more for now */
+	size_t               stash_len;
+	bool                 counted;  /* among max_sessions */
+	bool                 watching, feeding, ending;
+	bool                 stopping; /* say ERROR(STOPPED) once the worker has nothing of it */
+	enum lb_end          how;
+	struct lb_ending_run run;
+	lb_time              fin_by; /* CLOSE_OK was said: the client's FIN shall come by then; 0: not yet */
+	struct lb_report     held;      /* of the last delivery, until it is clear how the connection ends */
+	lb_time              held_until; /* 0: none is held */
+	char                 peer[LB_ADDRESS_TEXT];
+};
+
+struct lb_server {
+	struct lb_loop          *loop;
+	struct lb_sink          *sink;
+	struct lb_server_options options;
+	struct lb_watch          listener; /* fd -1: closed */
+	bool                     accepting, stopping;
+	struct lb_timer          accept_timer, stop_timer;
+	struct lb_session       *sessions;
+	unsigned                 n_sessions, n_counted, n_tasks;
+	struct lb_task          *by_id[LB_TASK_BUCKETS];
+	void (*stopped)(struct lb_server *server); /* nothing is left to do */
+	struct lb_endpoint       bound;
+	char                     address[LB_ADDRESS_TEXT];
+	uint8_t                 *buf; /* LB_RECV_BYTES, of all sessions: what is received is used up at once */
+};
+
+/* As lb_server_new, on a given loop, whose `work` it sets. `stopped` is called on the loop. */
+int  lb_server_new_on(struct lb_loop *loop, struct lb_sink *sink, const struct lb_server_options *options,
+	 void (*stopped)(struct lb_server *server), struct lb_server **serverp, char why[256]);
+void lb_server_begin_stop(struct lb_server *server); /* on the loop */
+void lb_server_check_stopped(struct lb_server *server);
+/* Drops listener and sessions at once. Jobs may be under way: free it when n_tasks is 0. */
+void lb_server_drop(struct lb_server *server);
+void lb_server_release(struct lb_server *server); /* frees it, but not the loop */
+void lb_server_accept_again(struct lb_server *server); /* a session has gone */
+void lb_server_report(struct lb_server *server, struct lb_report *report);
+
+/* Consumes fd. */
+void lb_session_new(struct lb_server *server, int fd, const struct lb_endpoint *peer);
+void lb_session_answered(struct lb_session *session); /* the machine has something to write, or takes more again */
+void lb_session_stop(struct lb_session *session, bool at_once);
+void lb_session_free(struct lb_session *session); /* drops the connection, whatever its state */
+void lb_session_report(struct lb_session *session, const struct lb_report *report);
+
+/* Events of a session's machine. */
+void lb_task_begin(struct lb_session *session, const struct lb_event *event);
+void lb_task_data(struct lb_session *session, const struct lb_event *event);
+void lb_task_commit(struct lb_session *session, const struct lb_event *event);
+void lb_task_rollback(struct lb_session *session, const struct lb_event *event);
+void lb_task_resolve(struct lb_session *session, const struct lb_event *event);
+void lb_task_settle(struct lb_session *session, const struct lb_id *lowest);
+/* The connection has ended in the way of session->how: open deliveries are rolled back, others go on alone. */
+void lb_tasks_orphan(struct lb_session *session);
+/* lb_loop.work, on the worker */
+void lb_task_work(void *server, struct lb_job *list);
+/* Whether the worker has something of this session whose answer is still due. */
+bool lb_tasks_at_work(const struct lb_session *session);
+
+#endif

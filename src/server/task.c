@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deliveries and questions at the server, between a session's machine and the sink. A task is the loop's
+ * until it is submitted and again once its job is done; the worker alone touches it in between. A task
+ * outlives its connection when a COMMIT is under way: the verdict then goes to the ledger and the log alone.
+ */
+#include "server/server.h"
+#include "base/test.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMITS_TOGETHER 256
+
+static void job_done(struct lb_job *job);
+
+static struct lb_task *task_of(struct lb_job *job)
+{
+	return (struct lb_task *)((char *)job - offsetof(struct lb_task, job));
+}
+
+static struct lb_task **bucket_of(struct lb_server *server, const struct lb_id *id)
+{
+	return &server->by_id[(id->number ^ id->client[0]) % LB_TASK_BUCKETS];
+}
+
+static void remember(struct lb_task *task)
+{
+	struct lb_task **headp = bucket_of(task->server, &task->intake.id);
+
+	task->same_bucket = *headp;
+	task->bucketp = headp;
+	if (task->same_bucket != NULL)
+		task->same_bucket->bucketp = &task->same_bucket;
+	*headp = task;
+}
+
+static void forget(struct lb_task *task)
+{
+	if (task->bucketp == NULL)
+		return;
+	*task->bucketp = task->same_bucket;
+	if (task->same_bucket != NULL)
+		task->same_bucket->bucketp = task->bucketp;
+	task->bucketp = NULL;
+}
+
+static struct lb_task *find_id(struct lb_server *server, const struct lb_id *id)
+{
+	struct lb_task *task = *bucket_of(server, id);
+
+	while (task != NULL && (task->intake.id.number != id->number ||
+				       memcmp(task->intake.id.client, id->client, sizeof id->client) != 0))
+		task = task->same_bucket;
+	return task;
+}
+
+static struct lb_task *find_handle(struct lb_session *session, uint32_t handle)
+{
+	struct lb_task *task = session->tasks;
+
+	while (task != NULL && (task->handle != handle || task->answered))
+		task = task->next;
+	return task;
+}
+
+static struct lb_task *task_new(struct lb_session *session, enum lb_task_kind kind, uint32_t handle)
+{
+	struct lb_task *task = aligned_alloc(_Alignof(struct lb_task), sizeof *task);
+
+	if (task == NULL)
+		return NULL;
+	memset(task, 0, sizeof *task);
+	task->job.done = job_done;
+	task->kind = kind;
+	task->server = session->server;
+	task->session = session;
+	task->handle = handle;
+	task->begun = session->server->loop->host->clock->now(session->server->loop->host);
+	task->next = session->tasks;
+	session->tasks = task;
+	session->server->n_tasks++;
+	return task;
+}
+
+static void task_free(struct lb_task *task)
+{
+	struct lb_session *session = task->session;
+
+	forget(task);
+	if (session != NULL) {
+		struct lb_task **linkp = &session->tasks;
+
+		if (session->settling == task)
+			session->settling = NULL;
+		while (*linkp != NULL && *linkp != task)
+			linkp = &(*linkp)->next;
+		if (*linkp != NULL)
+			*linkp = task->next;
+	}
+	task->server->n_tasks--;
+	free(task);
+}
+
+static void submit(struct lb_task *task, enum lb_task_kind kind)
+{
+	task->kind = kind;
+	task->server->loop->ops->submit(task->server->loop, &task->job);
+}
+
+/* What the sink has to undo goes to the worker; meanwhile a later attempt may begin: it queues behind. */
+static void roll_back(struct lb_task *task)
+{
+	forget(task);
+	submit(task, LB_TASK_ROLLBACK);
+}
+
+/* The machine fails only where the protocol forbids the answer, which is a mistake of ours: then nothing may go out. */
+static void check(struct lb_session *session, int result)
+{
+	if (result == -EPROTO || result == -EINVAL)
+		lb_conn_fail(session->conn, LB_FAILURE_STORAGE, "internal error");
+}
+
+static void refuse(struct lb_task *task, enum lb_reason reason, const char *text)
+{
+	task->intake.verdict = lb_reason_verdict(reason);
+	task->intake.reason = reason;
+	if (task->session == NULL || task->answered)
+		return;
+	task->answered = true;
+	check(task->session, lb_conn_refused(task->session->conn, task->handle, reason, text));
+}
+
+static void report(struct lb_task *task)
+{
+	struct lb_host *host = task->server->loop->host;
+	const struct lb_intake *intake = &task->intake;
+	struct lb_report line = {
+		.receipt = intake->receipt,
+		.verdict = intake->verdict,
+		.reason = intake->reason,
+		.took = host->clock->now(host) - task->begun,
+		.ended = task->ended,
+	};
+
+	if (intake->verdict != LB_VERDICT_COMMITTED) {
+		line.receipt = (struct lb_receipt){.id = intake->id,
+			.ledger = task->server->sink->ledger,
+			.length = intake->received,
+			.digest = intake->digest};
+		memcpy(line.receipt.name, intake->name, sizeof intake->name);
+		memcpy(line.receipt.placed, intake->name, sizeof intake->name);
+	}
+	if (task->session != NULL) {
+		lb_session_report(task->session, &line);
+	} else {
+		line.peer = task->peer;
+		lb_server_report(task->server, &line);
+	}
+}
+
+/* Says the verdict of a BEGIN or a COMMIT that the sink has decided, and lets the task go. */
+static void decide(struct lb_task *task)
+{
+	struct lb_session *session = task->session;
+	const struct lb_intake *intake = &task->intake;
+
+	if (session != NULL && !task->answered) {
+		if (intake->verdict == LB_VERDICT_COMMITTED)
+			check(session, lb_conn_committed(session->conn, task->handle, &intake->receipt));
+		else if (intake->verdict == LB_VERDICT_IN_DOUBT)
+			lb_conn_fail(session->conn, LB_FAILURE_STORAGE, lb_failure_text(LB_FAILURE_STORAGE));
+		else
+			check(session, lb_conn_refused(session->conn, task->handle, intake->reason,
+					       lb_reason_text(intake->reason)));
+		task->answered = true;
+	}
+	report(task);
+	task_free(task);
+}
+
+void lb_task_begin(struct lb_session *session, const struct lb_event *event)
+{
+	struct lb_server *server = session->server;
+	struct lb_task *task = task_new(session, LB_TASK_BEGIN, event->handle), *other;
+
+	if (task == NULL) {
+		check(session,
+			lb_conn_refused(session->conn, event->handle, LB_REASON_BUSY, "out of memory"));
+		return;
+	}
+	task->intake = (struct lb_intake){.id = event->id,
+		.attempt = event->attempt,
+		.declared = event->length,
+		.part = -1,
+		.part_dir = -1};
+	memcpy(task->intake.name, event->name, sizeof event->name);
+	lb_hasher_init(&task->hasher);
+	other = find_id(server, &event->id);
+	if (memcmp(&event->ledger, &server->sink->ledger, sizeof event->ledger) != 0)
+		refuse(task, LB_REASON_ANOTHER_LEDGER, lb_reason_text(LB_REASON_ANOTHER_LEDGER));
+	else if (other != NULL && (other->kind != LB_TASK_OPEN || other->intake.attempt >= event->attempt))
+		refuse(task, LB_REASON_BUSY, lb_reason_text(LB_REASON_BUSY));
+	if (task->answered) {
+		report(task);
+		task_free(task);
+		return;
+	}
+	if (other != NULL) {
+		struct lb_session *older = other->session;
+
+		refuse(other, LB_REASON_SUPERSEDED, lb_reason_text(LB_REASON_SUPERSEDED));
+		roll_back(other);
+		if (older != session)
+			lb_session_answered(older);
+	}
+	remember(task);
+	submit(task, LB_TASK_BEGIN);
+}
+
+static void begun(struct lb_task *task)
+{
+	if (task->intake.verdict != LB_VERDICT_UNPROVEN) {
+		decide(task);
+		return;
+	}
+	if (task->session == NULL || lb_conn_state(task->session->conn) == LB_CONN_FAILED) {
+		refuse(task, LB_REASON_BROKEN, NULL);
+		roll_back(task);
+		return;
+	}
+	task->kind = LB_TASK_OPEN;
+	check(task->session, lb_conn_begin_ok(task->session->conn, task->handle, 0, false));
+}
+
+void lb_task_data(struct lb_session *session, const struct lb_event *event)
+{
+	struct lb_task *task = find_handle(session, event->handle);
+	enum lb_reason reason;
+
+	if (task == NULL || task->kind != LB_TASK_OPEN)
+		return;
+	lb_hasher_update(&task->hasher, event->data, event->len);
+	reason = session->server->sink->ops->write(
+		session->server->sink, &task->intake, event->data, event->len);
+	if (reason != LB_REASON_NONE) {
+		refuse(task, reason, lb_reason_text(reason));
+		roll_back(task);
+	}
+}
+
+void lb_task_commit(struct lb_session *session, const struct lb_event *event)
+{
+	struct lb_task *task = find_handle(session, event->handle);
+
+	if (task == NULL || task->kind != LB_TASK_OPEN)
+		return;
+	LB_FAULT("commit_received");
+	lb_hasher_digest(&task->hasher, &task->intake.digest);
+	if (memcmp(&task->intake.digest, &event->digest, sizeof event->digest) != 0) {
+		refuse(task, LB_REASON_WRONG_DIGEST, lb_reason_text(LB_REASON_WRONG_DIGEST));
+		roll_back(task);
+		return;
+	}
+	submit(task, LB_TASK_COMMIT);
+}
+
+void lb_task_rollback(struct lb_session *session, const struct lb_event *event)
+{
+	struct lb_task *task = find_handle(session, event->handle);
+
+	if (task == NULL || task->kind != LB_TASK_OPEN)
+		return;
+	task->intake.reason = event->reason != LB_REASON_NONE ? event->reason : LB_REASON_ROLLED_BACK;
+	task->intake.verdict = lb_reason_verdict(task->intake.reason);
+	roll_back(task);
+}
+
+static void rolled_back(struct lb_task *task)
+{
+	if (task->session != NULL && !task->answered) {
+		task->answered = true;
+		check(task->session, lb_conn_rolled_back(task->session->conn, task->handle));
+	}
+	report(task);
+	task_free(task);
+}
+
+void lb_task_resolve(struct lb_session *session, const struct lb_event *event)
+{
+	static const struct lb_uuid any;
+	struct lb_task *task = task_new(session, LB_TASK_RESOLVE, event->handle);
+
+	if (task == NULL) {
+		check(session,
+			lb_conn_refused(session->conn, event->handle, LB_REASON_BUSY, "out of memory"));
+		return;
+	}
+	task->resolution.id = event->id;
+	if (memcmp(&event->ledger, &any, sizeof any) != 0 &&
+		memcmp(&event->ledger, &session->server->sink->ledger, sizeof any) != 0) {
+		refuse(task, LB_REASON_ANOTHER_LEDGER, lb_reason_text(LB_REASON_ANOTHER_LEDGER));
+		task_free(task);
+		return;
+	}
+	submit(task, LB_TASK_RESOLVE);
+}
+
+static void resolved(struct lb_task *task)
+{
+	const struct lb_resolution *found = &task->resolution;
+	struct lb_session *session = task->session;
+
+	if (session != NULL) {
+		if (found->verdict == LB_VERDICT_NOT_COMMITTED || found->verdict == LB_VERDICT_IN_DOUBT)
+			refuse(task, found->reason, lb_reason_text(found->reason));
+		else
+			check(session,
+				lb_conn_resolved(session->conn, task->handle, found->verdict, found->reason,
+					found->verdict == LB_VERDICT_COMMITTED ? &found->receipt : NULL));
+	}
+	task_free(task);
+}
+
+/* One at a time for each session, so that a flood of SETTLED costs one task. */
+void lb_task_settle(struct lb_session *session, const struct lb_id *lowest)
+{
+	struct lb_task *task;
+
+	if (session->settling != NULL) {
+		if (memcmp(session->lowest.client, lowest->client, sizeof lowest->client) != 0 ||
+			lowest->number > session->lowest.number)
+			session->lowest = *lowest;
+		return;
+	}
+	task = task_new(session, LB_TASK_SETTLE, 0);
+	if (task == NULL)
+		return;
+	task->resolution.id = *lowest;
+	session->settling = task;
+	session->lowest.number = 0;
+	submit(task, LB_TASK_SETTLE);
+}
+
+static void settled(struct lb_task *task)
+{
+	struct lb_session *session = task->session;
+	struct lb_id more = {0};
+
+	if (session != NULL)
+		more = session->lowest;
+	task_free(task);
+	if (more.number != 0)
+		lb_task_settle(session, &more);
+}
+
+void lb_tasks_orphan(struct lb_session *session)
+{
+	struct lb_task *task, *next;
+
+	for (task = session->tasks; task != NULL; task = next) {
+		next = task->next;
+		task->session = NULL;
+		task->next = NULL;
+		task->ended = session->how;
+		memcpy(task->peer, session->peer, sizeof task->peer);
+		if (task->kind != LB_TASK_OPEN)
+			continue;
+		if (LB_BUG("commit_on_eof")) {
+			lb_hasher_digest(&task->hasher, &task->intake.digest);
+			submit(task, LB_TASK_COMMIT);
+			continue;
+		}
+		/* DESIGN's first invariant: nothing commits but an explicit COMMIT. */
+		task->intake.verdict = LB_VERDICT_ROLLED_BACK;
+		task->intake.reason = LB_REASON_BROKEN;
+		roll_back(task);
+	}
+	session->tasks = NULL;
+	session->settling = NULL;
+}
+
+bool lb_tasks_at_work(const struct lb_session *session)
+{
+	for (const struct lb_task *task = session->tasks; task != NULL; task = task->next)
+		if (!task->answered && task->kind != LB_TASK_OPEN && task->kind != LB_TASK_SETTLE)
+			return true;
+	return false;
+}
+
+static void job_done(struct lb_job *job)
+{
+	struct lb_task *task = task_of(job);
+	struct lb_server *server = task->server;
+	struct lb_session *session = task->session;
+
+	switch (task->kind) {
+	case LB_TASK_BEGIN:
+		begun(task);
+		break;
+	case LB_TASK_COMMIT:
+		LB_FAULT("commit_done");
+		decide(task);
+		break;
+	case LB_TASK_ROLLBACK:
+		rolled_back(task);
+		break;
+	case LB_TASK_RESOLVE:
+		resolved(task);
+		break;
+	case LB_TASK_SETTLE:
+		settled(task);
+		break;
+	case LB_TASK_OPEN:
+		break;
+	}
+	if (session != NULL)
+		lb_session_answered(session);
+	lb_server_check_stopped(server);
+}
+
+static void commit_all(struct lb_sink *sink, struct lb_job *list)
+{
+	struct lb_intake *together[COMMITS_TOGETHER];
+	size_t n = 0;
+
+	for (struct lb_job *job = list; job != NULL; job = job->next) {
+		if (task_of(job)->kind == LB_TASK_COMMIT)
+			together[n++] = &task_of(job)->intake;
+		if (n == COMMITS_TOGETHER || (n > 0 && job->next == NULL)) {
+			sink->ops->commit(sink, together, n);
+			n = 0;
+		}
+	}
+}
+
+/*
+ * On the worker. Commits share their syncs, whatever lies between them: what came later does no harm when
+ * it is done first (a client settles no number that is undecided), and a question is best asked once what
+ * was ready is in.
+ */
+void lb_task_work(void *arg, struct lb_job *list)
+{
+	struct lb_server *server = arg;
+	struct lb_sink *sink = server->sink;
+
+	for (struct lb_job *job = list; job != NULL; job = job->next) {
+		struct lb_task *task = task_of(job);
+
+		if (task->kind == LB_TASK_BEGIN)
+			sink->ops->begin(sink, &task->intake);
+		else if (task->kind == LB_TASK_ROLLBACK)
+			sink->ops->rollback(sink, &task->intake);
+		else if (task->kind == LB_TASK_SETTLE)
+			sink->ops->settle(sink, &task->resolution.id);
+	}
+	commit_all(sink, list);
+	for (struct lb_job *job = list; job != NULL; job = job->next)
+		if (task_of(job)->kind == LB_TASK_RESOLVE)
+			sink->ops->resolve(sink, &task_of(job)->resolution);
+}
