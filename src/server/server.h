@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of the server, in three files: server.c (listening, stopping, reports), session.c (one
- * connection), task.c (what goes to the worker: deliveries and questions). All of it runs on the loop's
- * thread but for lb_task_work.
+ * The inside of the server: server.c (listening, stopping, reports), session.c (one connection), task.c
+ * (its deliveries), question.c (RESOLVE and SETTLED), and work.c (the worker's side). All but work.c runs on
+ * the loop's thread.
  */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
@@ -99,6 +99,21 @@ void lb_session_stop(struct lb_session *session, bool at_once);
 void lb_session_free(struct lb_session *session); /* drops the connection, whatever its state */
 void lb_session_report(struct lb_session *session, const struct lb_report *report);
 
+static inline struct lb_task *lb_task_of(struct lb_job *job)
+{
+	return (struct lb_task *)((char *)job - offsetof(struct lb_task, job));
+}
+
+/* NULL: out of memory. */
+struct lb_task *lb_task_new(struct lb_session *session, enum lb_task_kind kind, uint32_t handle);
+void lb_task_free(struct lb_task *task);
+void lb_task_submit(struct lb_task *task, enum lb_task_kind kind);
+/* Says REFUSED, if the client is still there and has no answer yet. */
+void lb_task_refuse(struct lb_task *task, enum lb_reason reason, const char *text);
+/* The machine rejects an answer only where the protocol forbids it, which is a mistake of ours: the
+ * connection then ends without one. */
+void lb_task_check(struct lb_session *session, int result);
+
 /* Events of a session's machine. */
 void lb_task_begin(struct lb_session *session, const struct lb_event *event);
 void lb_task_data(struct lb_session *session, const struct lb_event *event);
@@ -106,6 +121,9 @@ void lb_task_commit(struct lb_session *session, const struct lb_event *event);
 void lb_task_rollback(struct lb_session *session, const struct lb_event *event);
 void lb_task_resolve(struct lb_session *session, const struct lb_event *event);
 void lb_task_settle(struct lb_session *session, const struct lb_id *lowest);
+/* The worker has answered. */
+void lb_task_resolved(struct lb_task *task);
+void lb_task_settled(struct lb_task *task);
 /* The connection has ended in the way of session->how: open deliveries are rolled back, others go on alone. */
 void lb_tasks_orphan(struct lb_session *session);
 /* lb_loop.work, on the worker */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deliveries and questions at the server, between a session's machine and the sink. A task is the loop's
- * until it is submitted and again once its job is done; the worker alone touches it in between. A task
- * outlives its connection when a COMMIT is under way: the verdict then goes to the ledger and the log alone.
+ * Deliveries at the server, between a session's machine and the sink, and what every task has in common. A
+ * task is the loop's until it is submitted and again once its job is done; the worker alone touches it in
+ * between. A task outlives its connection when a COMMIT is under way: the verdict then goes to the ledger
+ * and the log alone.
  */
 #include "server/server.h"
 #include "base/test.h"
@@ -10,14 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMITS_TOGETHER 256
-
 static void job_done(struct lb_job *job);
-
-static struct lb_task *task_of(struct lb_job *job)
-{
-	return (struct lb_task *)((char *)job - offsetof(struct lb_task, job));
-}
 
 static struct lb_task **bucket_of(struct lb_server *server, const struct lb_id *id)
 {
@@ -64,7 +58,7 @@ static struct lb_task *find_handle(struct lb_session *session, uint32_t handle)
 	return task;
 }
 
-static struct lb_task *task_new(struct lb_session *session, enum lb_task_kind kind, uint32_t handle)
+struct lb_task *lb_task_new(struct lb_session *session, enum lb_task_kind kind, uint32_t handle)
 {
 	struct lb_task *task = aligned_alloc(_Alignof(struct lb_task), sizeof *task);
 
@@ -83,7 +77,7 @@ static struct lb_task *task_new(struct lb_session *session, enum lb_task_kind ki
 	return task;
 }
 
-static void task_free(struct lb_task *task)
+void lb_task_free(struct lb_task *task)
 {
 	struct lb_session *session = task->session;
 
@@ -102,7 +96,7 @@ static void task_free(struct lb_task *task)
 	free(task);
 }
 
-static void submit(struct lb_task *task, enum lb_task_kind kind)
+void lb_task_submit(struct lb_task *task, enum lb_task_kind kind)
 {
 	task->kind = kind;
 	task->server->loop->ops->submit(task->server->loop, &task->job);
@@ -112,24 +106,23 @@ static void submit(struct lb_task *task, enum lb_task_kind kind)
 static void roll_back(struct lb_task *task)
 {
 	forget(task);
-	submit(task, LB_TASK_ROLLBACK);
+	lb_task_submit(task, LB_TASK_ROLLBACK);
 }
 
-/* The machine fails only where the protocol forbids the answer, which is a mistake of ours: then nothing may go out. */
-static void check(struct lb_session *session, int result)
+void lb_task_check(struct lb_session *session, int result)
 {
 	if (result == -EPROTO || result == -EINVAL)
 		lb_conn_fail(session->conn, LB_FAILURE_STORAGE, "internal error");
 }
 
-static void refuse(struct lb_task *task, enum lb_reason reason, const char *text)
+void lb_task_refuse(struct lb_task *task, enum lb_reason reason, const char *text)
 {
 	task->intake.verdict = lb_reason_verdict(reason);
 	task->intake.reason = reason;
 	if (task->session == NULL || task->answered)
 		return;
 	task->answered = true;
-	check(task->session, lb_conn_refused(task->session->conn, task->handle, reason, text));
+	lb_task_check(task->session, lb_conn_refused(task->session->conn, task->handle, reason, text));
 }
 
 static void report(struct lb_task *task)
@@ -168,25 +161,26 @@ static void decide(struct lb_task *task)
 
 	if (session != NULL && !task->answered) {
 		if (intake->verdict == LB_VERDICT_COMMITTED)
-			check(session, lb_conn_committed(session->conn, task->handle, &intake->receipt));
+			lb_task_check(
+				session, lb_conn_committed(session->conn, task->handle, &intake->receipt));
 		else if (intake->verdict == LB_VERDICT_IN_DOUBT)
 			lb_conn_fail(session->conn, LB_FAILURE_STORAGE, lb_failure_text(LB_FAILURE_STORAGE));
 		else
-			check(session, lb_conn_refused(session->conn, task->handle, intake->reason,
-					       lb_reason_text(intake->reason)));
+			lb_task_check(session, lb_conn_refused(session->conn, task->handle, intake->reason,
+						       lb_reason_text(intake->reason)));
 		task->answered = true;
 	}
 	report(task);
-	task_free(task);
+	lb_task_free(task);
 }
 
 void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 {
 	struct lb_server *server = session->server;
-	struct lb_task *task = task_new(session, LB_TASK_BEGIN, event->handle), *other;
+	struct lb_task *task = lb_task_new(session, LB_TASK_BEGIN, event->handle), *other;
 
 	if (task == NULL) {
-		check(session,
+		lb_task_check(session,
 			lb_conn_refused(session->conn, event->handle, LB_REASON_BUSY, "out of memory"));
 		return;
 	}
@@ -199,24 +193,24 @@ void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 	lb_hasher_init(&task->hasher);
 	other = find_id(server, &event->id);
 	if (memcmp(&event->ledger, &server->sink->ledger, sizeof event->ledger) != 0)
-		refuse(task, LB_REASON_ANOTHER_LEDGER, lb_reason_text(LB_REASON_ANOTHER_LEDGER));
+		lb_task_refuse(task, LB_REASON_ANOTHER_LEDGER, lb_reason_text(LB_REASON_ANOTHER_LEDGER));
 	else if (other != NULL && (other->kind != LB_TASK_OPEN || other->intake.attempt >= event->attempt))
-		refuse(task, LB_REASON_BUSY, lb_reason_text(LB_REASON_BUSY));
+		lb_task_refuse(task, LB_REASON_BUSY, lb_reason_text(LB_REASON_BUSY));
 	if (task->answered) {
 		report(task);
-		task_free(task);
+		lb_task_free(task);
 		return;
 	}
 	if (other != NULL) {
 		struct lb_session *older = other->session;
 
-		refuse(other, LB_REASON_SUPERSEDED, lb_reason_text(LB_REASON_SUPERSEDED));
+		lb_task_refuse(other, LB_REASON_SUPERSEDED, lb_reason_text(LB_REASON_SUPERSEDED));
 		roll_back(other);
 		if (older != session)
 			lb_session_answered(older);
 	}
 	remember(task);
-	submit(task, LB_TASK_BEGIN);
+	lb_task_submit(task, LB_TASK_BEGIN);
 }
 
 static void begun(struct lb_task *task)
@@ -226,12 +220,12 @@ static void begun(struct lb_task *task)
 		return;
 	}
 	if (task->session == NULL || lb_conn_state(task->session->conn) == LB_CONN_FAILED) {
-		refuse(task, LB_REASON_BROKEN, NULL);
+		lb_task_refuse(task, LB_REASON_BROKEN, NULL);
 		roll_back(task);
 		return;
 	}
 	task->kind = LB_TASK_OPEN;
-	check(task->session, lb_conn_begin_ok(task->session->conn, task->handle, 0, false));
+	lb_task_check(task->session, lb_conn_begin_ok(task->session->conn, task->handle, 0, false));
 }
 
 void lb_task_data(struct lb_session *session, const struct lb_event *event)
@@ -245,7 +239,7 @@ void lb_task_data(struct lb_session *session, const struct lb_event *event)
 	reason = session->server->sink->ops->write(
 		session->server->sink, &task->intake, event->data, event->len);
 	if (reason != LB_REASON_NONE) {
-		refuse(task, reason, lb_reason_text(reason));
+		lb_task_refuse(task, reason, lb_reason_text(reason));
 		roll_back(task);
 	}
 }
@@ -259,11 +253,11 @@ void lb_task_commit(struct lb_session *session, const struct lb_event *event)
 	LB_FAULT("commit_received");
 	lb_hasher_digest(&task->hasher, &task->intake.digest);
 	if (memcmp(&task->intake.digest, &event->digest, sizeof event->digest) != 0) {
-		refuse(task, LB_REASON_WRONG_DIGEST, lb_reason_text(LB_REASON_WRONG_DIGEST));
+		lb_task_refuse(task, LB_REASON_WRONG_DIGEST, lb_reason_text(LB_REASON_WRONG_DIGEST));
 		roll_back(task);
 		return;
 	}
-	submit(task, LB_TASK_COMMIT);
+	lb_task_submit(task, LB_TASK_COMMIT);
 }
 
 void lb_task_rollback(struct lb_session *session, const struct lb_event *event)
@@ -281,78 +275,10 @@ static void rolled_back(struct lb_task *task)
 {
 	if (task->session != NULL && !task->answered) {
 		task->answered = true;
-		check(task->session, lb_conn_rolled_back(task->session->conn, task->handle));
+		lb_task_check(task->session, lb_conn_rolled_back(task->session->conn, task->handle));
 	}
 	report(task);
-	task_free(task);
-}
-
-void lb_task_resolve(struct lb_session *session, const struct lb_event *event)
-{
-	static const struct lb_uuid any;
-	struct lb_task *task = task_new(session, LB_TASK_RESOLVE, event->handle);
-
-	if (task == NULL) {
-		check(session,
-			lb_conn_refused(session->conn, event->handle, LB_REASON_BUSY, "out of memory"));
-		return;
-	}
-	task->resolution.id = event->id;
-	if (memcmp(&event->ledger, &any, sizeof any) != 0 &&
-		memcmp(&event->ledger, &session->server->sink->ledger, sizeof any) != 0) {
-		refuse(task, LB_REASON_ANOTHER_LEDGER, lb_reason_text(LB_REASON_ANOTHER_LEDGER));
-		task_free(task);
-		return;
-	}
-	submit(task, LB_TASK_RESOLVE);
-}
-
-static void resolved(struct lb_task *task)
-{
-	const struct lb_resolution *found = &task->resolution;
-	struct lb_session *session = task->session;
-
-	if (session != NULL) {
-		if (found->verdict == LB_VERDICT_NOT_COMMITTED || found->verdict == LB_VERDICT_IN_DOUBT)
-			refuse(task, found->reason, lb_reason_text(found->reason));
-		else
-			check(session,
-				lb_conn_resolved(session->conn, task->handle, found->verdict, found->reason,
-					found->verdict == LB_VERDICT_COMMITTED ? &found->receipt : NULL));
-	}
-	task_free(task);
-}
-
-/* One at a time for each session, so that a flood of SETTLED costs one task. */
-void lb_task_settle(struct lb_session *session, const struct lb_id *lowest)
-{
-	struct lb_task *task;
-
-	if (session->settling != NULL) {
-		if (memcmp(session->lowest.client, lowest->client, sizeof lowest->client) != 0 ||
-			lowest->number > session->lowest.number)
-			session->lowest = *lowest;
-		return;
-	}
-	task = task_new(session, LB_TASK_SETTLE, 0);
-	if (task == NULL)
-		return;
-	task->resolution.id = *lowest;
-	session->settling = task;
-	session->lowest.number = 0;
-	submit(task, LB_TASK_SETTLE);
-}
-
-static void settled(struct lb_task *task)
-{
-	struct lb_session *session = task->session;
-	struct lb_id more = {0};
-
-	if (session != NULL)
-		more = session->lowest;
-	task_free(task);
-	if (more.number != 0)
-		lb_task_settle(session, &more);
+	lb_task_free(task);
 }
 
 void lb_tasks_orphan(struct lb_session *session)
@@ -369,7 +295,7 @@ void lb_tasks_orphan(struct lb_session *session)
 			continue;
 		if (LB_BUG("commit_on_eof")) {
 			lb_hasher_digest(&task->hasher, &task->intake.digest);
-			submit(task, LB_TASK_COMMIT);
+			lb_task_submit(task, LB_TASK_COMMIT);
 			continue;
 		}
 		/* DESIGN's first invariant: nothing commits but an explicit COMMIT. */
@@ -391,7 +317,7 @@ bool lb_tasks_at_work(const struct lb_session *session)
 
 static void job_done(struct lb_job *job)
 {
-	struct lb_task *task = task_of(job);
+	struct lb_task *task = lb_task_of(job);
 	struct lb_server *server = task->server;
 	struct lb_session *session = task->session;
 
@@ -407,10 +333,10 @@ static void job_done(struct lb_job *job)
 		rolled_back(task);
 		break;
 	case LB_TASK_RESOLVE:
-		resolved(task);
+		lb_task_resolved(task);
 		break;
 	case LB_TASK_SETTLE:
-		settled(task);
+		lb_task_settled(task);
 		break;
 	case LB_TASK_OPEN:
 		break;
@@ -418,45 +344,4 @@ static void job_done(struct lb_job *job)
 	if (session != NULL)
 		lb_session_answered(session);
 	lb_server_check_stopped(server);
-}
-
-static void commit_all(struct lb_sink *sink, struct lb_job *list)
-{
-	struct lb_intake *together[COMMITS_TOGETHER];
-	size_t n = 0;
-
-	for (struct lb_job *job = list; job != NULL; job = job->next) {
-		if (task_of(job)->kind == LB_TASK_COMMIT)
-			together[n++] = &task_of(job)->intake;
-		if (n == COMMITS_TOGETHER || (n > 0 && job->next == NULL)) {
-			sink->ops->commit(sink, together, n);
-			n = 0;
-		}
-	}
-}
-
-/*
- * On the worker. Commits share their syncs, whatever lies between them: what came later does no harm when
- * it is done first (a client settles no number that is undecided), and a question is best asked once what
- * was ready is in.
- */
-void lb_task_work(void *arg, struct lb_job *list)
-{
-	struct lb_server *server = arg;
-	struct lb_sink *sink = server->sink;
-
-	for (struct lb_job *job = list; job != NULL; job = job->next) {
-		struct lb_task *task = task_of(job);
-
-		if (task->kind == LB_TASK_BEGIN)
-			sink->ops->begin(sink, &task->intake);
-		else if (task->kind == LB_TASK_ROLLBACK)
-			sink->ops->rollback(sink, &task->intake);
-		else if (task->kind == LB_TASK_SETTLE)
-			sink->ops->settle(sink, &task->resolution.id);
-	}
-	commit_all(sink, list);
-	for (struct lb_job *job = list; job != NULL; job = job->next)
-		if (task_of(job)->kind == LB_TASK_RESOLVE)
-			sink->ops->resolve(sink, &task_of(job)->resolution);
 }

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* The worker's side of the tasks: what goes to the sink, and what shares a sync. Owns nothing. */
+#include "server/server.h"
+
+#define COMMITS_TOGETHER 256
+
+static void commit_all(struct lb_sink *sink, struct lb_job *list)
+{
+	struct lb_intake *together[COMMITS_TOGETHER];
+	size_t n = 0;
+
+	for (struct lb_job *job = list; job != NULL; job = job->next) {
+		if (lb_task_of(job)->kind == LB_TASK_COMMIT)
+			together[n++] = &lb_task_of(job)->intake;
+		if (n == COMMITS_TOGETHER || (n > 0 && job->next == NULL)) {
+			sink->ops->commit(sink, together, n);
+			n = 0;
+		}
+	}
+}
+
+/*
+ * On the worker. Commits share their syncs, whatever lies between them: what came later does no harm when
+ * it is done first (a client settles no number that is undecided), and a question is best asked once what
+ * was ready is in.
+ */
+void lb_task_work(void *arg, struct lb_job *list)
+{
+	struct lb_server *server = arg;
+	struct lb_sink *sink = server->sink;
+
+	for (struct lb_job *job = list; job != NULL; job = job->next) {
+		struct lb_task *task = lb_task_of(job);
+
+		if (task->kind == LB_TASK_BEGIN)
+			sink->ops->begin(sink, &task->intake);
+		else if (task->kind == LB_TASK_ROLLBACK)
+			sink->ops->rollback(sink, &task->intake);
+		else if (task->kind == LB_TASK_SETTLE)
+			sink->ops->settle(sink, &task->resolution.id);
+	}
+	commit_all(sink, list);
+	for (struct lb_job *job = list; job != NULL; job = job->next)
+		if (lb_task_of(job)->kind == LB_TASK_RESOLVE)
+			sink->ops->resolve(sink, &lb_task_of(job)->resolution);
+}
