@@ -37,9 +37,9 @@ struct lb_net_ops {
 	/* Neither blocks: -EAGAIN. recv returns 0 at the end of the stream. */
 	ssize_t (*recv)(struct lb_host *host, int fd, void *buf, size_t len);
 	ssize_t (*send)(struct lb_host *host, int fd, const struct iovec *iov, int n);
-	/* Blocks until one of `events` (EPOLLIN, EPOLLOUT) holds for fd (-1: none), or fd2 (-1: none) is readable,
-	 * or the deadline has passed. 0 passed, 1 fd, 2 fd2, 3 both; -EINTR is not returned. */
-	int (*wait)(struct lb_host *host, int fd, uint32_t events, int fd2, lb_time deadline);
+	/* Blocks until one of `events` (EPOLLIN, EPOLLOUT) holds for fd (-1: none), or fd2 or fd3 (-1: none) is
+	 * readable, or the deadline has passed. A sum of 1 fd, 2 fd2, 4 fd3; 0 passed; -EINTR is not returned. */
+	int (*wait)(struct lb_host *host, int fd, uint32_t events, int fd2, int fd3, lb_time deadline);
 	/* Ends a connection: consumes fd. As sock/ending.h. */
 	void (*end_start)(struct lb_host *host, struct lb_ending_run *run, int fd, lb_time deadline);
 	bool (*end_step)(struct lb_host *host, struct lb_ending_run *run);
@@ -70,7 +70,7 @@ struct lb_disk_ops {
 	int (*sync)(struct lb_host *host, int fd); /* file data, or a directory's entries. Never retry one that failed */
 	int (*truncate)(struct lb_host *host, int fd, uint64_t size);
 	int (*stat)(struct lb_host *host, int dirfd, const char *name, struct lb_file_stat *statp); /* follows no link */
-	int (*mkdir)(struct lb_host *host, int dirfd, const char *name);
+	int (*mkdir)(struct lb_host *host, int dirfd, const char *name, unsigned mode); /* as mkdir(2), with umask */
 	int (*unlink)(struct lb_host *host, int dirfd, const char *name);
 	int (*rmdir)(struct lb_host *host, int dirfd, const char *name);
 	int (*rename)(struct lb_host *host, int dirfd, const char *name, int new_dirfd, const char *new_name, bool replace);
