@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* Opens and ends the one connection of a command, and remembers whether the user wants it to stop. */
+#include "peer.h"
+#include "args.h"
+#include "print.h"
+#include "signals.h"
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CLOSE_MS 10000 /* the verdicts are known: how long the end may take */
+
+static int mistake(const struct lb_peer *peer, const char *command, int r, const struct lb_outcome *outcome)
+{
+	if (outcome->reason == LB_REASON_JOURNAL) {
+		lb_print_line(STDERR_FILENO,
+			"lastbyte %s: %s%s cannot be used: %s; --state DIR names another one", command,
+			peer->state_dir != NULL ? "the state directory " : "the state directory",
+			peer->state_dir != NULL ? peer->state_dir : "", strerror(-r));
+		return LB_EXIT_USAGE;
+	}
+	if (r == -EINVAL)
+		return lb_args_wrong(command,
+			"%s is not an address: that is IPv4, IPv6 in brackets or a name, then :PORT if it is "
+			"not 7117",
+			peer->address);
+	return -1;
+}
+
+int lb_peer_open(struct lb_peer *peer, const char *command)
+{
+	struct lb_client_options options = {.state_dir = peer->state_dir};
+	struct lb_outcome outcome;
+	sigset_t signals;
+	int r;
+
+	lb_signals_block(&signals);
+	peer->signals = lb_signals_fd(&signals);
+	if (peer->signals < 0) {
+		lb_print_line(STDERR_FILENO, "lastbyte %s: %s", command, strerror(-peer->signals));
+		return lb_verdict_exit(LB_VERDICT_NOT_COMMITTED);
+	}
+	options.interrupt_fd = peer->signals;
+	r = lb_client_open(peer->address, &options, peer->deadline, &peer->client, &outcome);
+	if (r == 0)
+		return -1;
+	r = mistake(peer, command, r, &outcome);
+	if (r >= 0)
+		return r;
+	peer->ended = outcome.how != LB_END_OPEN ? outcome.how : LB_END_NO_CONNECTION;
+	peer->reason = outcome.reason != LB_REASON_NONE ? outcome.reason : LB_REASON_NO_CONNECTION;
+	peer->err = outcome.err;
+	return -1;
+}
+
+bool lb_peer_interrupted(struct lb_peer *peer)
+{
+	/* taken off, so that what is left to be said to the server can be said */
+	if (lb_signals_taken(peer->signals))
+		peer->interrupted = true;
+	return peer->interrupted;
+}
+
+lb_time lb_peer_deadline(const struct lb_peer *peer, int64_t ms)
+{
+	lb_time soon = lb_in_ms(ms);
+
+	return peer->interrupted && soon < peer->deadline ? soon : peer->deadline;
+}
+
+void lb_peer_close(struct lb_peer *peer)
+{
+	lb_time soon = lb_in_ms(CLOSE_MS), deadline = lb_peer_deadline(peer, CLOSE_MS / 5);
+	struct lb_outcome outcome;
+
+	if (peer->client == NULL)
+		return;
+	lb_peer_interrupted(peer);
+	(void)lb_client_close(peer->client, deadline < soon ? deadline : soon, &outcome);
+	peer->client = NULL;
+	if (peer->ended == LB_END_OPEN)
+		peer->ended = outcome.how;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* The connection that `send` and `resolve` share: how it is made, and how it is ended. */
+#ifndef CLI_PEER_H
+#define CLI_PEER_H
+
+#include <lastbyte/client.h>
+
+struct lb_peer {
+	const char *address, *state_dir; /* as given; the latter may be NULL */
+	lb_time deadline;
+	struct lb_client *client; /* NULL: there is no connection */
+	int signals;              /* readable while SIGINT, SIGTERM or SIGHUP is pending */
+	bool interrupted;
+	enum lb_end ended;     /* OPEN while it can be used */
+	enum lb_reason reason; /* why it cannot */
+	int err;               /* the errno behind that, or 0 */
+};
+
+/* Blocks the signals and connects. -1: go on; see `client`. Else the exit code of a mistake, which the user
+ * has been told: an address that is none, a state directory that cannot be used. */
+int lb_peer_open(struct lb_peer *peer, const char *command);
+
+/* Whether a signal has come by now. */
+bool lb_peer_interrupted(struct lb_peer *peer);
+
+/* The deadline, and `ms` from now at most once a signal has come. */
+lb_time lb_peer_deadline(const struct lb_peer *peer, int64_t ms);
+
+/* Ends the connection, if there is one. */
+void lb_peer_close(struct lb_peer *peer);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* `lastbyte resolve`: asks what became of a delivery, which settles it for good. */
+#include "args.h"
+#include "command.h"
+#include "peer.h"
+#include "print.h"
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+#include <unistd.h>
+
+static int parse(int argc, char **argv, struct lb_peer *peer, struct lb_id *idp, bool *jsonp)
+{
+	lb_time deadline = LB_NEVER;
+	const struct lb_arg args[] = {
+		{"state", LB_ARG_TEXT, &peer->state_dir},
+		{"deadline", LB_ARG_DURATION, &deadline},
+		{"json", LB_ARG_FLAG, jsonp},
+		{NULL, LB_ARG_FLAG, NULL},
+	};
+	int r = lb_args_parse("resolve", argc, argv, args);
+
+	if (r >= 0)
+		return r;
+	if (argc - optind != 2)
+		return lb_args_wrong("resolve",
+			"it takes the id of one delivery, CLIENT:N, and then the server's ADDR[:PORT]");
+	peer->address = argv[optind + 1];
+	peer->deadline = lb_args_deadline(deadline);
+	return lb_args_id("resolve", argv[optind], idp) ? -1 : LB_EXIT_USAGE;
+}
+
+/* Asks. What is not an answer for good leaves the delivery in doubt. */
+static void ask(struct lb_peer *peer, struct lb_result *result)
+{
+	static const struct lb_uuid none;
+	struct lb_id id = result->receipt.id;
+	struct lb_outcome outcome;
+	int r = lb_client_resolve(peer->client, &id, peer->deadline, &result->receipt, &outcome);
+	bool known =
+		r == 0 &&
+		(outcome.verdict == LB_VERDICT_COMMITTED || outcome.verdict == LB_VERDICT_ROLLED_BACK ||
+			outcome.verdict == LB_VERDICT_REFUSED || outcome.verdict == LB_VERDICT_FORGOTTEN);
+
+	result->verdict = known ? outcome.verdict : LB_VERDICT_IN_DOUBT;
+	result->reason = outcome.reason != LB_REASON_NONE || known ? outcome.reason : LB_REASON_NO_ANSWER;
+	result->ended = outcome.how;
+	result->took = outcome.took;
+	if (memcmp(&result->receipt.ledger, &none, sizeof none) == 0)
+		result->receipt.ledger = *lb_client_ledger(peer->client);
+	if (r == -EBUSY)
+		result->detail = "another process works on this delivery";
+	peer->ended = outcome.how;
+}
+
+static int resolve(int argc, char **argv)
+{
+	struct lb_result result = {.verdict = LB_VERDICT_IN_DOUBT};
+	struct lb_peer peer = {0};
+	char ledger[LB_UUID_TEXT];
+	bool json = false;
+	int r = parse(argc, argv, &peer, &result.receipt.id, &json);
+
+	if (r >= 0)
+		return r;
+	r = lb_peer_open(&peer, "resolve");
+	if (r >= 0)
+		return r;
+	if (peer.client != NULL) {
+		ask(&peer, &result);
+	} else {
+		result.reason = peer.reason;
+		result.detail = peer.err != 0 ? strerror(peer.err) : NULL;
+	}
+	if (!json) {
+		lb_print_result(&result);
+		if (peer.client != NULL)
+			lb_print_line(STDERR_FILENO, "asked %s, which has ledger %s",
+				lb_client_peer(peer.client),
+				lb_uuid_text(lb_client_ledger(peer.client), ledger));
+	}
+	lb_peer_close(&peer);
+	result.ended = peer.ended;
+	if (json)
+		lb_print_json(STDOUT_FILENO, lb_result_json(&result));
+	return lb_verdict_exit(result.verdict);
+}
+
+const struct lb_command lb_command_resolve = {
+	.name = "resolve",
+	.synopsis = "[--state DIR] [--deadline DUR] [--json] CLIENT:N ADDR[:PORT]",
+	.summary = "Asks what became of a delivery, and settles it: it is committed, or it never will be",
+	.details = "CLIENT:N is the delivery's id, as 'lastbyte send' prints it. A delivery that is not "
+		   "committed is made\n"
+		   "impossible to commit: send the file again as a new one. An id that the state directory "
+		   "does not know is\n"
+		   "asked of whichever ledger answers, and the answer names it.\n"
+		   "\n"
+		   "Options:\n"
+		   "  --state DIR     where this client's journal is ($XDG_STATE_HOME/lastbyte, or "
+		   "~/.local/state/lastbyte)\n"
+		   "  --deadline DUR  give up after so long: ms, s, m or h (none, but 60s without a sign of "
+		   "the server)\n"
+		   "  --json          one object on standard output (off: a line)\n"
+		   "\n"
+		   "A port that is not given is 7117. Without an answer the delivery stays in doubt, and can "
+		   "be asked about\n"
+		   "again.\n",
+	.run = resolve,
+};

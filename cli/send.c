@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* `lastbyte send`: options, the files in order over one connection, a line for each, one exit code for all. */
+#include "args.h"
+#include "command.h"
+#include "deliver.h"
+#include "source.h"
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct send {
+	struct lb_sending sending;
+	const char *name; /* of --name, or NULL */
+	char **files;
+	unsigned n;
+	bool quiet, json;
+	int exit;
+};
+
+static int parse(int argc, char **argv, struct send *send)
+{
+	struct lb_peer *peer = &send->sending.peer;
+	lb_time deadline = LB_NEVER;
+	const struct lb_arg args[] = {
+		{"name", LB_ARG_TEXT, &send->name},
+		{"id", LB_ARG_ID, &send->sending.id},
+		{"deadline", LB_ARG_DURATION, &deadline},
+		{"state", LB_ARG_TEXT, &peer->state_dir},
+		{"quiet", LB_ARG_FLAG, &send->quiet},
+		{"json", LB_ARG_FLAG, &send->json},
+		{NULL, LB_ARG_FLAG, NULL},
+	};
+	int r = lb_args_parse("send", argc, argv, args);
+
+	if (r >= 0)
+		return r;
+	if (argc - optind < 2)
+		return lb_args_wrong("send",
+			"it takes one FILE or more and then the server's ADDR[:PORT], as in "
+			"'lastbyte send dump.sql backup.example:7117'");
+	send->files = argv + optind;
+	send->n = (unsigned)(argc - optind - 1);
+	peer->address = argv[argc - 1];
+	peer->deadline = lb_args_deadline(deadline);
+	if (send->n > 1 && send->name != NULL)
+		return lb_args_wrong("send", "--name can name one FILE, and there are %u", send->n);
+	if (send->n > 1 && send->sending.id.number != 0)
+		return lb_args_wrong("send", "--id is one delivery's, and there are %u", send->n);
+	return -1;
+}
+
+/* What a file is called at the server: --name, or the last part of its path. */
+static const char *name_of(const struct send *send, unsigned i)
+{
+	const char *slash = strrchr(send->files[i], '/');
+
+	if (send->name != NULL)
+		return send->name;
+	return slash != NULL ? slash + 1 : send->files[i];
+}
+
+static int compare(const void *a, const void *b, void *send)
+{
+	return strcmp(name_of(send, *(const unsigned *)a), name_of(send, *(const unsigned *)b));
+}
+
+/* Two files of one name: the second one could only be refused. */
+static int check_names(struct send *send)
+{
+	unsigned *order = calloc(send->n, sizeof *order);
+	int r = -1;
+
+	if (order == NULL)
+		return lb_args_wrong("send", "out of memory");
+	for (unsigned i = 0; i < send->n; i++)
+		order[i] = i;
+	qsort_r(order, send->n, sizeof *order, compare, send);
+	for (unsigned i = 1; i < send->n && r < 0; i++) {
+		if (compare(&order[i - 1], &order[i], send) == 0)
+			r = lb_args_wrong("send",
+				"%s and %s would have the same name there; send them one by one, with --name",
+				send->files[order[i - 1]], send->files[order[i]]);
+	}
+	free(order);
+	return r;
+}
+
+/* What can be known to be wrong before anything is connected. */
+static int check(struct send *send)
+{
+	for (unsigned i = 0; i < send->n; i++) {
+		const char *why = lb_source_check(send->files[i]);
+
+		if (strcmp(send->files[i], "-") == 0 && send->name == NULL)
+			return lb_args_wrong("send",
+				"- is standard input, which needs --name NAME (a file called - is ./-)");
+		if (why != NULL)
+			return lb_args_wrong("send", "%s: %s; nothing was sent", send->files[i], why);
+	}
+	return check_names(send);
+}
+
+/* The code to leave with, after a file of this verdict: the most serious one so far. */
+static int worse(int code, enum lb_verdict verdict)
+{
+	static const int order[] = {3, 5, 1, 4}; /* 0 is the least */
+	int other = lb_verdict_exit(verdict);
+
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+		if (code == order[i] || other == order[i])
+			return order[i];
+	}
+	return 0;
+}
+
+/* A word as a shell takes it. */
+static const char *quoted(const char *word, char *buf, size_t len)
+{
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+=,-";
+	size_t n = 1;
+
+	if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
+		return word;
+	buf[0] = '\'';
+	for (; *word != '\0' && n + 6 < len; word++)
+		n += (size_t)snprintf(buf + n, len - n, *word == '\'' ? "'\\''" : "%c", *word);
+	snprintf(buf + n, len - n, "'");
+	return buf;
+}
+
+/* In doubt: how to ask again. */
+static void advise(const struct send *send, const struct lb_result *result)
+{
+	const struct lb_peer *peer = &send->sending.peer;
+	char id[LB_ID_TEXT], state[4200], address[600];
+
+	lb_print_line(STDERR_FILENO, "what became of it, tells: lastbyte resolve %s%s%s%s %s",
+		peer->state_dir != NULL ? "--state " : "",
+		peer->state_dir != NULL ? quoted(peer->state_dir, state, sizeof state) : "",
+		peer->state_dir != NULL ? " " : "", lb_result_id(result, id),
+		quoted(peer->address, address, sizeof address));
+}
+
+/* One file's verdict goes out: a line at once, but the last object only when the connection has ended. */
+static void tell(struct send *send, struct lb_result *result, bool last)
+{
+	struct lb_peer *peer = &send->sending.peer;
+	int r = 0;
+
+	send->exit = worse(send->exit, result->verdict);
+	if (!send->json)
+		r = lb_print_result(result);
+	if (!send->json && result->verdict == LB_VERDICT_IN_DOUBT)
+		advise(send, result);
+	if (last)
+		lb_peer_close(peer);
+	if (send->json) {
+		result->ended = peer->ended;
+		r = lb_print_json(STDOUT_FILENO, lb_result_json(result));
+	}
+	if (r < 0)
+		lb_print_line(
+			STDERR_FILENO, "lastbyte send: the result could not be written: %s", strerror(-r));
+}
+
+static void deliver_all(struct send *send)
+{
+	struct lb_sending *sending = &send->sending;
+	struct lb_peer *peer = &sending->peer;
+
+	for (unsigned i = 0; i < send->n; i++) {
+		const char *name = name_of(send, i), *why;
+		struct lb_result result;
+
+		sending->progress.index = i + 1;
+		if (lb_name_check(name, strlen(name), &why) != 0)
+			lb_deliver_not(name, LB_REASON_BAD_NAME, why, &result);
+		else if (lb_peer_interrupted(peer))
+			lb_deliver_not(name, LB_REASON_INTERRUPTED, NULL, &result);
+		else if (peer->client == NULL || peer->ended != LB_END_OPEN)
+			lb_deliver_not(
+				name, peer->reason, peer->err != 0 ? strerror(peer->err) : NULL, &result);
+		else
+			lb_deliver(sending, send->files[i], name, &result);
+		tell(send, &result, i + 1 == send->n);
+	}
+}
+
+static int send_files(int argc, char **argv)
+{
+	struct send send = {0};
+	struct lb_sending *sending = &send.sending;
+	int r = parse(argc, argv, &send);
+
+	if (r < 0)
+		r = check(&send);
+	if (r >= 0)
+		return r;
+	sending->buf = aligned_alloc(4096, LB_SENDING_BUFFER);
+	if (sending->buf == NULL)
+		return lb_args_wrong("send", "out of memory");
+	r = lb_peer_open(&sending->peer, "send");
+	if (r < 0) {
+		sending->progress.on = !send.quiet && lb_progress_possible();
+		sending->progress.count = send.n;
+		deliver_all(&send);
+		r = send.exit;
+	}
+	free(sending->buf);
+	return r;
+}
+
+const struct lb_command lb_command_send = {
+	.name = "send",
+	.synopsis = "[--name NAME] [--id CLIENT:N] [--deadline DUR] [--state DIR] [--quiet] [--json]\n"
+		    "                     FILE... ADDR[:PORT]",
+	.summary = "Delivers files: exit code 0 means that the other end has them on disk, once",
+	.details = "FILE - is standard input, and needs --name. ADDR is IPv4, IPv6 in brackets or a name, "
+		   "all addresses of\n"
+		   "which are tried in order; a PORT that is not given is 7117. A file that an earlier run "
+		   "left undecided at\n"
+		   "the same ADDR is settled first, and never delivered twice.\n"
+		   "\n"
+		   "Options:\n"
+		   "  --name NAME     what the FILE is called there (the last part of its path)\n"
+		   "  --id CLIENT:N   the id of an earlier delivery: the same content is committed once, and "
+		   "the receipt\n"
+		   "                  is printed again; any other content is refused (a new id)\n"
+		   "  --deadline DUR  for everything together: ms, s, m or h (none, but a server without a "
+		   "sign of life is\n"
+		   "                  given up after 60s)\n"
+		   "  --state DIR     where this client's journal is ($XDG_STATE_HOME/lastbyte, or "
+		   "~/.local/state/lastbyte)\n"
+		   "  --quiet         no progress bar (there is one if standard error is a terminal)\n"
+		   "  --json          an object for each FILE on standard output (off: lines)\n"
+		   "\n"
+		   "Standard output gets a line for each committed FILE: committed CLIENT:N NAME BYTES "
+		   "xxh128:HEX TIME.\n"
+		   "Standard error gets one for each other: VERDICT CLIENT:N NAME: why. With several files, "
+		   "which share one\n"
+		   "connection, the exit code is the most serious one in the order 0, 4, 1, 5, 3. A FILE "
+		   "that cannot be opened\n"
+		   "or that is a directory is a usage error, and nothing is sent. A file that changes while "
+		   "it is read is\n"
+		   "rolled back. SIGINT rolls back what is not being committed, and ends it.\n",
+	.run = send_files,
+};

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* `lastbyte serve`: options in, one server, a line for each delivery that ends. */
+#include "args.h"
+#include "command.h"
+#include "print.h"
+#include "signals.h"
+#include <getopt.h>
+#include <inttypes.h>
+#include <lastbyte/server.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SECOND 1000000000LL
+
+struct serving {
+	const char *into; /* the path behind "dir:" */
+	bool json;
+	struct lb_server_options options;
+	struct lb_server *server;
+	sigset_t signals;
+};
+
+static int parse(int argc, char **argv, struct serving *serving)
+{
+	struct lb_server_options *wanted = &serving->options;
+	const char *into = "dir:./inbox";
+	const struct lb_arg args[] = {
+		{"listen", LB_ARG_TEXT, &wanted->listen},
+		{"into", LB_ARG_TEXT, &into},
+		{"insecure", LB_ARG_FLAG, &wanted->insecure},
+		{"max-delivery", LB_ARG_SIZE, &wanted->max_delivery},
+		{"max-sessions", LB_ARG_COUNT, &wanted->max_sessions},
+		{"idle-timeout", LB_ARG_TIMEOUT, &wanted->idle_timeout},
+		{"drain-timeout", LB_ARG_DURATION, &wanted->drain_timeout},
+		{"json", LB_ARG_FLAG, &serving->json},
+		{NULL, LB_ARG_FLAG, NULL},
+	};
+	int r = lb_args_parse("serve", argc, argv, args);
+
+	if (r >= 0)
+		return r;
+	if (optind < argc)
+		return lb_args_wrong(
+			"serve", "%s is too much: the directory goes into --into dir:PATH", argv[optind]);
+	if (strncmp(into, "dir:", 4) != 0 || into[4] == '\0')
+		return lb_args_wrong(
+			"serve", "--into %s: the one kind of place is dir:PATH, as in dir:./inbox", into);
+	serving->into = into + 4;
+	if (wanted->drain_timeout == 0)
+		wanted->drain_timeout = 1; /* to the library, 0 stands for its default */
+	return -1;
+}
+
+static void report(void *arg, const struct lb_report *report)
+{
+	const struct serving *serving = arg;
+	struct lb_result result = {.receipt = report->receipt,
+		.verdict = report->verdict,
+		.reason = report->reason,
+		.ended = report->ended,
+		.took = report->took};
+	char id[LB_ID_TEXT], digest[LB_DIGEST_TEXT], why[256] = "";
+	bool committed = report->verdict == LB_VERDICT_COMMITTED;
+
+	if (serving->json) {
+		json_t *object = json_object(), *keys = lb_result_json(&result);
+
+		json_object_set_new(object, "event", json_string("delivery"));
+		json_object_update(object, keys);
+		json_object_set_new(object, "peer", json_string(report->peer));
+		json_decref(keys);
+		lb_print_json(STDOUT_FILENO, object);
+		return;
+	}
+	lb_print_line(STDERR_FILENO, "%s %s %s %" PRIu64 " %s %.3fs %s%s%s", lb_verdict_word(result.verdict),
+		lb_result_id(&result, id), result.receipt.name, result.receipt.length,
+		lb_result_digest(&result, digest), (double)result.took / SECOND, lb_end_word(result.ended),
+		committed ? "" : ": ", committed ? "" : lb_result_why(&result, why, sizeof why));
+}
+
+static void announce(const struct serving *serving, const struct lb_sink *sink)
+{
+	const char *address = lb_server_address(serving->server);
+	char into[LB_PRINT_LINE], ledger[LB_UUID_TEXT];
+
+	snprintf(into, sizeof into, "dir:%s", serving->into);
+	if (!serving->json) {
+		lb_print_line(STDERR_FILENO, "listening on %s, into %s", address, into);
+		return;
+	}
+	lb_print_json(STDOUT_FILENO,
+		json_pack("{s:s, s:s#, s:i, s:s, s:s}", "event", "listening", "address", address,
+			(int)(strrchr(address, ':') - address), "port", (int)lb_server_port(serving->server),
+			"into", lb_print_clean(into), "ledger", lb_uuid_text(lb_sink_ledger(sink), ledger)));
+}
+
+/* Waits for signals, on a thread of its own: the first one stops the server in order, the second one at once. */
+static void *watch(void *arg)
+{
+	struct serving *serving = arg;
+	int number;
+
+	if (sigwait(&serving->signals, &number) == 0) {
+		lb_server_stop(serving->server);
+		if (sigwait(&serving->signals, &number) == 0)
+			_exit(128 + number);
+	}
+	return NULL;
+}
+
+static int run(struct serving *serving, const struct lb_sink *sink)
+{
+	pthread_t watcher;
+	int r;
+
+	lb_signals_block(
+		&serving->signals); /* every thread inherits it, so that they reach the watcher alone */
+	if (pthread_create(&watcher, NULL, watch, serving) != 0) {
+		lb_print_line(STDERR_FILENO, "lastbyte serve: no thread can be started");
+		return lb_verdict_exit(LB_VERDICT_NOT_COMMITTED);
+	}
+	announce(serving, sink);
+	r = lb_server_run(serving->server);
+	pthread_cancel(watcher);
+	pthread_join(watcher, NULL);
+	if (r == 0)
+		return 0;
+	lb_print_line(
+		STDERR_FILENO, "lastbyte serve: %s; what was not committed is rolled back", strerror(-r));
+	return lb_verdict_exit(LB_VERDICT_NOT_COMMITTED);
+}
+
+static int serve(int argc, char **argv)
+{
+	struct serving serving = {.options.drain_timeout = 10 * SECOND};
+	struct lb_sink *sink;
+	char why[256] = "";
+	int r = parse(argc, argv, &serving);
+
+	if (r >= 0)
+		return r;
+	serving.options.report = report;
+	serving.options.arg = &serving;
+	if (lb_sink_dir_open(serving.into, &sink, why) < 0) {
+		lb_print_line(STDERR_FILENO, "lastbyte serve: %s", why);
+		return LB_EXIT_USAGE;
+	}
+	if (lb_server_new(sink, &serving.options, &serving.server, why) < 0) {
+		lb_print_line(STDERR_FILENO, "lastbyte serve: %s", why);
+		r = LB_EXIT_USAGE;
+	} else {
+		r = run(&serving, sink);
+	}
+	lb_server_free(serving.server);
+	lb_sink_close(sink);
+	return r;
+}
+
+const struct lb_command lb_command_serve = {
+	.name = "serve",
+	.synopsis = "[--listen ADDR[:PORT]] [--into dir:PATH] [--insecure] [--max-delivery SIZE]\n"
+		    "                      [--max-sessions N] [--idle-timeout DUR] [--drain-timeout DUR] "
+		    "[--json]",
+	.summary = "Receives deliveries into a directory, each whole and once, or not at all",
+	.details =
+		"Options:\n"
+		"  --listen ADDR[:PORT]  IPv4, [IPv6] or a name; port 0 picks a free one (127.0.0.1:7117; "
+		"PORT 7117)\n"
+		"  --into dir:PATH       each delivery becomes a file there; PATH is made if missing "
+		"(dir:./inbox)\n"
+		"  --insecure            allow an ADDR that is not loopback: nothing is encrypted, and "
+		"anybody who\n"
+		"                        reaches it may deliver (off)\n"
+		"  --max-delivery SIZE   refuse larger ones; bytes, or with K, M, G, T, P in powers of 1024 "
+		"(no limit)\n"
+		"  --max-sessions N      connections at once; others are told to try again later (1024)\n"
+		"  --idle-timeout DUR    give a client up that is silent for so long: ms, s, m or h (60s)\n"
+		"  --drain-timeout DUR   at SIGTERM or SIGINT, let open deliveries go on for so long (10s)\n"
+		"  --json                JSON objects, one on a line, on standard output (off: lines on "
+		"standard error)\n"
+		"\n"
+		"When it is ready it says: listening on ADDR:PORT, into dir:PATH. Then there is a line for "
+		"each delivery\n"
+		"that ends: verdict, id, name, bytes, digest, seconds, how its connection ended, and why if "
+		"it is not\n"
+		"committed. A second signal ends it at once; that is safe, the next start recovers.\n"
+		"\n"
+		"Exit codes: 0 after SIGTERM, SIGINT or SIGHUP; 2 when it could not start; 4 when it had to "
+		"give up.\n",
+	.run = serve,
+};

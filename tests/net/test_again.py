@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""The same delivery more than once: after a crash, by its id, at another ledger. It is never there twice."""
+import os
+import shutil
+import signal
+import subprocess
+from libnet import Answer, run, same, test, until
+from libwire import frames
+
+CONTENT = os.urandom(400000)
+BRIEF = 2000  # bytes that are less than any of the content: greetings, BEGIN, COMMIT, CLOSE
+
+
+def committed_unheard(place, server, path, *options, content=None, **more):
+    """A send whose delivery is committed while no answer reaches it. Returns the process and its proxy."""
+    probe = place.proxy(server.address)
+    place.send(place.file("probe/p", b""), probe.address, state=place.under("prober")).exits(0)
+    os.unlink(os.path.join(place.inbox, "p"))
+    heard = next(end for end, kind, _, _ in frames(probe.down) if kind == "BEGIN_OK")
+    proxy = place.proxy(server.address, down=heard, how="hold")
+    stdin = subprocess.DEVNULL if content is None else subprocess.PIPE
+    process = place.start("send", *options, path, proxy.address, stdin=stdin, **more)
+    if content is not None:
+        process.stdin.write(content)
+        process.stdin.close()
+        process.stdin = None
+    until("it is committed", lambda: [row for row in place.committed() if row["name"] != "p"])
+    return process, proxy
+
+
+def begun_unheard(place, server, path):
+    """A send that is killed after BEGIN, before it has said COMMIT."""
+    proxy = place.proxy(server.address, up=100000, how="hold")
+    process = place.start("send", path, proxy.address)
+    until("it is being delivered", lambda: proxy.held.is_set() and place.parts())
+    return process, proxy
+
+
+@test("send killed after its commit: sent again, it is settled with the stored receipt, and no data is sent")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    process, proxy = committed_unheard(place, server, path)
+    process.kill()
+    Answer(process)
+    proxy.release()
+    sent = len(proxy.up)
+    again = place.send(path, proxy.address).exits(0)
+    rows = [row for row in place.committed() if row["name"] == "x"]
+    same(again.id, rows[0]["id"])
+    same(len(rows), 1)
+    same(place.visible(), ["x"])
+    assert len(proxy.up) - sent < BRIEF, f"{len(proxy.up) - sent} bytes were sent for what was there already"
+
+
+@test("send killed before its commit: sent again, it is there once")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    process, proxy = begun_unheard(place, server, path)
+    process.kill()
+    Answer(process)
+    proxy.release()
+    place.send(path, proxy.address).exits(0)
+    same(place.visible(), ["x"])
+    same(place.read("x"), CONTENT)
+    same(len(place.committed()), 1)
+
+
+@test("send killed after its commit, then the file changes: what was committed is mentioned, the new content is refused by its name")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    process, proxy = committed_unheard(place, server, path)
+    process.kill()
+    Answer(process)
+    proxy.release()
+    first = [row for row in place.committed() if row["name"] == "x"][0]
+    place.file("x", b"other content")
+    again = place.send(path, proxy.address).exits(1)
+    assert first["id"] in again.err and first["digest"] in again.err, again
+    assert "the name exists" in again.err, again
+    same(place.read("x"), CONTENT)
+
+
+@test("the same, after the inbox's reader has taken the file: the new content is a new delivery")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    process, proxy = committed_unheard(place, server, path)
+    process.kill()
+    Answer(process)
+    proxy.release()
+    first = [row for row in place.committed() if row["name"] == "x"][0]
+    os.unlink(os.path.join(place.inbox, "x"))
+    place.file("x", b"other content")
+    again = place.send("--json", path, proxy.address).exits(0)
+    assert again.id != first["id"], again
+    assert first["digest"] in again.err, again
+    same(place.read("x"), b"other content")
+
+
+@test("standard input whose earlier run had committed other content: exit 4, and it says to send it again")
+def _(place):
+    server = place.serve()
+    process, proxy = committed_unheard(place, server, "-", "--name", "x", content=CONTENT)
+    process.kill()
+    Answer(process)
+    proxy.release()
+    again = place.send("--name", "x", "-", proxy.address, content=b"other content").exits(4)
+    assert "send it again" in again.err, again
+    same(place.read("x"), CONTENT)
+    same([row["name"] for row in place.committed()], ["p", "x"])
+
+
+@test("standard input whose earlier run had committed the same content gets the stored receipt")
+def _(place):
+    server = place.serve()
+    process, proxy = committed_unheard(place, server, "-", "--name", "x", content=CONTENT)
+    process.kill()
+    Answer(process)
+    proxy.release()
+    place.send("--name", "x", "-", proxy.address, content=CONTENT).exits(0)
+    same(place.visible(), ["x"])
+
+
+@test("an id that is committed with the same content: the stored receipt, exit 0, and no data is sent")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    first = place.send(path, server.address).exits(0)
+    proxy = place.proxy(server.address)
+    again = place.send("--id", first.id, path, proxy.address).exits(0)
+    same(again.out, first.out, "the receipt")
+    assert len(proxy.up) < BRIEF, f"{len(proxy.up)} bytes were sent"
+
+
+@test("an id that is committed with other content, another length or another name: exit 1")
+def _(place):
+    server = place.serve()
+    first = place.send(place.file("x", CONTENT), server.address).exits(0)
+    other = bytearray(CONTENT)
+    other[-1] ^= 1
+    for what, content, name in (("content", bytes(other), "x"), ("length", CONTENT[:-1], "x"),
+                                ("empty", b"", "x"), ("name", CONTENT, "y")):
+        answer = place.send("--id", first.id, "--name", name, place.file("again", content), server.address)
+        assert answer.code == 1, (what, answer)
+        assert answer.err.startswith(f"refused {first.id} {name}: "), (what, answer)
+    same(place.visible(), ["x"])
+    same(place.read("x"), CONTENT)
+
+
+@test("in doubt at one ledger, sent again at another one: still in doubt, and nothing is begun there")
+def _(place):
+    server, other = place.serve(), place.serve(inbox=place.under("other"))
+    path = place.file("x", CONTENT)
+    process, proxy = committed_unheard(place, server, path)
+    process.kill()
+    Answer(process)
+    proxy.target = other.address
+    proxy.release()
+    answer = place.send(path, proxy.address).exits(3)
+    assert "another ledger" in answer.err, answer
+    told = place.resolve(answer.id, proxy.address).exits(3)
+    assert "another ledger" in told.err, told
+    same([name for name in os.listdir(place.under("other")) if name != ".lastbyte"], [])
+    same(place.ledger(place.under("other")), [])
+    # the first ledger still tells
+    place.resolve(answer.id, server.address).exits(0)
+
+
+@test("in doubt, and the inbox was wiped meanwhile: still in doubt")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    process, _ = committed_unheard(place, server, path)
+    process.send_signal(signal.SIGINT)
+    unheard = Answer(process).exits(3)
+    server.end()
+    shutil.rmtree(place.inbox)
+    again = place.serve()
+    place.resolve(unheard.id, again.address).exits(3)
+    same(place.visible(), [])
+
+
+@test("in doubt, and no server answers: sent again it is in doubt still, and not said to be not committed")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    process, proxy = committed_unheard(place, server, path)
+    process.kill()
+    Answer(process)
+    proxy.close()
+    answer = place.send(path, proxy.address).exits(3)
+    same(answer.id, [row for row in place.committed() if row["name"] == "x"][0]["id"])
+
+
+@test("resolve of an id that nobody has seen fences it, and says which ledger answered")
+def _(place):
+    server = place.serve()
+    identity = "0123456789abcdef0123456789abcdef:1"
+    told = place.resolve(identity, server.address).exits(1)
+    assert server.ledger in told.err, told
+    same([(row["id"], row["verdict"]) for row in place.ledger()], [(identity, "rolled_back")])
+    same(place.resolve("--json", identity, server.address).exits(1).objects[0]["ledger"], server.ledger)
+
+
+@test("resolve of a committed delivery prints its receipt, also from another state directory")
+def _(place):
+    server = place.serve()
+    first = place.send(place.file("x", CONTENT), server.address).exits(0)
+    same(place.resolve(first.id, server.address).exits(0).out, first.out)
+    same(place.resolve(first.id, server.address, state=place.under("elsewhere")).exits(0).out, first.out)
+
+
+@test("resolve without an answer: exit 3")
+def _(place):
+    server = place.serve()
+    server.kill()
+    told = place.resolve("0123456789abcdef0123456789abcdef:1", server.address).exits(3)
+    assert "in_doubt" in told.err, told
+
+
+@test("two runs for the same file at once make two deliveries, one of which is refused")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    process, proxy = begun_unheard(place, server, path)
+    place.send(path, proxy.address).exits(1)
+    proxy.release()
+    Answer(process).exits(0)
+    same(place.visible(), ["x"])
+    same(len(place.committed()), 1)
+
+
+run()

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""A connection that is cut after any frame of a delivery, one byte before or after it: in each direction, by
+RST or FIN. Whatever the moment, the exit code tells the truth."""
+import os
+from libnet import run, same, test, truth
+from libwire import boundaries
+
+CONTENT = os.urandom(5000)
+CUTS = 0
+
+
+def record(place, server):
+    """The bytes of an undisturbed delivery, up and down."""
+    proxy = place.proxy(server.address)
+    path = place.file("sent/recorded", CONTENT)
+    place.send(path, proxy.address, state=place.under("recorder")).exits(0)
+    return {"up": bytes(proxy.up), "down": bytes(proxy.down)}
+
+
+def cuts(stream):
+    """Every boundary and its neighbours that lie in the stream; its whole length means after the last byte."""
+    points = {end + by for end in boundaries(stream) for by in (-1, 0, 1)}
+    return sorted(point for point in points if 0 <= point <= len(stream))
+
+
+def cut_everywhere(place, direction, how):
+    server = place.serve()
+    stream = record(place, server)[direction]
+    codes = {}
+    for point in cuts(stream):
+        name = f"{direction}-{how}-{point}"
+        path = place.file(f"sent/{name}", CONTENT)
+        proxy = place.proxy(server.address, how=how, **{direction: point})
+        answer = place.send("--deadline", "20s", path, proxy.address)
+        proxy.close()
+        codes.setdefault(answer.code, []).append(point)
+        try:
+            truth(place, answer, name, CONTENT, server.address)
+        except AssertionError as error:
+            raise AssertionError(f"cut {direction} after {point} bytes of {len(stream)}: {error}") from error
+    assert 0 in codes and 4 in codes, f"the cuts must have reached both ends of a delivery: {codes}"
+    same(len(place.parts()), 0, "parts that are left")
+    same(server.process.poll(), None, "the server serves on")
+
+
+for DIRECTION in ("up", "down"):
+    for HOW in ("rst", "fin"):
+        test(f"cut by {HOW.upper()} after N bytes {'to' if DIRECTION == 'up' else 'from'} the server, the exit code is true")(
+            lambda place, direction=DIRECTION, how=HOW: cut_everywhere(place, direction, how))
+
+
+@test("a cut after COMMIT and before its answer leaves the delivery in doubt, and says how to ask")
+def _(place):
+    server = place.serve()
+    answered = record(place, server)["down"]
+    proxy = place.proxy(server.address, down=boundaries(answered)[-3])
+    answer = place.send(place.file("x", CONTENT), proxy.address).exits(3)
+    assert f"lastbyte resolve --state {place.state} {answer.id} {proxy.address}" in answer.err, answer
+    truth(place, answer, "x", CONTENT, server.address)
+
+
+run()

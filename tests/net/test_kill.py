@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""Processes that are killed in the middle: the client, the server, and the server at each of its fault points."""
+import glob
+import os
+import re
+import signal
+import subprocess
+from libnet import TESTING, Answer, run, same, test, truth, until
+
+CONTENT = os.urandom(300000)
+SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "src")
+
+
+def begin_slowly(place, name, server, **more):
+    """A send of standard input that has delivered a part of it, and waits for more."""
+    process = place.start("send", "--name", name, "-", server.address, stdin=subprocess.PIPE, **more)
+    process.stdin.write(CONTENT)
+    process.stdin.flush()
+    until("the server has a part", lambda: [part for part in place.parts() if os.path.getsize(part) > 0])
+    return process
+
+
+@test("the client killed in the middle: nothing is there, and nothing is left of it")
+def _(place):
+    server = place.serve()
+    process = begin_slowly(place, "x", server)
+    process.kill()
+    process.wait()
+    ended = server.event(lambda event: event.get("name") == "x")
+    same(ended["verdict"], "rolled_back")
+    same(place.visible(), [])
+    same(place.parts(), [])
+    same(place.committed(), [])
+
+
+@test("the server killed in the middle: exit 4, nothing is visible, and the next start removes the part")
+def _(place):
+    server = place.serve()
+    process = begin_slowly(place, "x", server)
+    server.kill()
+    same(place.visible(), [])
+    answer = Answer(process).exits(4)
+    again = place.serve()
+    same(place.parts(), [])
+    same(truth(place, answer, "x", CONTENT, again.address), False)
+
+
+@test("what was committed before the server was killed is still there, and a new delivery works")
+def _(place):
+    server = place.serve()
+    first = place.send(place.file("a", CONTENT), server.address).exits(0)
+    process = begin_slowly(place, "b", server)
+    server.kill()
+    Answer(process).exits(4)
+    server = place.serve()
+    same(place.visible(), ["a"])
+    place.send(place.file("b", CONTENT), server.address).exits(0)
+    same(place.visible(), ["a", "b"])
+    place.resolve(first.id, server.address).exits(0)
+
+
+def fault_points():
+    """The names that the sources give to LB_FAULT, in the server."""
+    names = set()
+    for path in glob.glob(os.path.join(SOURCES, "server", "*.c")):
+        with open(path) as source:
+            names |= set(re.findall(r'LB_FAULT\("([^"]+)"\)', source.read()))
+    return sorted(names)
+
+
+def killed_at(place, name):
+    server = place.serve(binary=TESTING, env={"LASTBYTE_FAULT": name})
+    answer = place.send("--deadline", "20s", place.file("x", CONTENT), server.address)
+    same(server.process.wait(30), -signal.SIGKILL, "the fault point must have been reached")
+    assert answer.code in (3, 4), answer
+    again = place.serve(listen=f"127.0.0.1:{server.port}")
+    there = truth(place, answer, "x", CONTENT, again.address)
+    same(place.parts(), [])
+    # what resolve has settled does not stand in the way of a new delivery
+    place.send(place.file("y", CONTENT), again.address).exits(0)
+    same(place.visible(), ["x", "y"] if there else ["y"])
+
+
+def killed_and_sent_again(place, name):
+    server = place.serve(binary=TESTING, env={"LASTBYTE_FAULT": name})
+    path = place.file("x", CONTENT)
+    first = place.send("--deadline", "20s", path, server.address)
+    server.process.wait(30)
+    again = place.serve(listen=f"127.0.0.1:{server.port}")
+    second = place.send(path, again.address).exits(0)
+    if first.code == 3:
+        same(second.id, first.id, "it is the same delivery that is settled")
+    same(place.visible(), ["x"])
+    same(len(place.committed()), 1)
+
+
+POINTS = fault_points()
+for POINT in POINTS:
+    test(f"the server killed at '{POINT}', restarted and asked: all of it or nothing, and the ledger agrees")(
+        lambda place, point=POINT: killed_at(place, point))
+    test(f"the server killed at '{POINT}', restarted and sent to again: there once")(
+        lambda place, point=POINT: killed_and_sent_again(place, point))
+
+
+@test("there are fault points to be killed at")
+def _(place):
+    assert len(POINTS) >= 4, POINTS
+
+
+run()
