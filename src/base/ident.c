@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Identifiers and names as text, and back. Owns no state. */
+#include "base/utf8.h"
 #include <lastbyte/base.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -105,8 +106,7 @@ const char *lb_digest_text(const struct lb_digest *digest, char buf[LB_DIGEST_TE
 	return buf;
 }
 
-/* The length of the UTF-8 sequence at s (RFC 3629: no overlong form, no surrogate, at most U+10FFFF), or 0. */
-static size_t utf8_sequence(const uint8_t *s, size_t len, uint32_t *codep)
+size_t lb_utf8_sequence(const uint8_t *s, size_t len, uint32_t *codep)
 {
 	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xC2 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : s[0] < 0xF5 ? 4 : 0;
 	static const uint32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -141,12 +141,12 @@ int lb_name_check(const char *name, size_t len, const char **whyp)
 	else if (len >= 9 && memcmp(s, ".lastbyte", 9) == 0)
 		*whyp = "a name must not begin with .lastbyte";
 	for (size_t i = 0, n; *whyp == NULL && i < len; i += n) {
-		n = utf8_sequence(s + i, len - i, &code);
+		n = lb_utf8_sequence(s + i, len - i, &code);
 		if (n == 0)
 			*whyp = "a name must be valid UTF-8";
 		else if (code == '/')
 			*whyp = "a name must not contain /";
-		else if (code < 0x20 || (code >= 0x7F && code < 0xA0))
+		else if (lb_utf8_is_control(code))
 			*whyp = "a name must not contain control characters";
 		else
 			continue;
