@@ -11,19 +11,22 @@
 #define LB_ADDRESS_TEXT  300
 
 struct lb_endpoint {
-	socklen_t               len;
+	socklen_t len;
 	struct sockaddr_storage addr;
 };
 
 /* Splits "ADDR[:PORT]"; -EINVAL with why (static text). A bare IPv6 address needs its brackets. */
-int lb_address_split(const char *text, char host[256], unsigned *portp, unsigned default_port, const char **whyp);
+int lb_address_split(
+	const char *text, char host[256], unsigned *portp, unsigned default_port, const char **whyp);
 
 /* All its endpoints, in the resolver's order. Number of them, or -EINVAL, or -EHOSTUNREACH; why is static text.
  * Blocks in getaddrinfo(3) when the host is a name. */
-int lb_address_resolve(const char *text, unsigned default_port, struct lb_endpoint *endpoints, int max, const char **whyp);
+int lb_address_resolve(
+	const char *text, unsigned default_port, struct lb_endpoint *endpoints, int max, const char **whyp);
 
-bool        lb_endpoint_is_loopback(const struct lb_endpoint *endpoint);
-unsigned    lb_endpoint_port(const struct lb_endpoint *endpoint);
-const char *lb_endpoint_text(const struct lb_endpoint *endpoint, char buf[LB_ADDRESS_TEXT]); /* "1.2.3.4:5" "[::1]:5" */
+bool lb_endpoint_is_loopback(const struct lb_endpoint *endpoint);
+unsigned lb_endpoint_port(const struct lb_endpoint *endpoint);
+const char *lb_endpoint_text(
+	const struct lb_endpoint *endpoint, char buf[LB_ADDRESS_TEXT]); /* "1.2.3.4:5" "[::1]:5" */
 
 #endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lb_close: the steps of ending.c, and poll(2) between them. Owns the waiting and nothing else. What an ending is,
+ * and when it is over, is decided there.
+ */
+#include "sock/ending.h"
+#include <poll.h>
+
+/* Signals, and time-outs before `next`, only make for a step more. */
+static void await(const struct lb_ending_run *run)
+{
+	struct pollfd fd = {.fd = run->fd, .events = (short)run->events};
+	lb_time left = run->next - lb_now();
+	struct timespec timeout;
+
+	if (left < 0)
+		left = 0;
+	timeout = (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+	ppoll(&fd, run->events != 0, &timeout, NULL);
+}
+
+int lb_close(int fd, const struct lb_ending *ending, lb_time deadline, struct lb_outcome *outcomep)
+{
+	struct lb_ending_run run;
+	lb_time started = lb_now();
+
+	lb_ending_start(&run, fd, ending, started, deadline);
+	while (!lb_ending_step(&run, lb_now()))
+		await(&run);
+	*outcomep = run.outcome;
+	outcomep->took = lb_now() - started;
+	return run.result;
+}

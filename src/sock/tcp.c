@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The questions to the kernel that an ending needs answered, each of them harder than it looks. Owns no state
+ * and no descriptor, decides nothing: what the answers mean for an ending is in ending.c.
+ */
+#include "sock/tcp.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#define READ_TRIES 64
+
+static int option(int fd, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof value;
+
+	return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -1 : value;
+}
+
+int lb_tcp_check(int fd)
+{
+	int domain;
+
+	if (fcntl(fd, F_GETFD) < 0)
+		return -EBADF;
+	domain = option(fd, SO_DOMAIN);
+	if (domain < 0)
+		return -ENOTSOCK;
+	if ((domain != AF_INET && domain != AF_INET6) || option(fd, SO_PROTOCOL) != IPPROTO_TCP)
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+/*
+ * SIOCOUTQ and TCP_INFO are two calls, and an ack may come between them. Our acked sequence number only grows, so
+ * what TCP_INFO says belongs to a SIOCOUTQ that is the same before and after it.
+ */
+void lb_tcp_read(int fd, struct lb_tcp *tcp)
+{
+	struct tcp_info info;
+	int before = -1, after = -1;
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		socklen_t len = sizeof info;
+
+		memset(&info, 0, sizeof info);
+		if (i == 0)
+			ioctl(fd, SIOCOUTQ, &before);
+		getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+		ioctl(fd, SIOCOUTQ, &after);
+		if (after == before)
+			break;
+		if (i < READ_TRIES - 1)
+			before = after;
+	}
+	*tcp = (struct lb_tcp){
+		.state = info.tcpi_state,
+		/* tcpi_delivered counts the SYN of either side once the other has acked it, and survives a reset */
+		.connected = info.tcpi_delivered > 0 ||
+			     (info.tcpi_state != LB_TCP_CLOSED && info.tcpi_state != LB_TCP_SYN_SENT &&
+				     info.tcpi_state != LB_TCP_LISTEN),
+		.resent = info.tcpi_retransmits > 0 || info.tcpi_probes > 0,
+		.unacked = (uint32_t)after,
+		.unsent = info.tcpi_notsent_bytes,
+		.acked = info.tcpi_bytes_acked,
+		.sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans,
+	};
+	/* SIOCOUTQ is 0 by definition while a handshake (TCP Fast Open) is under way */
+	tcp->exact = before == after && tcp->connected && tcp->state != LB_TCP_SYN_RECEIVED;
+}
+
+/*
+ * Nothing says directly which side connected. But `sent` counts bytes alone, so what `acked` and `unacked` have
+ * more than it must be SYN and FIN. A packet that a dead route swallowed is counted twice in tcpi_bytes_sent: then
+ * the sum does not work out, and the answer is that there is none.
+ */
+int lb_tcp_syn(const struct lb_tcp *tcp, bool fin)
+{
+	uint64_t unsent_bytes = tcp->unsent - (fin && tcp->unsent > 0);
+	uint64_t syn = tcp->acked + tcp->unacked - fin - tcp->sent - unsent_bytes;
+
+	return tcp->exact && syn <= 1 ? (int)syn : -1;
+}
+
+/*
+ * recv(2) returns 0 also after a reset whose error somebody has taken already, so that 0 proves nothing. TCP_INQ
+ * does tell: at the end of the stream the kernel reports "1 byte" if a FIN was received, "so that the reader
+ * goes on reading", and 0 if not.
+ */
+bool lb_tcp_at_fin(int fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	int on = 1, off = 0, queued = 0;
+	struct cmsghdr *header;
+	ssize_t n;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_INQ, &on, sizeof on) < 0)
+		return false;
+	n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+	setsockopt(fd, IPPROTO_TCP, TCP_INQ, &off, sizeof off);
+	if (n != 0)
+		return false;
+	for (header = CMSG_FIRSTHDR(&msg); header != NULL; header = CMSG_NXTHDR(&msg, header))
+		if (header->cmsg_level == IPPROTO_TCP && header->cmsg_type == TCP_CM_INQ)
+			memcpy(&queued, CMSG_DATA(header), sizeof queued);
+	return queued == 1;
+}
+
+/*
+ * tcp(7): MSG_TRUNC makes the kernel throw the bytes away instead of copying them. The buffer is there for what
+ * stands between us and TCP and ignores the flag (kernel TLS, emulators), and for tools that check the arguments
+ * of system calls; Linux does not touch it.
+ */
+int lb_tcp_discard(int fd, uint64_t max, uint64_t *countp)
+{
+	char buf[32768];
+
+	while (max > 0) {
+		ssize_t n = recv(fd, buf, max < sizeof buf ? max : sizeof buf, MSG_TRUNC | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		max -= (uint64_t)n;
+		*countp += (uint64_t)n;
+	}
+	return 1;
+}
+
+uint64_t lb_tcp_unread(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, SIOCINQ, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
+}
+
+/*
+ * SO_ERROR also hands out "soft" errors, such as an ICMP message that did not end the connection. Only the
+ * others raise POLLERR.
+ */
+int lb_tcp_take_error(int fd)
+{
+	struct pollfd poll_fd = {.fd = fd};
+
+	int error = 0;
+
+	if (poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLERR) != 0)
+		error = option(fd, SO_ERROR);
+	return error > 0 ? error : 0;
+}
+
+void lb_tcp_linger(int fd, int seconds)
+{
+	struct linger linger = {.l_onoff = seconds >= 0, .l_linger = seconds >= 0 ? seconds : 0};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+/* close(2) with a linger time of 0 resets, but not while a copy of the descriptor is open somewhere; connect(2) to
+ * AF_UNSPEC does. The linger time is for kernels that refuse that while another thread waits on the socket. */
+void lb_tcp_reset(int fd)
+{
+	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+	lb_tcp_linger(fd, 0);
+	connect(fd, &nobody, sizeof nobody);
+}

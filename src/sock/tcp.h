@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* What Linux tells about one TCP connection, and the few things that only Linux can be asked to do with it. */
+#ifndef SOCK_TCP_H
+#define SOCK_TCP_H
+
+#include <lastbyte/base.h>
+#include <stdbool.h>
+
+/* The states of RFC 9293, section 3.3.2, as tcpi_state numbers them: netinet/tcp.h has their names, and cannot
+ * be included beside linux/tcp.h, which alone has the whole of struct tcp_info. */
+enum lb_tcp_state {
+	LB_TCP_ESTABLISHED = 1,
+	LB_TCP_SYN_SENT,
+	LB_TCP_SYN_RECEIVED,
+	LB_TCP_FIN_WAIT_1,
+	LB_TCP_FIN_WAIT_2,
+	LB_TCP_TIME_WAIT,
+	LB_TCP_CLOSED,
+	LB_TCP_CLOSE_WAIT,
+	LB_TCP_LAST_ACK,
+	LB_TCP_LISTEN,
+	LB_TCP_CLOSING,
+};
+
+/* A connection at one moment. Sequence numbers count a SYN and a FIN as a byte each; bytes are bytes. */
+struct lb_tcp {
+	enum lb_tcp_state state;
+	bool connected;   /* it is, or was, established */
+	bool exact;       /* the counts belong to the same moment, and mean something */
+	bool resent;      /* the last thing sent was a repetition, or a probe, that nobody had answered yet */
+	uint32_t unacked; /* sequence numbers written and not acked; FIN included */
+	uint32_t unsent;  /* of these, those that were never sent */
+	uint64_t acked;   /* sequence numbers acked; FIN included, and SYN on the connecting side */
+	uint64_t sent;    /* bytes sent at least once */
+};
+
+/* 0 if fd is a TCP socket; -EBADF, -ENOTSOCK, -EOPNOTSUPP. */
+int lb_tcp_check(int fd);
+
+/* Fills *tcp. Cannot fail on a TCP socket. */
+void lb_tcp_read(int fd, struct lb_tcp *tcp);
+
+/* How many SYNs `acked` counts, 0 or 1, if our FIN has been written or not; -1: the kernel cannot tell. */
+int lb_tcp_syn(const struct lb_tcp *tcp, bool fin);
+
+/* True once a FIN of the peer's has been received and everything before it read: a true end of stream. */
+bool lb_tcp_at_fin(int fd);
+
+/* Throws up to max received bytes away and adds their number to *countp. 1: that many were there, more may be;
+ * 0: the end of the stream, true or false; -EAGAIN: no more for now; -ECONNRESET, ... */
+int lb_tcp_discard(int fd, uint64_t max, uint64_t *countp);
+
+/* Bytes received and not read. */
+uint64_t lb_tcp_unread(int fd);
+
+/* Takes the error that is pending on the socket, as a positive errno; 0: none. */
+int lb_tcp_take_error(int fd);
+
+/* SO_LINGER: seconds, or -1 to have close(2) neither wait nor reset. */
+void lb_tcp_linger(int fd, int seconds);
+
+/* RST, whoever else holds the socket. */
+void lb_tcp_reset(int fd);
+
+#endif
