@@ -11,7 +11,13 @@
  *
  * All functions that return int return 0, or -EPROTO: not legal in this state or role (a mistake of the
  * caller's, nothing happened), or -EINVAL: an argument is out of range, or -ECONNABORTED: the machine has
- * failed or closed. After each of them there may be bytes to write.
+ * failed or closed. The client's also return -EAGAIN: as many deliveries and questions as the server allows
+ * are without an answer, or too much waits to be written; nothing happened, feed and write, then try again.
+ * After each of them there may be bytes to write.
+ *
+ * The end of the stream is no input: whoever reads it ends the connection. After that, and after
+ * LB_EVENT_ERROR and LB_EVENT_TIMEOUT, a server rolls back what was not asked to commit, finishes what was, and
+ * keeps its verdict to itself. A client calls a delivery IN_DOUBT if lb_conn_commit_sent says true of it.
  */
 #ifndef LASTBYTE_CONN_H
 #define LASTBYTE_CONN_H
@@ -40,9 +46,9 @@ enum lb_feature {
 struct lb_conn_options {
 	enum lb_role   role;
 	uint32_t       features;     /* offered; in force is what both offer */
-	lb_time        idle_timeout; /* 0: 60 s. The shorter one of both ends counts */
+	lb_time        idle_timeout; /* at least 100 ms; 0: 60 s. The shorter one of both ends counts */
 	/* the server's alone */
-	struct lb_uuid ledger;
+	struct lb_uuid ledger;        /* not all zero */
 	uint64_t       max_delivery;  /* bytes; LB_UNKNOWN: no limit */
 	uint32_t       max_undecided; /* 1 to LB_UNDECIDED_MAX; 0: all of them */
 	bool           busy;          /* answer HELLO with ERROR(BUSY) */
@@ -73,16 +79,22 @@ enum lb_event_type {
 	LB_EVENT_CLOSE_OK,
 	/* at the server */
 	LB_EVENT_HELLO,    /* `id.client` */
-	LB_EVENT_BEGIN,    /* `handle`, `id`, `attempt`, `ledger`, `length` (LB_UNKNOWN if not said), `name` */
+	/* `handle`, `id`, `attempt`, `ledger` (the one in the options), `length` (LB_UNKNOWN if not said), `name`.
+	 * To be answered with begin_ok, committed or refused. The machine itself refuses another ledger, a bad name, a
+	 * length that is too large, and everything after lb_conn_going_away. */
+	LB_EVENT_BEGIN,
 	LB_EVENT_DATA,     /* `handle`, `data`, `len`: points into the buffer given to lb_conn_recv */
 	LB_EVENT_SYNC,     /* `handle` */
-	LB_EVENT_COMMIT,   /* `handle`, `length`, `digest`: `length` equals the bytes received, else it is REFUSED */
-	LB_EVENT_ROLLBACK, /* `handle`: roll back, then lb_conn_rolled_back; also made of CLOSE with one open */
-	LB_EVENT_RESOLVE,  /* `handle`, `id`, `ledger` */
+	LB_EVENT_COMMIT,   /* `handle`, `length`, `digest`: `length` equals the bytes received, else it is ROLLBACK */
+	/* `handle`: roll back, then lb_conn_rolled_back. Also made of CLOSE with one open. With a `reason` the machine
+	 * has found that it cannot commit: TOO_LARGE, or WRONG_LENGTH; lb_conn_rolled_back then says REFUSED. */
+	LB_EVENT_ROLLBACK,
+	LB_EVENT_RESOLVE,  /* `handle`, `id`, `ledger` (the one in the options, or all zero) */
 	LB_EVENT_SETTLED,  /* `id`: the client and its lowest open number */
 	LB_EVENT_CLOSE,    /* CLOSE_OK goes out by itself once every delivery has its verdict */
 };
 
+/* Only `type` and the fields named above are filled. */
 struct lb_event {
 	enum lb_event_type type;
 	uint32_t           handle;
@@ -114,18 +126,24 @@ struct lb_begin {
 };
 
 /* Either end. */
+/* `client` is the client's id; a server gives NULL. A client has HELLO to write at once. NULL: out of memory. */
 LB_PUBLIC struct lb_conn *lb_conn_new(const struct lb_conn_options *options, const uint8_t client[16], lb_time now);
 LB_PUBLIC void lb_conn_free(struct lb_conn *conn); /* NULL is fine */
 
 /*
  * Feeds received bytes. Consumes up to the end of the first event and says how many; *eventp is that event,
  * or LB_EVENT_NONE. Returns 0 without an event when it can take no more for now: a BEGIN waits for its answer
- * and more of that delivery lies ahead, or too much waits to be written. After a failure everything is
- * consumed and ignored.
+ * and more of that delivery lies ahead, or too much waits to be written. Keep the bytes, and feed them once
+ * that has changed. A DATA frame gives one event for each piece that comes. After a failure everything is
+ * consumed and ignored, and so is what comes after CLOSE_OK.
  */
 LB_PUBLIC size_t lb_conn_recv(struct lb_conn *conn, const void *buf, size_t len, lb_time now, struct lb_event *eventp);
 
-/* What to write, at most max vectors (give it 4); 0 when there is nothing. The bytes stay until lb_conn_sent. */
+/*
+ * What to write, at most max vectors (give it 4); 0 when there is nothing. The bytes stay until lb_conn_sent.
+ * A client that writes asynchronously reports with lb_conn_sent before it calls anything else: when the machine
+ * fails it takes back a COMMIT of which nothing was reported as written, so that "not committed" stays true.
+ */
 LB_PUBLIC int  lb_conn_send(const struct lb_conn *conn, struct iovec *iov, int max);
 LB_PUBLIC void lb_conn_sent(struct lb_conn *conn, size_t len, lb_time now);
 
@@ -135,7 +153,7 @@ LB_PUBLIC void    lb_conn_tick(struct lb_conn *conn, lb_time now, struct lb_even
 
 LB_PUBLIC enum lb_conn_state lb_conn_state(const struct lb_conn *conn);
 
-/* Says ERROR to the peer and fails. */
+/* Says ERROR to the peer and fails. text NULL: that of the failure. After CLOSE_OK it does nothing. */
 LB_PUBLIC void lb_conn_fail(struct lb_conn *conn, enum lb_failure failure, const char *text);
 
 /* The client says. A handle names what was asked until its answer has come. */
@@ -148,17 +166,25 @@ LB_PUBLIC LB_CHECKED int lb_conn_rollback(struct lb_conn *conn, uint32_t handle)
 LB_PUBLIC LB_CHECKED int lb_conn_resolve(struct lb_conn *conn, const struct lb_id *id, const struct lb_uuid *ledger, uint32_t *handlep);
 LB_PUBLIC LB_CHECKED int lb_conn_settled(struct lb_conn *conn, const struct lb_id *lowest_open);
 LB_PUBLIC LB_CHECKED int lb_conn_close(struct lb_conn *conn);
-/* True once a byte of a COMMIT for this handle was reported as written: from then on only an answer, or RESOLVE, tells. */
+/* True once a byte of a COMMIT for this handle was reported as written: from then on only an answer, or RESOLVE,
+ * tells. False again once it was answered. Legal after a failure, too. */
 LB_PUBLIC bool lb_conn_commit_sent(const struct lb_conn *conn, uint32_t handle);
 
 /* The server says. */
+/* offset above 0 only with RESUME in force and a resumable sink; without RESUME `resumable` is not said. */
 LB_PUBLIC LB_CHECKED int lb_conn_begin_ok(struct lb_conn *conn, uint32_t handle, uint64_t offset, bool resumable);
 LB_PUBLIC LB_CHECKED int lb_conn_synced(struct lb_conn *conn, uint32_t handle, uint64_t offset);
+/* What goes as the reply into the COMMITTED or RESOLVED said next for this handle: at most 64 KiB, the caller's, and
+ * to stay as it is until then. That call may return -EAGAIN: too much waits to be written. -EPROTO: REPLY is not in force. */
+LB_PUBLIC LB_CHECKED int lb_conn_reply(struct lb_conn *conn, uint32_t handle, const void *reply, size_t len);
+/* In answer to BEGIN or COMMIT. -EINVAL: the receipt has another id, name, length or digest than the client gave. */
 LB_PUBLIC LB_CHECKED int lb_conn_committed(struct lb_conn *conn, uint32_t handle, const struct lb_receipt *receipt);
+/* In answer to anything, or at any time while the delivery is open. text NULL: that of the reason. */
 LB_PUBLIC LB_CHECKED int lb_conn_refused(struct lb_conn *conn, uint32_t handle, enum lb_reason reason, const char *text);
 LB_PUBLIC LB_CHECKED int lb_conn_rolled_back(struct lb_conn *conn, uint32_t handle);
 /* verdict COMMITTED with its receipt; ROLLED_BACK or FORGOTTEN with a reason. */
 LB_PUBLIC LB_CHECKED int lb_conn_resolved(struct lb_conn *conn, uint32_t handle, enum lb_verdict verdict, enum lb_reason reason, const struct lb_receipt *receipt);
+/* Once. Later BEGINs are refused by the machine. Legal before HELLO too: it is said after HELLO_OK. */
 LB_PUBLIC LB_CHECKED int lb_conn_going_away(struct lb_conn *conn);
 
 #ifdef __cplusplus

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* The queue of output.h. Knows nothing of frames; who fills it sees to the room. */
+#include "proto/output.h"
+#include <string.h>
+
+static size_t at_most(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+void lb_output_put(struct lb_output *output, const void *bytes, size_t len)
+{
+	size_t tail = output->head + output->used, first;
+
+	if (tail >= output->size)
+		tail -= output->size;
+	first = at_most(len, output->size - tail);
+	memcpy(output->ring + tail, bytes, first);
+	memcpy(output->ring, (const uint8_t *)bytes + first, len - first);
+	output->used += len;
+}
+
+void lb_output_refer(struct lb_output *output, const void *payload, size_t len)
+{
+	output->payload = payload;
+	output->payload_len = len;
+	output->before = output->used;
+}
+
+/* The bytes of the ring from `offset` (counted from its head) to `end`. */
+static int ring_vectors(const struct lb_output *output, size_t offset, size_t end, struct iovec *iov, int max)
+{
+	int n = 0;
+
+	while (offset < end && n < max) {
+		size_t at = output->head + offset;
+
+		if (at >= output->size)
+			at -= output->size;
+		iov[n].iov_base = output->ring + at;
+		iov[n].iov_len = at_most(end - offset, output->size - at);
+		offset += iov[n++].iov_len;
+	}
+	return n;
+}
+
+int lb_output_vectors(const struct lb_output *output, struct iovec *iov, int max)
+{
+	size_t before = output->payload != NULL ? output->before : output->used;
+	int n = ring_vectors(output, 0, before, iov, max);
+
+	if (output->payload != NULL && n < max) {
+		iov[n].iov_base = (void *)(uintptr_t)output->payload;
+		iov[n++].iov_len = output->payload_len;
+	}
+	return n + ring_vectors(output, before, output->used, iov + n, max - n);
+}
+
+static void drop(struct lb_output *output, size_t len)
+{
+	output->head += len;
+	if (output->head >= output->size)
+		output->head -= output->size;
+	output->used -= len;
+}
+
+void lb_output_wrote(struct lb_output *output, size_t len)
+{
+	size_t n;
+
+	output->written += len;
+	if (output->payload != NULL) {
+		n = at_most(len, output->before);
+		drop(output, n);
+		output->before -= n;
+		len -= n;
+		n = at_most(len, output->payload_len);
+		output->payload += n;
+		output->payload_len -= n;
+		len -= n;
+		if (output->payload_len == 0)
+			output->payload = NULL;
+	}
+	drop(output, len);
+}
+
+void lb_output_cut(struct lb_output *output, uint64_t end)
+{
+	size_t keep = (size_t)(end - output->written);
+
+	if (output->payload != NULL && keep <= output->before) {
+		output->payload = NULL;
+		output->payload_len = 0;
+	}
+	output->used = keep - output->payload_len;
+}
