@@ -5,7 +5,6 @@
 
 void lb_task_resolve(struct lb_session *session, const struct lb_event *event)
 {
-	static const struct lb_uuid any;
 	struct lb_task *task = lb_task_new(session, LB_TASK_RESOLVE, event->handle);
 
 	if (task == NULL) {
@@ -14,12 +13,6 @@ void lb_task_resolve(struct lb_session *session, const struct lb_event *event)
 		return;
 	}
 	task->resolution.id = event->id;
-	if (memcmp(&event->ledger, &any, sizeof any) != 0 &&
-		memcmp(&event->ledger, &session->server->sink->ledger, sizeof any) != 0) {
-		lb_task_refuse(task, LB_REASON_ANOTHER_LEDGER, lb_reason_text(LB_REASON_ANOTHER_LEDGER));
-		lb_task_free(task);
-		return;
-	}
 	lb_task_submit(task, LB_TASK_RESOLVE);
 }
 
@@ -30,7 +23,7 @@ void lb_task_resolved(struct lb_task *task)
 
 	if (session != NULL) {
 		if (found->verdict == LB_VERDICT_NOT_COMMITTED || found->verdict == LB_VERDICT_IN_DOUBT)
-			lb_task_refuse(task, found->reason, lb_reason_text(found->reason));
+			lb_task_refuse(task, found->reason, NULL);
 		else
 			lb_task_check(session,
 				lb_conn_resolved(session->conn, task->handle, found->verdict, found->reason,

@@ -152,20 +152,9 @@ static void broken(struct lb_session *session, int err)
 	end(session, session->how);
 }
 
-/* Later BEGINs are refused by the machine. Before HELLO it cannot be said, and is said after it. */
-static void go_away(struct lb_session *session)
-{
-	if (lb_conn_state(session->conn) == LB_CONN_READY && lb_conn_going_away(session->conn) != 0)
-		lb_conn_fail(session->conn, LB_FAILURE_STOPPED, lb_failure_text(LB_FAILURE_STOPPED));
-}
-
 static void handle(struct lb_session *session, const struct lb_event *event)
 {
 	switch (event->type) {
-	case LB_EVENT_HELLO:
-		if (session->server->stopping)
-			go_away(session);
-		break;
 	case LB_EVENT_BEGIN:
 		flush_report(session);
 		lb_task_begin(session, event);
@@ -262,7 +251,7 @@ static void update(struct lb_session *session)
 	int err;
 
 	if (session->stopping && !lb_tasks_at_work(session))
-		lb_conn_fail(session->conn, LB_FAILURE_STOPPED, lb_failure_text(LB_FAILURE_STOPPED));
+		lb_conn_fail(session->conn, LB_FAILURE_STOPPED, NULL);
 	do {
 		kept = session->stash_len;
 		if (kept > 0)
@@ -347,7 +336,6 @@ static void expired(struct lb_timer *timer)
 
 void lb_session_new(struct lb_server *server, int fd, const struct lb_endpoint *peer)
 {
-	static const uint8_t nobody[16];
 	struct lb_session *session = calloc(1, sizeof *session);
 	struct lb_host *host = server->loop->host;
 	struct lb_conn_options options = {
@@ -360,7 +348,7 @@ void lb_session_new(struct lb_server *server, int fd, const struct lb_endpoint *
 	struct lb_outcome outcome;
 
 	if (session != NULL)
-		session->conn = lb_conn_new(&options, nobody, host->clock->now(host));
+		session->conn = lb_conn_new(&options, NULL, host->clock->now(host));
 	if (session == NULL || session->conn == NULL) {
 		free(session);
 		host->net->abort(host, fd, &outcome);
@@ -395,7 +383,8 @@ void lb_session_stop(struct lb_session *session, bool at_once)
 	if (at_once)
 		session->stopping = true;
 	else
-		go_away(session);
+		lb_task_check(session,
+			lb_conn_going_away(session->conn)); /* from now on the machine refuses BEGIN */
 	if (!at_once && idle && flush(session, &blocked) == 0)
 		end(session, LB_END_LOCAL_ABORT);
 	else

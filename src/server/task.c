@@ -164,10 +164,10 @@ static void decide(struct lb_task *task)
 			lb_task_check(
 				session, lb_conn_committed(session->conn, task->handle, &intake->receipt));
 		else if (intake->verdict == LB_VERDICT_IN_DOUBT)
-			lb_conn_fail(session->conn, LB_FAILURE_STORAGE, lb_failure_text(LB_FAILURE_STORAGE));
+			lb_conn_fail(session->conn, LB_FAILURE_STORAGE, NULL);
 		else
-			lb_task_check(session, lb_conn_refused(session->conn, task->handle, intake->reason,
-						       lb_reason_text(intake->reason)));
+			lb_task_check(
+				session, lb_conn_refused(session->conn, task->handle, intake->reason, NULL));
 		task->answered = true;
 	}
 	report(task);
@@ -192,11 +192,8 @@ void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 	memcpy(task->intake.name, event->name, sizeof event->name);
 	lb_hasher_init(&task->hasher);
 	other = find_id(server, &event->id);
-	if (memcmp(&event->ledger, &server->sink->ledger, sizeof event->ledger) != 0)
-		lb_task_refuse(task, LB_REASON_ANOTHER_LEDGER, lb_reason_text(LB_REASON_ANOTHER_LEDGER));
-	else if (other != NULL && (other->kind != LB_TASK_OPEN || other->intake.attempt >= event->attempt))
-		lb_task_refuse(task, LB_REASON_BUSY, lb_reason_text(LB_REASON_BUSY));
-	if (task->answered) {
+	if (other != NULL && (other->kind != LB_TASK_OPEN || other->intake.attempt >= event->attempt)) {
+		lb_task_refuse(task, LB_REASON_BUSY, NULL);
 		report(task);
 		lb_task_free(task);
 		return;
@@ -204,7 +201,7 @@ void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 	if (other != NULL) {
 		struct lb_session *older = other->session;
 
-		lb_task_refuse(other, LB_REASON_SUPERSEDED, lb_reason_text(LB_REASON_SUPERSEDED));
+		lb_task_refuse(other, LB_REASON_SUPERSEDED, NULL);
 		roll_back(other);
 		if (older != session)
 			lb_session_answered(older);
@@ -239,7 +236,7 @@ void lb_task_data(struct lb_session *session, const struct lb_event *event)
 	reason = session->server->sink->ops->write(
 		session->server->sink, &task->intake, event->data, event->len);
 	if (reason != LB_REASON_NONE) {
-		lb_task_refuse(task, reason, lb_reason_text(reason));
+		lb_task_refuse(task, reason, NULL);
 		roll_back(task);
 	}
 }
@@ -253,7 +250,7 @@ void lb_task_commit(struct lb_session *session, const struct lb_event *event)
 	LB_FAULT("commit_received");
 	lb_hasher_digest(&task->hasher, &task->intake.digest);
 	if (memcmp(&task->intake.digest, &event->digest, sizeof event->digest) != 0) {
-		lb_task_refuse(task, LB_REASON_WRONG_DIGEST, lb_reason_text(LB_REASON_WRONG_DIGEST));
+		lb_task_refuse(task, LB_REASON_WRONG_DIGEST, NULL);
 		roll_back(task);
 		return;
 	}
