@@ -31,17 +31,18 @@ const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger);
  */
 int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep, struct lb_receipt *receiptp);
 
-/* Inserts n rows in one transaction. states[i]: COMMITTED: receipts[i] is in the ledger; else what was there
- * first (and is left). On -ENOSPC no row was inserted. On -EIO any may be, durable or not: look before answering. */
-int lb_ledger_commit(struct lb_ledger *ledger, const struct lb_receipt *receipts, enum lb_ledger_state *states, size_t n);
+/* Inserts n rows in one transaction. states[i] is what was there first: UNSEEN: receipts[i] is in the ledger
+ * now; else what was there is left, and receipts[i] holds it. On -ENOSPC no row was inserted. On -EIO any may
+ * be, durable or not: look before answering. */
+int lb_ledger_commit(struct lb_ledger *ledger, struct lb_receipt *receipts, enum lb_ledger_state *states, size_t n);
 
-/* Inserts a fence unless there is a row. *statep: FENCED, or what was there first. */
+/* Inserts a fence unless there is a row, or no room for one. *statep: FENCED, or what was there first. */
 int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep, struct lb_receipt *receiptp);
 
 /* The file had to be placed under another name. */
 int lb_ledger_placed(struct lb_ledger *ledger, const struct lb_id *id, const char *placed);
 
-/* Raises the client's lowest open number, and prunes rows that lie LB_LEDGER_KEPT or more below it. */
+/* Raises the client's lowest open number, and prunes rows that lie more than LB_LEDGER_KEPT below it. */
 int lb_ledger_settle(struct lb_ledger *ledger, const struct lb_id *lowest);
 
 #define LB_LEDGER_KEPT 1024
