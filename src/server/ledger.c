@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is asked of the ledger: look, commit, fence, settle. Owns the statements' text and what an error of each
+ * means; the database itself is ledger_db.c's. Every insert goes under the primary key and says itself whether
+ * it was the first: there is no moment between a check and an insert.
+ */
+#include "server/ledger_db.h"
+#include "base/test.h"
+#include <errno.h>
+#include <lastbyte/conn.h>
+#include <string.h>
+
+#define TEXT_OF(x)  TEXT_OF_(x)
+#define TEXT_OF_(x) #x
+
+enum row_state { ROW_COMMITTED = 1, ROW_FENCED = 2 };
+
+const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
+	[LB_LEDGER_SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[LB_LEDGER_SQL_END] = "COMMIT",
+	[LB_LEDGER_SQL_UNDO] = "ROLLBACK",
+	/* always one row */
+	[LB_LEDGER_SQL_LOOK] =
+		"SELECT ifnull(c.settled, 1), ifnull(c.floor, 1), d.state, d.name, d.placed, d.length,"
+		" d.digest, d.committed_at, d.durability"
+		" FROM (SELECT ?1 AS client, ?2 AS number) AS q"
+		" LEFT JOIN clients AS c ON c.client = q.client"
+		" LEFT JOIN deliveries AS d ON d.client = q.client AND d.number = q.number",
+	/* A number that was settled meanwhile never gets a row again. */
+	[LB_LEDGER_SQL_INSERT] =
+		"INSERT INTO deliveries(client, number, sequence, " LB_LEDGER_COLUMNS ")"
+		" SELECT ?1, ?2, (SELECT ifnull(max(sequence), 0) + 1 FROM deliveries), ?3, ?4, ?5, ?6, ?7, "
+		"?8, ?9"
+		" WHERE ?2 - ifnull((SELECT settled FROM clients WHERE client = ?1), 1)"
+		" BETWEEN 0 AND " TEXT_OF(LB_NUMBERS_OPEN_MAX) " - 1"
+							       " ON CONFLICT(client, number) DO NOTHING",
+	[LB_LEDGER_SQL_PLACED] = "UPDATE deliveries SET placed = ?3 WHERE client = ?1 AND number = ?2",
+	[LB_LEDGER_SQL_SETTLE] =
+		"INSERT INTO clients(client, settled, floor) VALUES(?1, ?2, max(?2 - " TEXT_OF(
+			LB_LEDGER_KEPT) ", 1))"
+					" ON CONFLICT(client) DO UPDATE SET settled = excluded.settled, "
+					"floor = excluded.floor"
+					" WHERE excluded.settled > clients.settled",
+	[LB_LEDGER_SQL_PRUNE] = "DELETE FROM deliveries WHERE client = ?1 AND number < max(?2 - " TEXT_OF(
+		LB_LEDGER_KEPT) ", 1)",
+};
+
+/* The only numbers that have a place in the database. */
+static bool is_storable(const struct lb_id *id)
+{
+	return id->number <= INT64_MAX;
+}
+
+static sqlite3_stmt *bind_id(struct lb_ledger *ledger, enum lb_ledger_statement which, const struct lb_id *id)
+{
+	sqlite3_stmt *statement = ledger->statements[which];
+
+	sqlite3_clear_bindings(statement);
+	sqlite3_bind_blob(statement, 1, id->client, sizeof id->client, SQLITE_STATIC);
+	sqlite3_bind_int64(statement, 2, (sqlite3_int64)id->number);
+	return statement;
+}
+
+static int run(sqlite3_stmt *statement)
+{
+	sqlite3_step(statement);
+	return sqlite3_reset(statement);
+}
+
+/* What an error outside of a transaction means. */
+static int give_up(struct lb_ledger *ledger, int rc)
+{
+	if ((rc & 0xff) != SQLITE_BUSY)
+		ledger->broken = true;
+	return -EIO;
+}
+
+static int begin(struct lb_ledger *ledger)
+{
+	int err = lb_ledger_mend(ledger), rc;
+
+	if (err != 0)
+		return err;
+	rc = run(ledger->statements[LB_LEDGER_SQL_BEGIN]);
+	return rc == SQLITE_OK ? 0 : give_up(ledger, rc);
+}
+
+/* Ends a transaction, in which rc has come out so far. */
+static int end(struct lb_ledger *ledger, int rc)
+{
+	bool decided = rc == SQLITE_OK; /* its records went to the log */
+
+	if (decided)
+		rc = run(ledger->statements[LB_LEDGER_SQL_END]);
+	if (rc == SQLITE_OK)
+		return 0;
+	run(ledger->statements[LB_LEDGER_SQL_UNDO]); /* SQLite may have done so: then this is an error */
+	if ((rc & 0xff) == SQLITE_FULL && sqlite3_get_autocommit(ledger->db) &&
+		(!decided || ledger->full_is_certain))
+		return -ENOSPC;
+	ledger->broken = true;
+	return -EIO;
+}
+
+static void copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column)
+{
+	const void *text = sqlite3_column_text(row, column);
+	size_t len = text != NULL ? (size_t)sqlite3_column_bytes(row, column) : 0;
+
+	if (len > LB_NAME_MAX)
+		len = LB_NAME_MAX;
+	if (len > 0)
+		memcpy(to, text, len);
+	to[len] = '\0';
+}
+
+enum lb_ledger_state lb_ledger_row_read(sqlite3_stmt *row, int first, const struct lb_id *id,
+	const struct lb_uuid *uuid, struct lb_receipt *receiptp)
+{
+	*receiptp = (struct lb_receipt){.id = *id, .ledger = *uuid};
+	if (sqlite3_column_type(row, first) == SQLITE_NULL)
+		return LB_LEDGER_UNSEEN;
+	receiptp->committed_at = sqlite3_column_int64(row, first + 5);
+	if (sqlite3_column_int(row, first) != ROW_COMMITTED)
+		return LB_LEDGER_FENCED;
+	copy_text(receiptp->name, row, first + 1);
+	copy_text(receiptp->placed, row, first + 2);
+	receiptp->length = (uint64_t)sqlite3_column_int64(row, first + 3);
+	if (sqlite3_column_bytes(row, first + 4) == sizeof receiptp->digest.bytes)
+		memcpy(receiptp->digest.bytes, sqlite3_column_blob(row, first + 4),
+			sizeof receiptp->digest.bytes);
+	receiptp->durability = (enum lb_durability)sqlite3_column_int(row, first + 6);
+	return LB_LEDGER_COMMITTED;
+}
+
+static enum lb_ledger_state without_row(sqlite3_stmt *row, uint64_t number)
+{
+	uint64_t settled = (uint64_t)sqlite3_column_int64(row, 0),
+		 floor = (uint64_t)sqlite3_column_int64(row, 1);
+
+	if (number < floor)
+		return LB_LEDGER_FORGOTTEN;
+	if (number < settled)
+		return LB_LEDGER_SETTLED;
+	return number - settled >= LB_NUMBERS_OPEN_MAX ? LB_LEDGER_BEYOND : LB_LEDGER_UNSEEN;
+}
+
+/* SQLite's code; inside a transaction or outside. */
+static int look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
+	struct lb_receipt *receiptp)
+{
+	sqlite3_stmt *row = bind_id(ledger, LB_LEDGER_SQL_LOOK, id);
+
+	if (sqlite3_step(row) == SQLITE_ROW) {
+		*statep = lb_ledger_row_read(row, 2, id, &ledger->uuid, receiptp);
+		if (*statep == LB_LEDGER_UNSEEN)
+			*statep = without_row(row, id->number);
+	}
+	return sqlite3_reset(row);
+}
+
+/* *statep: what was there first; UNSEEN: it is in now. */
+static int insert(struct lb_ledger *ledger, enum row_state state, struct lb_receipt *receipt,
+	enum lb_ledger_state *statep)
+{
+	sqlite3_stmt *row = bind_id(ledger, LB_LEDGER_SQL_INSERT, &receipt->id);
+	int rc;
+
+	if (!is_storable(&receipt->id)) {
+		*statep = LB_LEDGER_BEYOND;
+		return SQLITE_OK;
+	}
+	sqlite3_bind_int(row, 3, state);
+	sqlite3_bind_int64(row, 8, receipt->committed_at);
+	if (state == ROW_COMMITTED) {
+		sqlite3_bind_text(row, 4, receipt->name, -1, SQLITE_STATIC);
+		sqlite3_bind_text(row, 5, receipt->placed, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(row, 6, (sqlite3_int64)receipt->length);
+		sqlite3_bind_blob(row, 7, receipt->digest.bytes, sizeof receipt->digest.bytes, SQLITE_STATIC);
+		sqlite3_bind_int(row, 9, receipt->durability);
+	}
+	rc = run(row);
+	*statep = LB_LEDGER_UNSEEN;
+	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) == 0 && !LB_BUG("no_ledger_row_check"))
+		rc = look(ledger, &receipt->id, statep, receipt);
+	return rc;
+}
+
+int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
+	struct lb_receipt *receiptp)
+{
+	int err = lb_ledger_mend(ledger), rc;
+
+	*receiptp = (struct lb_receipt){.id = *id, .ledger = ledger->uuid};
+	*statep = LB_LEDGER_BEYOND;
+	if (err != 0 || !is_storable(id))
+		return err;
+	rc = look(ledger, id, statep, receiptp);
+	return rc == SQLITE_OK ? 0 : give_up(ledger, rc);
+}
+
+int lb_ledger_commit(
+	struct lb_ledger *ledger, struct lb_receipt *receipts, enum lb_ledger_state *states, size_t n)
+{
+	int err = begin(ledger), rc = SQLITE_OK;
+
+	if (err != 0)
+		return err;
+	for (size_t i = 0; i < n && rc == SQLITE_OK; i++)
+		rc = insert(ledger, ROW_COMMITTED, &receipts[i], &states[i]);
+	return end(ledger, rc);
+}
+
+int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
+	struct lb_receipt *receiptp)
+{
+	int err = begin(ledger);
+
+	*receiptp = (struct lb_receipt){.id = *id, .ledger = ledger->uuid};
+	if (err != 0)
+		return err;
+	receiptp->committed_at = ledger->host->clock->wall(ledger->host);
+	err = end(ledger, insert(ledger, ROW_FENCED, receiptp, statep));
+	if (err == 0 && *statep == LB_LEDGER_UNSEEN)
+		*statep = LB_LEDGER_FENCED;
+	return err;
+}
+
+int lb_ledger_placed(struct lb_ledger *ledger, const struct lb_id *id, const char *placed)
+{
+	int err = begin(ledger);
+	sqlite3_stmt *update;
+
+	if (err != 0)
+		return err;
+	update = bind_id(ledger, LB_LEDGER_SQL_PLACED, id);
+	sqlite3_bind_text(update, 3, placed, -1, SQLITE_STATIC);
+	return end(ledger, run(update));
+}
+
+int lb_ledger_settle(struct lb_ledger *ledger, const struct lb_id *lowest)
+{
+	struct lb_id id = *lowest;
+	int err, rc;
+
+	if (id.number <= 1)
+		return 0; /* as for a client that was never seen */
+	if (!is_storable(&id))
+		id.number = INT64_MAX;
+	err = begin(ledger);
+	if (err != 0)
+		return err;
+	rc = run(bind_id(ledger, LB_LEDGER_SQL_SETTLE, &id));
+	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) > 0)
+		rc = run(bind_id(ledger, LB_LEDGER_SQL_PRUNE, &id));
+	return end(ledger, rc);
+}

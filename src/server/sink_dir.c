@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The `dir:` sink: each delivery a file that appears whole in PATH, or never. This file takes deliveries in and
+ * answers questions about them; the commit is in sink_dir_commit.c, opening and recovery in sink_dir_open.c. Owns
+ * the list of what is being received, and with it the reserved names.
+ */
+#include "server/sink_dir.h"
+#include "base/test.h"
+#include <errno.h>
+#include <string.h>
+
+static struct lb_dir *dir_of(struct lb_sink *sink)
+{
+	return (struct lb_dir *)sink;
+}
+
+static bool is_id(const struct lb_id *a, const struct lb_id *b)
+{
+	return a->number == b->number && memcmp(a->client, b->client, sizeof a->client) == 0;
+}
+
+enum lb_reason lb_dir_reason(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT ? LB_REASON_DISK_FULL : LB_REASON_IO_ERROR;
+}
+
+void lb_dir_decide(struct lb_intake *intake, enum lb_reason reason)
+{
+	intake->reason = reason;
+	intake->verdict = lb_reason_verdict(reason);
+}
+
+void lb_dir_doubt(struct lb_intake *intake)
+{
+	intake->reason = LB_REASON_IO_ERROR;
+	intake->verdict = LB_VERDICT_IN_DOUBT;
+}
+
+static struct lb_intake *find_intake(struct lb_dir *dir, const struct lb_id *id)
+{
+	struct lb_intake *intake = dir->intakes;
+
+	while (intake != NULL && !is_id(&intake->id, id))
+		intake = intake->next;
+	return intake;
+}
+
+/* Invariant 4: the same id means the same name, length and digest. */
+bool lb_dir_differs(const struct lb_intake *intake, const struct lb_receipt *receipt, bool is_complete)
+{
+	if (strcmp(intake->name, receipt->name) != 0)
+		return true;
+	if (!is_complete)
+		return intake->declared != LB_UNKNOWN && intake->declared != receipt->length;
+	return intake->received != receipt->length ||
+	       memcmp(&intake->digest, &receipt->digest, sizeof receipt->digest) != 0;
+}
+
+/* Answers for an id whose fate the ledger knows. */
+void lb_dir_decide_known(struct lb_intake *intake, enum lb_ledger_state state)
+{
+	switch (state) {
+	case LB_LEDGER_FENCED:
+		lb_dir_decide(intake, LB_REASON_FENCED);
+		break;
+	case LB_LEDGER_SETTLED:
+		lb_dir_decide(intake, LB_REASON_SETTLED);
+		break;
+	case LB_LEDGER_FORGOTTEN:
+		lb_dir_decide(intake, LB_REASON_FORGOTTEN);
+		break;
+	case LB_LEDGER_BEYOND:
+		lb_dir_decide(intake, LB_REASON_SETTLE_FIRST);
+		break;
+	case LB_LEDGER_UNSEEN:
+	case LB_LEDGER_COMMITTED:
+		break;
+	}
+}
+
+/* Whether the ledger has no answer yet for this id. */
+static bool is_open_in_ledger(struct lb_dir *dir, struct lb_intake *intake)
+{
+	enum lb_ledger_state state;
+
+	if (lb_ledger_look(dir->ledger, &intake->id, &state, &intake->receipt) != 0) {
+		lb_dir_doubt(intake); /* an earlier attempt may have committed it */
+		return false;
+	}
+	if (state != LB_LEDGER_COMMITTED)
+		lb_dir_decide_known(intake, state);
+	else if (lb_dir_differs(intake, &intake->receipt, false))
+		lb_dir_decide(intake, LB_REASON_DIFFERENT);
+	else if (lb_dir_place_left(dir, &intake->receipt) != 0)
+		lb_dir_doubt(intake);
+	else
+		intake->verdict = LB_VERDICT_COMMITTED;
+	return state == LB_LEDGER_UNSEEN;
+}
+
+static enum lb_reason reason_of_name(int err)
+{
+	return err == -ENAMETOOLONG || err == -EINVAL || err == -EILSEQ ? LB_REASON_BAD_NAME
+									: lb_dir_reason(err);
+}
+
+static bool is_name_free(struct lb_dir *dir, struct lb_intake *intake)
+{
+	struct lb_host *host = dir->sink.host;
+	struct lb_file_stat st;
+	int err = host->disk->stat(host, dir->inbox, intake->name, &st);
+
+	for (struct lb_intake *other = dir->intakes; err == -ENOENT && other != NULL; other = other->next)
+		if (strcmp(other->name, intake->name) == 0)
+			err = 0;
+	if (err != -ENOENT)
+		lb_dir_decide(intake, err == 0 ? LB_REASON_NAME_EXISTS : reason_of_name(err));
+	return err == -ENOENT;
+}
+
+static int create_part(struct lb_dir *dir, struct lb_intake *intake)
+{
+	struct lb_host *host = dir->sink.host;
+	char name[LB_ID_TEXT];
+	int err = lb_dir_part_remove(dir, &intake->id); /* of an earlier attempt */
+
+	lb_dir_part_name(&intake->id, name);
+	if (err == 0)
+		err = host->disk->mkdir(host, dir->parts, name, 0777);
+	if (err == 0)
+		err = intake->part_dir = lb_dir_part_open(dir, &intake->id);
+	if (err < 0)
+		return err == -EINVAL ? -EIO : err; /* no fault of the name's */
+	intake->part = host->disk->open(host, intake->part_dir, intake->name, LB_OPEN_NEW | LB_OPEN_WRITE);
+	return intake->part < 0 ? intake->part : 0;
+}
+
+static void dir_begin(struct lb_sink *sink, struct lb_intake *intake)
+{
+	struct lb_dir *dir = dir_of(sink);
+	int err;
+
+	intake->verdict = LB_VERDICT_UNPROVEN;
+	intake->reason = LB_REASON_NONE;
+	intake->received = 0;
+	intake->part = intake->part_dir = -1;
+	intake->next = NULL;
+	if (find_intake(dir, &intake->id) != NULL) {
+		lb_dir_decide(intake, LB_REASON_BUSY);
+		return;
+	}
+	if (!LB_BUG("no_ledger_row_check") && (!is_open_in_ledger(dir, intake) || !is_name_free(dir, intake)))
+		return;
+	err = create_part(dir, intake);
+	if (err != 0) {
+		lb_dir_decide(intake, reason_of_name(err));
+		lb_dir_discard(dir, intake);
+		return;
+	}
+	intake->next = dir->intakes;
+	dir->intakes = intake;
+}
+
+static enum lb_reason dir_write(struct lb_sink *sink, struct lb_intake *intake, const void *buf, size_t len)
+{
+	int err = sink->host->disk->write(sink->host, intake->part, buf, len, intake->received);
+
+	if (err != 0)
+		return lb_dir_reason(err);
+	intake->received += len;
+	return LB_REASON_NONE;
+}
+
+static void dir_rollback(struct lb_sink *sink, struct lb_intake *intake)
+{
+	lb_dir_discard(dir_of(sink), intake);
+}
+
+static int fence(struct lb_dir *dir, struct lb_resolution *resolution, enum lb_ledger_state *statep)
+{
+	if (LB_BUG("fence_not_durable"))
+		return lb_ledger_look(dir->ledger, &resolution->id, statep, &resolution->receipt);
+	return lb_ledger_fence(dir->ledger, &resolution->id, statep, &resolution->receipt);
+}
+
+static void dir_resolve(struct lb_sink *sink, struct lb_resolution *resolution)
+{
+	struct lb_dir *dir = dir_of(sink);
+	enum lb_ledger_state state = LB_LEDGER_UNSEEN;
+	int err = fence(dir, resolution, &state);
+
+	resolution->reason = LB_REASON_NONE;
+	resolution->verdict = LB_VERDICT_ROLLED_BACK;
+	if (err == 0 && state == LB_LEDGER_COMMITTED)
+		err = lb_dir_place_left(dir, &resolution->receipt);
+	if (err != 0) {
+		resolution->reason = lb_dir_reason(err);
+		resolution->verdict = LB_VERDICT_NOT_COMMITTED;
+	} else if (state == LB_LEDGER_COMMITTED) {
+		resolution->verdict = LB_VERDICT_COMMITTED;
+	} else if (state == LB_LEDGER_SETTLED) {
+		resolution->reason = LB_REASON_SETTLED;
+	} else if (state == LB_LEDGER_FORGOTTEN) {
+		resolution->reason = LB_REASON_FORGOTTEN;
+		resolution->verdict = LB_VERDICT_FORGOTTEN;
+	} else if (state == LB_LEDGER_BEYOND) {
+		resolution->reason = LB_REASON_SETTLE_FIRST;
+		resolution->verdict = LB_VERDICT_NOT_COMMITTED;
+	} else {
+		resolution->reason = LB_REASON_FENCED;
+		/* what an attempt in doubt has left; one that is still received stays until its own end */
+		if (find_intake(dir, &resolution->id) == NULL)
+			(void)lb_dir_part_remove(dir, &resolution->id);
+	}
+}
+
+static void dir_settle(struct lb_sink *sink, const struct lb_id *lowest)
+{
+	/* Only makes room: the client says it again, and no answer rests on it. */
+	(void)lb_ledger_settle(dir_of(sink)->ledger, lowest);
+}
+
+static void dir_close(struct lb_sink *sink)
+{
+	lb_dir_free(dir_of(sink));
+}
+
+const struct lb_sink_ops lb_dir_ops = {
+	.begin = dir_begin,
+	.write = dir_write,
+	.commit = lb_dir_commit,
+	.rollback = dir_rollback,
+	.resolve = dir_resolve,
+	.settle = dir_settle,
+	.close = dir_close,
+};

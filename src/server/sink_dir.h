@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of the `dir:` sink: sink_dir.c (the table of functions), sink_dir_commit.c, sink_dir_part.c (parts and
+ * placing them) and sink_dir_open.c (opening and recovery). All of it, but write, is the worker's. */
+#ifndef SERVER_SINK_DIR_H
+#define SERVER_SINK_DIR_H
+
+#include "server/ledger.h"
+#include "server/sink.h"
+
+#define LB_DIR_BATCH 256 /* deliveries that share one sync */
+
+struct lb_dir {
+	struct lb_sink    sink;
+	struct lb_ledger *ledger;
+	struct lb_intake *intakes; /* not decided yet: their ids and names are reserved */
+	int               inbox;   /* PATH */
+	int               control; /* PATH/.lastbyte */
+	int               parts;   /* PATH/.lastbyte/parts */
+	int               lock;    /* PATH/.lastbyte/lock */
+	/* of one commit */
+	struct lb_intake    *batch[LB_DIR_BATCH];
+	struct lb_receipt    receipts[LB_DIR_BATCH];
+	enum lb_ledger_state states[LB_DIR_BATCH];
+};
+
+extern const struct lb_sink_ops lb_dir_ops;
+void lb_dir_commit(struct lb_sink *sink, struct lb_intake **intakes, size_t n);
+void lb_dir_free(struct lb_dir *dir); /* closes everything; also when it was opened in part */
+
+/* Answers. */
+enum lb_reason lb_dir_reason(int err); /* DISK_FULL or IO_ERROR */
+void           lb_dir_decide(struct lb_intake *intake, enum lb_reason reason);
+void           lb_dir_decide_known(struct lb_intake *intake, enum lb_ledger_state state); /* no row to commit */
+void           lb_dir_doubt(struct lb_intake *intake);
+
+/* Whether an intake is not what the receipt speaks of; before it is complete, as far as BEGIN has said. */
+bool lb_dir_differs(const struct lb_intake *intake, const struct lb_receipt *receipt, bool is_complete);
+
+/* Lets go of what an intake holds, and leaves its part or removes it. */
+void lb_dir_close_fd(struct lb_dir *dir, int *fdp);
+void lb_dir_release(struct lb_dir *dir, struct lb_intake *intake);
+void lb_dir_discard(struct lb_dir *dir, struct lb_intake *intake);
+
+/* The directory of a part: parts/ID. */
+void lb_dir_part_name(const struct lb_id *id, char name[LB_ID_TEXT]);
+int  lb_dir_part_parse(const char *name, struct lb_id *idp);
+int  lb_dir_part_open(struct lb_dir *dir, const struct lb_id *id);
+
+/* Removes it with all files in it. 0 also when there is none. */
+int lb_dir_part_remove(struct lb_dir *dir, const struct lb_id *id);
+
+/*
+ * Moves a committed part to receipt->placed, or, where somebody else's file lies there, to a name of its own,
+ * which the ledger knows first: then receipt->placed is that. -ENOENT: the part is not there, it was moved
+ * before. PATH is not synced yet; lb_dir_unplace is for when that failed: it moves the part back.
+ */
+int  lb_dir_place(struct lb_dir *dir, int part_dir, struct lb_receipt *receipt);
+void lb_dir_unplace(struct lb_dir *dir, int part_dir, const struct lb_receipt *receipt);
+
+/* Makes sure that a committed delivery is in the inbox, durably. */
+int lb_dir_place_left(struct lb_dir *dir, struct lb_receipt *receipt);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "faulty_vfs.h"
+#include "ledger_fixture.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static int faulty_fixture_make(void **state)
+{
+	struct fixture *fx;
+
+	faulty_vfs_init();
+	if (fixture_make(state) != 0)
+		return -1;
+	fx = *state;
+	fx->vfs = "faulty";
+	ledger_reopen(fx);
+	return 0;
+}
+
+static int faulty_fixture_remove(void **state)
+{
+	fixture_remove(state);
+	faulty_vfs_deinit();
+	return 0;
+}
+
+#define faulty_test(f) cmocka_unit_test_setup_teardown(f, faulty_fixture_make, faulty_fixture_remove)
+
+static int try_commit(struct fixture *fx, uint64_t number)
+{
+	struct lb_receipt receipt = receipt_of(number);
+	enum lb_ledger_state state;
+
+	return lb_ledger_commit(fx->ledger, &receipt, &state, 1);
+}
+
+static sqlite3 *connect_beside(struct fixture *fx)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(scratch_path(&fx->scratch, ".lastbyte/ledger.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "SELECT uuid FROM meta", NULL, NULL, NULL), SQLITE_OK);
+	return db;
+}
+
+static void a_new_ledger_has_a_random_identity_and_keeps_it(void **state)
+{
+	struct fixture *fx = *state, other = {0};
+	struct lb_uuid uuid = *lb_ledger_uuid(fx->ledger);
+
+	assert_int_equal(uuid.bytes[6] >> 4, 4);
+	assert_int_equal(uuid.bytes[8] >> 6, 2);
+	ledger_reopen(fx);
+	assert_memory_equal(lb_ledger_uuid(fx->ledger), &uuid, sizeof uuid);
+	scratch_make(&other.scratch);
+	assert_int_equal(mkdir(scratch_path(&other.scratch, ".lastbyte"), 0777), 0);
+	ledger_open(&other);
+	assert_memory_not_equal(lb_ledger_uuid(other.ledger), &uuid, sizeof uuid);
+	lb_ledger_close(other.ledger);
+	scratch_remove(&other.scratch);
+}
+
+static void a_ledger_of_a_newer_version_is_refused(void **state)
+{
+	struct fixture *fx = *state;
+	sqlite3 *db = connect_beside(fx);
+	struct lb_ledger *ledger;
+
+	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(lb_ledger_open(lb_host_real(), NULL, scratch_path(&fx->scratch, ".lastbyte/ledger.db"),
+				 &ledger, fx->why),
+		-ENOTSUP);
+	assert_null(ledger);
+	assert_non_null(strstr(fx->why, "newer version"));
+}
+
+static void what_is_not_a_ledger_is_refused(void **state)
+{
+	struct fixture *fx = *state;
+	const char *path = scratch_path(&fx->scratch, "notes");
+	struct lb_ledger *ledger;
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	for (int i = 0; i < 1000; i++)
+		fputs("these are only notes\n", file);
+	fclose(file);
+	assert_int_equal(lb_ledger_open(lb_host_real(), NULL, path, &ledger, fx->why), -EIO);
+	assert_non_null(strstr(fx->why, "not a database"));
+}
+
+static void a_missing_directory_is_told(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_ledger *ledger;
+
+	assert_int_equal(
+		lb_ledger_open(lb_host_real(), NULL, scratch_path(&fx->scratch, "no/where"), &ledger, fx->why), -EACCES);
+	assert_non_null(strstr(fx->why, "no/where"));
+}
+
+static void on_a_full_disk_no_row_is_inserted_and_it_goes_on(void **state)
+{
+	struct fixture *fx = *state;
+
+	assert_int_equal(try_commit(fx, 1), 0);
+	faulty_vfs.fail_log_write = SQLITE_FULL;
+	assert_int_equal(try_commit(fx, 2), -ENOSPC);
+	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
+	assert_int_equal(looked(fx, 2), LB_LEDGER_UNSEEN);
+	faulty_vfs.fail_log_write = 0;
+	assert_int_equal(try_commit(fx, 2), 0);
+	assert_int_equal(looked(fx, 2), LB_LEDGER_COMMITTED);
+}
+
+/* The record is complete, and its copy up to the end of the sector hits the full disk. */
+static void a_full_disk_is_an_error_where_the_record_may_be_complete(void **state)
+{
+	struct fixture *fx = *state;
+
+	faulty_vfs.characteristics = SQLITE_IOCAP_POWERSAFE_OVERWRITE;
+	ledger_reopen(fx);
+	faulty_vfs.fail_log_write = SQLITE_FULL;
+	assert_int_equal(try_commit(fx, 2), -EIO);
+	faulty_vfs.fail_log_write = 0;
+	assert_int_equal(looked(fx, 2), LB_LEDGER_UNSEEN);
+}
+
+static void a_commit_whose_sync_failed_is_decided_by_reading_again(void **state)
+{
+	struct fixture *fx = *state;
+
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_commit(fx, 1), -EIO);
+	faulty_vfs.fail_log_sync = 0;
+	/* the records are in the log, whole, and the checkpoint has made them durable elsewhere */
+	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
+	ledger_reopen(fx);
+	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
+}
+
+static void while_it_cannot_be_opened_anew_every_answer_is_an_error(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_id id = id_of(1);
+	struct lb_receipt receipt;
+	enum lb_ledger_state answer;
+
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_commit(fx, 1), -EIO);
+	assert_int_equal(lb_ledger_look(fx->ledger, &id, &answer, &receipt), -EIO);
+	faulty_vfs.fail_open = SQLITE_CANTOPEN;
+	assert_int_equal(lb_ledger_look(fx->ledger, &id, &answer, &receipt), -EIO);
+	assert_int_equal(lb_ledger_fence(fx->ledger, &id, &answer, &receipt), -EIO);
+	assert_int_equal(lb_ledger_settle(fx->ledger, &(struct lb_id){.number = 9}), -EIO);
+	assert_int_equal(lb_ledger_placed(fx->ledger, &id, "x"), -EIO);
+	faulty_vfs.fail_open = faulty_vfs.fail_log_sync = 0;
+	assert_int_equal(try_commit(fx, 2), 0);
+	assert_int_equal(looked(fx, 2), LB_LEDGER_COMMITTED);
+}
+
+static size_t read_log(struct fixture *fx, unsigned char *buf, size_t room)
+{
+	int fd = open(scratch_path(&fx->scratch, ".lastbyte/ledger.db-wal"), O_RDONLY);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	n = read(fd, buf, room);
+	assert_in_range(n, 0, room - 1);
+	close(fd);
+	return (size_t)n;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	char command[900];
+
+	snprintf(command, sizeof command, "cp '%s' '%s'", from, to);
+	assert_int_equal(system(command), 0);
+}
+
+/* A crash may undo the truncation of the log, which is not synced: then the log begins with what was written and
+ * synced since, and goes on with the old records. */
+static void what_was_absent_after_an_error_stays_absent_after_a_crash(void **state)
+{
+	struct fixture *fx = *state, crashed = {0};
+	static unsigned char before[1 << 20], after[1 << 20];
+	sqlite3 *reader = connect_beside(fx); /* keeps the index of the log as it was before the failed commit */
+	size_t n_before, n_after;
+	FILE *log;
+
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_commit(fx, 1), -EIO);
+	faulty_vfs.fail_log_sync = 0;
+	n_before = read_log(fx, before, sizeof before);
+	assert_int_equal(looked(fx, 1), LB_LEDGER_UNSEEN);
+	n_after = read_log(fx, after, sizeof after);
+
+	scratch_make(&crashed.scratch);
+	assert_int_equal(mkdir(scratch_path(&crashed.scratch, ".lastbyte"), 0777), 0);
+	copy_file(scratch_path(&fx->scratch, ".lastbyte/ledger.db"),
+		scratch_path(&crashed.scratch, ".lastbyte/ledger.db"));
+	log = fopen(scratch_path(&crashed.scratch, ".lastbyte/ledger.db-wal"), "w");
+	assert_non_null(log);
+	assert_true(n_before > n_after);
+	assert_int_equal(fwrite(after, 1, n_after, log), n_after);
+	assert_int_equal(fwrite(before + n_after, 1, n_before - n_after, log), n_before - n_after);
+	fclose(log);
+	ledger_open(&crashed);
+	assert_int_equal(looked(&crashed, 1), LB_LEDGER_UNSEEN);
+	lb_ledger_close(crashed.ledger);
+	scratch_remove(&crashed.scratch);
+	sqlite3_close(reader);
+}
+
+static void another_ledger_in_its_place_is_not_taken_for_it(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_id id = id_of(1);
+	struct lb_receipt receipt;
+	enum lb_ledger_state answer;
+
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_commit(fx, 1), -EIO);
+	faulty_vfs.fail_log_sync = 0;
+	assert_int_equal(unlink(scratch_path(&fx->scratch, ".lastbyte/ledger.db")), 0);
+	assert_int_equal(unlink(scratch_path(&fx->scratch, ".lastbyte/ledger.db-wal")), 0);
+	assert_int_equal(lb_ledger_look(fx->ledger, &id, &answer, &receipt), -EIO);
+	assert_int_equal(lb_ledger_look(fx->ledger, &id, &answer, &receipt), -EIO);
+}
+
+static void the_working_directory_may_change(void **state)
+{
+	struct fixture *fx = *state;
+	int here = open(".", O_RDONLY | O_DIRECTORY);
+
+	assert_true(here >= 0);
+	lb_ledger_close(fx->ledger);
+	assert_int_equal(chdir(fx->scratch.path), 0);
+	assert_int_equal(
+		lb_ledger_open(lb_host_real(), "faulty", ".lastbyte/ledger.db", &fx->ledger, fx->why), 0);
+	assert_int_equal(chdir("/"), 0);
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_commit(fx, 1), -EIO);
+	faulty_vfs.fail_log_sync = 0;
+	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
+	assert_int_equal(fchdir(here), 0);
+	close(here);
+}
+
+static void commits_are_synced(void **state)
+{
+	struct fixture *fx = *state;
+
+	/* synchronous = FULL: a commit that cannot sync the log fails */
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_commit(fx, 1), -EIO);
+	faulty_vfs.fail_log_sync = 0;
+	assert_int_equal(try_commit(fx, 2), 0);
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_commit(fx, 3), -EIO);
+	faulty_vfs.fail_log_sync = 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ledger_test(a_new_ledger_has_a_random_identity_and_keeps_it),
+		ledger_test(a_ledger_of_a_newer_version_is_refused),
+		ledger_test(what_is_not_a_ledger_is_refused),
+		ledger_test(a_missing_directory_is_told),
+		faulty_test(on_a_full_disk_no_row_is_inserted_and_it_goes_on),
+		faulty_test(a_full_disk_is_an_error_where_the_record_may_be_complete),
+		faulty_test(a_commit_whose_sync_failed_is_decided_by_reading_again),
+		faulty_test(while_it_cannot_be_opened_anew_every_answer_is_an_error),
+		faulty_test(what_was_absent_after_an_error_stays_absent_after_a_crash),
+		faulty_test(another_ledger_in_its_place_is_not_taken_for_it),
+		faulty_test(the_working_directory_may_change),
+		faulty_test(commits_are_synced),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

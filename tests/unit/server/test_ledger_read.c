@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "ledger_fixture.h"
+#include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct seen {
+	struct fixture      *fx;
+	struct lb_ledger_row rows[300];
+	int                  n, stop_after;
+	bool                 reopen;
+};
+
+static int take(void *arg, const struct lb_ledger_row *row)
+{
+	struct seen *seen = arg;
+
+	if (seen->reopen)
+		ledger_reopen(seen->fx);
+	assert_in_range(seen->n, 0, 299);
+	seen->rows[seen->n++] = *row;
+	return seen->n == seen->stop_after ? 42 : 0;
+}
+
+static int read_it(struct fixture *fx, struct seen *seen, struct lb_uuid *uuidp)
+{
+	seen->fx = fx;
+	return lb_ledger_read(fx->scratch.path, uuidp, take, seen, fx->why);
+}
+
+static void rows_come_in_the_order_of_commit_while_a_server_uses_it(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_receipt receipt = receipt_of(9);
+	struct seen seen = {0};
+	struct lb_uuid uuid;
+
+	committed(fx, 9);
+	fenced(fx, 2);
+	committed(fx, 5);
+	assert_int_equal(read_it(fx, &seen, &uuid), 0);
+	assert_memory_equal(&uuid, lb_ledger_uuid(fx->ledger), sizeof uuid);
+	assert_int_equal(seen.n, 3);
+	assert_receipt_equal(&seen.rows[0].receipt, &receipt);
+	assert_int_equal(seen.rows[0].verdict, LB_VERDICT_COMMITTED);
+	assert_int_equal(seen.rows[1].receipt.id.number, 2);
+	assert_int_equal(seen.rows[1].verdict, LB_VERDICT_ROLLED_BACK);
+	assert_int_equal(seen.rows[2].receipt.id.number, 5);
+	assert_int_equal(committed(fx, 6), LB_LEDGER_UNSEEN);
+}
+
+static void it_can_be_read_without_a_server(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {0};
+	struct lb_uuid uuid;
+
+	committed(fx, 1);
+	lb_ledger_close(fx->ledger);
+	fx->ledger = NULL;
+	assert_int_equal(read_it(fx, &seen, &uuid), 0);
+	assert_int_equal(seen.n, 1);
+}
+
+static void all_rows_come_however_many_there_are(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_receipt receipts[200];
+	enum lb_ledger_state states[200];
+	struct seen seen = {0};
+	struct lb_uuid uuid;
+
+	for (unsigned i = 0; i < 200; i++)
+		receipts[i] = receipt_of(200 - i);
+	assert_int_equal(lb_ledger_commit(fx->ledger, receipts, states, 200), 0);
+	assert_int_equal(read_it(fx, &seen, &uuid), 0);
+	assert_int_equal(seen.n, 200);
+	for (unsigned i = 0; i < 200; i++)
+		assert_int_equal(seen.rows[i].receipt.id.number, 200 - i);
+}
+
+static void the_caller_can_stop(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {.stop_after = 2};
+	struct lb_uuid uuid;
+
+	for (uint64_t number = 1; number <= 4; number++)
+		committed(fx, number);
+	assert_int_equal(read_it(fx, &seen, &uuid), 42);
+	assert_int_equal(seen.n, 2);
+}
+
+/* Opening truncates the log, which waits for everyone who reads from it. */
+static void a_slow_reader_keeps_no_server_from_opening_it(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {.reopen = true};
+	struct lb_uuid uuid;
+
+	committed(fx, 1);
+	committed(fx, 2);
+	assert_int_equal(read_it(fx, &seen, &uuid), 0);
+	assert_int_equal(seen.n, 2);
+}
+
+static void without_a_ledger_nothing_is_made(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {0};
+	struct lb_uuid uuid;
+
+	lb_ledger_close(fx->ledger);
+	fx->ledger = NULL;
+	assert_int_equal(unlink(scratch_path(&fx->scratch, ".lastbyte/ledger.db")), 0);
+	assert_int_equal(read_it(fx, &seen, &uuid), -ENOENT);
+	assert_non_null(strstr(fx->why, fx->scratch.path));
+	assert_int_equal(rmdir(scratch_path(&fx->scratch, ".lastbyte")), 0); /* so it is empty */
+	assert_int_equal(read_it(fx, &seen, &uuid), -ENOENT);
+	assert_int_equal(access(scratch_path(&fx->scratch, ".lastbyte"), F_OK), -1);
+}
+
+/* As a user that may read and not write: in a child of its own. */
+static int read_as_reader(struct fixture *fx)
+{
+	const char *control = scratch_path(&fx->scratch, ".lastbyte");
+	int status, err;
+	pid_t pid;
+
+	assert_int_equal(chmod(fx->scratch.path, 0755), 0);
+	assert_int_equal(chmod(control, 0555), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct seen seen = {0};
+		struct lb_uuid uuid;
+
+		if (getuid() == 0 && setuid(65534) != 0)
+			_exit(100);
+		err = read_it(fx, &seen, &uuid);
+		_exit(err < 0 ? -err : seen.n == 1 ? 0 : 101);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(chmod(control, 0755), 0);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void a_directory_that_cannot_be_written_is_no_hindrance(void **state)
+{
+	struct fixture *fx = *state;
+
+	committed(fx, 1);
+	lb_ledger_close(fx->ledger);
+	fx->ledger = NULL;
+	assert_int_equal(read_as_reader(fx), 0);
+	assert_int_equal(rename(fx->scratch.path, strcat(strcpy(fx->why, fx->scratch.path), "%41?#")), 0);
+	strcpy(fx->scratch.path, fx->why);
+	assert_int_equal(read_as_reader(fx), 0);
+}
+
+static void nor_is_a_server_of_another_user(void **state)
+{
+	struct fixture *fx = *state;
+
+	committed(fx, 1);
+	assert_int_equal(read_as_reader(fx), 0);
+}
+
+static void a_newer_ledger_is_refused(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {0};
+	struct lb_uuid uuid;
+	char command[400];
+
+	snprintf(command, sizeof command, "%s", scratch_path(&fx->scratch, ".lastbyte/ledger.db"));
+	lb_ledger_close(fx->ledger);
+	fx->ledger = NULL;
+	{
+		FILE *file = fopen(command, "r+");
+
+		/* the file format has user_version at byte 60, big-endian */
+		assert_non_null(file);
+		assert_int_equal(fseek(file, 60, SEEK_SET), 0);
+		assert_int_equal(fwrite("\0\0\0\2", 1, 4, file), 4);
+		fclose(file);
+	}
+	assert_int_equal(read_it(fx, &seen, &uuid), -ENOTSUP);
+	assert_non_null(strstr(fx->why, "newer"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ledger_test(rows_come_in_the_order_of_commit_while_a_server_uses_it),
+		ledger_test(it_can_be_read_without_a_server),
+		ledger_test(all_rows_come_however_many_there_are),
+		ledger_test(the_caller_can_stop),
+		ledger_test(a_slow_reader_keeps_no_server_from_opening_it),
+		ledger_test(without_a_ledger_nothing_is_made),
+		ledger_test(a_directory_that_cannot_be_written_is_no_hindrance),
+		ledger_test(nor_is_a_server_of_another_user),
+		ledger_test(a_newer_ledger_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
