@@ -139,10 +139,10 @@ static int stat_name(struct lb_host *host, int dirfd, const char *name, struct l
 	return 0;
 }
 
-static int make_dir(struct lb_host *host, int dirfd, const char *name)
+static int make_dir(struct lb_host *host, int dirfd, const char *name, unsigned mode)
 {
 	(void)host;
-	return mkdirat(dirfd, name, 0777) < 0 ? -errno : 0;
+	return mkdirat(dirfd, name, mode) < 0 ? -errno : 0;
 }
 
 static int unlink_name(struct lb_host *host, int dirfd, const char *name)

@@ -187,17 +187,18 @@ static ssize_t send_some(struct lb_host *host, int fd, const struct iovec *iov, 
 	return sent < 0 ? -errno : sent;
 }
 
-static int wait_for(struct lb_host *host, int fd, uint32_t events, int fd2, lb_time deadline)
+static int wait_for(struct lb_host *host, int fd, uint32_t events, int fd2, int fd3, lb_time deadline)
 {
 	/* poll(2) passes over an fd of -1 */
-	struct pollfd fds[2] = {{.fd = fd, .events = (short)events}, {.fd = fd2, .events = POLLIN}};
+	struct pollfd fds[3] = {
+		{.fd = fd, .events = (short)events}, {.fd = fd2, .events = POLLIN}, {.fd = fd3, .events = POLLIN}};
 
 	(void)host;
 	for (;;) {
-		int n = poll(fds, 2, lb_timeout_ms(lb_now(), deadline));
+		int n = poll(fds, 3, lb_timeout_ms(lb_now(), deadline));
 
 		if (n > 0)
-			return (fds[0].revents != 0 ? 1 : 0) | (fds[1].revents != 0 ? 2 : 0);
+			return (fds[0].revents != 0 ? 1 : 0) | (fds[1].revents != 0 ? 2 : 0) | (fds[2].revents != 0 ? 4 : 0);
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (lb_now() >= deadline)
