@@ -140,14 +140,19 @@ static int control(struct lb_loop *loop, int operation, struct lb_watch *watch)
 	return epoll_ctl(real_of(loop)->epoll, operation, watch->fd, &event) < 0 ? -errno : 0;
 }
 
+/* An fd in the set always reports EPOLLERR and EPOLLHUP: with events 0 it must not be there at all. */
 static int loop_watch(struct lb_loop *loop, struct lb_watch *watch)
 {
-	return control(loop, EPOLL_CTL_ADD, watch);
+	return watch->events == 0 ? 0 : control(loop, EPOLL_CTL_ADD, watch);
 }
 
 static int loop_rewatch(struct lb_loop *loop, struct lb_watch *watch)
 {
-	return control(loop, EPOLL_CTL_MOD, watch);
+	int r = control(loop, watch->events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD, watch);
+
+	if (r != -ENOENT)
+		return r;
+	return loop_watch(loop, watch);
 }
 
 static void loop_unwatch(struct lb_loop *loop, struct lb_watch *watch)
@@ -272,7 +277,7 @@ static void dispatch(struct real_loop *real)
 			continue;
 		/* not what a callback of this batch has ceased to watch for */
 		events = event->events & (watch->events | EPOLLERR | EPOLLHUP);
-		if (events != 0)
+		if (events != 0 && watch->events != 0)
 			watch->ready(watch, events);
 	}
 }

@@ -37,8 +37,8 @@ struct lb_net_ops {
 	/* Neither blocks: -EAGAIN. recv returns 0 at the end of the stream. */
 	ssize_t (*recv)(struct lb_host *host, int fd, void *buf, size_t len);
 	ssize_t (*send)(struct lb_host *host, int fd, const struct iovec *iov, int n);
-	/* Blocks until one of `events` (EPOLLIN, EPOLLOUT) holds for fd (-1: none), or fd2 or fd3 (-1: none) is
-	 * readable, or the deadline has passed. A sum of 1 fd, 2 fd2, 4 fd3; 0 passed; -EINTR is not returned. */
+	/* Blocks until one of `events` (EPOLLIN, EPOLLOUT; 0: none) holds for fd (-1: none), or fd2 or fd3 (-1: none)
+	 * is readable, or the deadline has passed. A sum of 1 fd, 2 fd2, 4 fd3; 0 passed; -EINTR is not returned. */
 	int (*wait)(struct lb_host *host, int fd, uint32_t events, int fd2, int fd3, lb_time deadline);
 	/* Ends a connection: consumes fd. As sock/ending.h. */
 	void (*end_start)(struct lb_host *host, struct lb_ending_run *run, int fd, lb_time deadline);

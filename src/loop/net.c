@@ -4,6 +4,7 @@
  * a connection ends is not decided here but in sock/ending.c.
  */
 #include "loop/real.h"
+#include "sock/tcp.h"
 #include <lastbyte/conn.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -75,13 +76,13 @@ static int listen_at(struct lb_host *host, const struct lb_endpoint *endpoint, s
 	return fd;
 }
 
-/* Errors of accept(2) that tell of one connection, which is gone, and nothing of those behind it in the
- * queue. */
+/* Errors that accept(2) may report of one connection, which is gone, and which say nothing of those behind it
+ * in the queue. Whoever stops listening accepts until nobody is left, and must not stop at these. */
 static bool is_of_one_connection(int err)
 {
 	switch (err) {
 	case EINTR:
-	case ECONNABORTED: /* reset by its client before it was accepted */
+	case ECONNABORTED:
 	case EPROTO:
 	case ENOPROTOOPT:
 	case ENETDOWN:
@@ -141,17 +142,16 @@ static int end_of_connect(struct lb_host *host, int fd)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
 	struct sockaddr_storage own = {0}, peer = {0};
-	socklen_t own_len = sizeof own, peer_len = sizeof peer, len = sizeof(int);
-	int err = 0;
+	socklen_t own_len = sizeof own, peer_len = sizeof peer;
+	int err;
 
 	(void)host;
 	if (poll(&poll_fd, 1, 0) == 0)
 		return -EINPROGRESS;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
-		return -errno;
+	err = lb_tcp_take_error(fd);
 	if (err != 0)
 		return -err;
-	/* SO_ERROR tells only once; asked again, a connect that failed is known by its having no peer */
+	/* the error is told only once; asked again, a connect that failed is known by its having no peer */
 	if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0 ||
 		getsockname(fd, (struct sockaddr *)&own, &own_len) < 0)
 		return -errno;
@@ -189,16 +189,17 @@ static ssize_t send_some(struct lb_host *host, int fd, const struct iovec *iov, 
 
 static int wait_for(struct lb_host *host, int fd, uint32_t events, int fd2, int fd3, lb_time deadline)
 {
-	/* poll(2) passes over an fd of -1 */
-	struct pollfd fds[3] = {
-		{.fd = fd, .events = (short)events}, {.fd = fd2, .events = POLLIN}, {.fd = fd3, .events = POLLIN}};
+	/* poll(2) passes over an fd of -1, and reports a hang-up whether it was asked for or not */
+	struct pollfd fds[3] = {{.fd = events != 0 ? fd : -1, .events = (short)events},
+		{.fd = fd2, .events = POLLIN}, {.fd = fd3, .events = POLLIN}};
 
 	(void)host;
 	for (;;) {
 		int n = poll(fds, 3, lb_timeout_ms(lb_now(), deadline));
 
 		if (n > 0)
-			return (fds[0].revents != 0 ? 1 : 0) | (fds[1].revents != 0 ? 2 : 0) | (fds[2].revents != 0 ? 4 : 0);
+			return (fds[0].revents != 0 ? 1 : 0) | (fds[1].revents != 0 ? 2 : 0) |
+			       (fds[2].revents != 0 ? 4 : 0);
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (lb_now() >= deadline)
