@@ -75,6 +75,8 @@ static bool conclude(struct lb_ending_run *run, lb_time now, enum lb_end how, en
 {
 	run->outcome.how = how;
 	run->outcome.by = by;
+	if (run->cut)
+		note_error(run, EPIPE);
 	run->outcome.discarded += lb_tcp_unread(run->fd);
 	run->outcome.took = now - run->started;
 	if (reset)
@@ -87,8 +89,9 @@ static bool conclude(struct lb_ending_run *run, lb_time now, enum lb_end how, en
 }
 
 /*
- * What a connection broke of. Without an errno, somebody has taken it before us (SO_ERROR, a failed send): what
- * retransmits or probes in vain has lost its network, and anything else can only have been reset.
+ * What a connection broke of. Without an errno, somebody has taken it before us (SO_ERROR, a failed send): then it is
+ * a reset if the kernel had no reason to give up: nothing repeated in vain, and no TCP_USER_TIMEOUT, which also
+ * ends connections whose peer answers but has closed its window.
  */
 static bool conclude_broken(struct lb_ending_run *run, const struct lb_tcp *tcp, lb_time now)
 {
@@ -96,7 +99,9 @@ static bool conclude_broken(struct lb_ending_run *run, const struct lb_tcp *tcp,
 
 	if (!tcp->connected) /* connect(2) to AF_UNSPEC, through a copy of the descriptor */
 		return conclude(run, now, LB_END_LOCAL_ABORT, LB_PARTY_SELF, false);
-	if (error == ECONNRESET || error == EPIPE || (error == 0 && !tcp->resent))
+	if (error == 0 && !tcp->resent && (tcp->unacked == 0 || !lb_tcp_has_user_timeout(run->fd)))
+		return conclude(run, now, LB_END_RST, LB_PARTY_PEER, false);
+	if (error == ECONNRESET || error == EPIPE)
 		return conclude(run, now, LB_END_RST, LB_PARTY_PEER, false);
 	if (error == ETIMEDOUT)
 		return conclude(run, now, LB_END_TIMEOUT, LB_PARTY_NETWORK, false);
@@ -312,6 +317,7 @@ void lb_ending_start(
 				tcp.state != LB_TCP_CLOSE_WAIT;
 		run->syn = lb_tcp_syn(&tcp, run->finished);
 	}
+	run->cut = run->ending.last_len > 0 && (run->finished || tcp.state == LB_TCP_CLOSED);
 	run->queued = tcp.unacked + left_of_last(run) + !run->finished;
 	observe(run, &tcp);
 }

@@ -16,12 +16,12 @@
 
 #define READ_TRIES 64
 
-static int option(int fd, int name)
+static int option(int fd, int level, int name)
 {
 	int value = -1;
 	socklen_t len = sizeof value;
 
-	return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -1 : value;
+	return getsockopt(fd, level, name, &value, &len) < 0 ? -1 : value;
 }
 
 int lb_tcp_check(int fd)
@@ -30,10 +30,10 @@ int lb_tcp_check(int fd)
 
 	if (fcntl(fd, F_GETFD) < 0)
 		return -EBADF;
-	domain = option(fd, SO_DOMAIN);
+	domain = option(fd, SOL_SOCKET, SO_DOMAIN);
 	if (domain < 0)
 		return -ENOTSOCK;
-	if ((domain != AF_INET && domain != AF_INET6) || option(fd, SO_PROTOCOL) != IPPROTO_TCP)
+	if ((domain != AF_INET && domain != AF_INET6) || option(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP)
 		return -EOPNOTSUPP;
 	return 0;
 }
@@ -160,8 +160,13 @@ int lb_tcp_take_error(int fd)
 	int error = 0;
 
 	if (poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLERR) != 0)
-		error = option(fd, SO_ERROR);
+		error = option(fd, SOL_SOCKET, SO_ERROR);
 	return error > 0 ? error : 0;
+}
+
+bool lb_tcp_has_user_timeout(int fd)
+{
+	return option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) > 0;
 }
 
 void lb_tcp_linger(int fd, int seconds)

@@ -56,6 +56,9 @@ uint64_t lb_tcp_unread(int fd);
 /* Takes the error that is pending on the socket, as a positive errno; 0: none. */
 int lb_tcp_take_error(int fd);
 
+/* Whether the kernel gives up by itself after a time that somebody has set. */
+bool lb_tcp_has_user_timeout(int fd);
+
 /* SO_LINGER: seconds, or -1 to have close(2) neither wait nor reset. */
 void lb_tcp_linger(int fd, int seconds);
 
