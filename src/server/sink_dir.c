@@ -108,8 +108,15 @@ static bool is_name_free(struct lb_dir *dir, struct lb_intake *intake)
 {
 	struct lb_host *host = dir->sink.host;
 	struct lb_file_stat st;
-	int err = host->disk->stat(host, dir->inbox, intake->name, &st);
+	const char *why;
+	int err;
 
+	/* The protocol has checked it. But a name with a slash in it would leave PATH. */
+	if (lb_name_check(intake->name, strlen(intake->name), &why) != 0) {
+		lb_dir_decide(intake, LB_REASON_BAD_NAME);
+		return false;
+	}
+	err = host->disk->stat(host, dir->inbox, intake->name, &st);
 	for (struct lb_intake *other = dir->intakes; err == -ENOENT && other != NULL; other = other->next)
 		if (strcmp(other->name, intake->name) == 0)
 			err = 0;
@@ -173,7 +180,8 @@ static enum lb_reason dir_write(struct lb_sink *sink, struct lb_intake *intake, 
 
 static void dir_rollback(struct lb_sink *sink, struct lb_intake *intake)
 {
-	lb_dir_discard(dir_of(sink), intake);
+	if (intake->part >= 0) /* else the part, if there is one, is not its own */
+		lb_dir_discard(dir_of(sink), intake);
 }
 
 static int fence(struct lb_dir *dir, struct lb_resolution *resolution, enum lb_ledger_state *statep)

@@ -8,24 +8,35 @@
 #include <string.h>
 
 static struct {
-	sqlite3_vfs        vfs;
+	sqlite3_vfs vfs;
 	sqlite3_io_methods real, log; /* of the write-ahead log */
 	sqlite3_io_methods real_main, main;
-	int                fail_log_write, fail_log_sync, fail_open; /* SQLite's codes, for every such call */
-	int                log_writes; /* that still succeed before fail_log_write counts */
-	int                characteristics; /* taken away from the main file's */
+	int fail_log_write, fail_log_sync, fail_open; /* SQLite's codes, for every such call, */
+	int writes_that_fail, syncs_that_fail;        /* or, above 0, for so many */
+	int characteristics;                          /* taken away from the main file's */
 } faulty_vfs;
+
+static int faulty_result(int *codep, int *timesp)
+{
+	int code = *codep;
+
+	if (code != 0 && *timesp > 0 && --*timesp == 0)
+		*codep = 0;
+	return code;
+}
 
 static int faulty_log_write(sqlite3_file *file, const void *buf, int len, sqlite3_int64 offset)
 {
-	if (faulty_vfs.fail_log_write != 0 && faulty_vfs.log_writes-- <= 0)
-		return faulty_vfs.fail_log_write;
-	return faulty_vfs.real.xWrite(file, buf, len, offset);
+	int rc = faulty_result(&faulty_vfs.fail_log_write, &faulty_vfs.writes_that_fail);
+
+	return rc != SQLITE_OK ? rc : faulty_vfs.real.xWrite(file, buf, len, offset);
 }
 
 static int faulty_log_sync(sqlite3_file *file, int flags)
 {
-	return faulty_vfs.fail_log_sync != 0 ? faulty_vfs.fail_log_sync : faulty_vfs.real.xSync(file, flags);
+	int rc = faulty_result(&faulty_vfs.fail_log_sync, &faulty_vfs.syncs_that_fail);
+
+	return rc != SQLITE_OK ? rc : faulty_vfs.real.xSync(file, flags);
 }
 
 static int faulty_characteristics(sqlite3_file *file)

@@ -8,10 +8,10 @@
 #include <string.h>
 
 struct fixture {
-	struct scratch    scratch;
+	struct scratch scratch;
 	struct lb_ledger *ledger;
-	const char       *vfs;
-	char              why[256];
+	const char *vfs;
+	char why[256];
 };
 
 static inline struct lb_id id_of(uint64_t number)
@@ -37,8 +37,8 @@ static inline struct lb_receipt receipt_of(uint64_t number)
 
 static inline void ledger_open(struct fixture *fx)
 {
-	assert_int_equal(lb_ledger_open(lb_host_real(), fx->vfs, scratch_path(&fx->scratch, ".lastbyte/ledger.db"),
-				 &fx->ledger, fx->why),
+	assert_int_equal(lb_ledger_open(lb_host_real(), fx->vfs,
+				 scratch_path(&fx->scratch, ".lastbyte/ledger.db"), &fx->ledger, fx->why),
 		0);
 }
 

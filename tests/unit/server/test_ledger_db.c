@@ -69,8 +69,8 @@ static void a_ledger_of_a_newer_version_is_refused(void **state)
 
 	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
-	assert_int_equal(lb_ledger_open(lb_host_real(), NULL, scratch_path(&fx->scratch, ".lastbyte/ledger.db"),
-				 &ledger, fx->why),
+	assert_int_equal(lb_ledger_open(lb_host_real(), NULL,
+				 scratch_path(&fx->scratch, ".lastbyte/ledger.db"), &ledger, fx->why),
 		-ENOTSUP);
 	assert_null(ledger);
 	assert_non_null(strstr(fx->why, "newer version"));
@@ -96,8 +96,9 @@ static void a_missing_directory_is_told(void **state)
 	struct fixture *fx = *state;
 	struct lb_ledger *ledger;
 
-	assert_int_equal(
-		lb_ledger_open(lb_host_real(), NULL, scratch_path(&fx->scratch, "no/where"), &ledger, fx->why), -EACCES);
+	assert_int_equal(lb_ledger_open(lb_host_real(), NULL, scratch_path(&fx->scratch, "no/where"), &ledger,
+				 fx->why),
+		-EACCES);
 	assert_non_null(strstr(fx->why, "no/where"));
 }
 
@@ -132,6 +133,7 @@ static void a_commit_whose_sync_failed_is_decided_by_reading_again(void **state)
 {
 	struct fixture *fx = *state;
 
+	assert_int_equal(try_commit(fx, 2), 0); /* the log has begun */
 	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
 	assert_int_equal(try_commit(fx, 1), -EIO);
 	faulty_vfs.fail_log_sync = 0;
@@ -187,10 +189,12 @@ static void what_was_absent_after_an_error_stays_absent_after_a_crash(void **sta
 {
 	struct fixture *fx = *state, crashed = {0};
 	static unsigned char before[1 << 20], after[1 << 20];
-	sqlite3 *reader = connect_beside(fx); /* keeps the index of the log as it was before the failed commit */
+	sqlite3 *reader =
+		connect_beside(fx); /* keeps the index of the log as it was before the failed commit */
 	size_t n_before, n_after;
 	FILE *log;
 
+	assert_int_equal(try_commit(fx, 2), 0); /* the log has begun */
 	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
 	assert_int_equal(try_commit(fx, 1), -EIO);
 	faulty_vfs.fail_log_sync = 0;
@@ -210,6 +214,7 @@ static void what_was_absent_after_an_error_stays_absent_after_a_crash(void **sta
 	fclose(log);
 	ledger_open(&crashed);
 	assert_int_equal(looked(&crashed, 1), LB_LEDGER_UNSEEN);
+	assert_int_equal(looked(&crashed, 2), LB_LEDGER_COMMITTED);
 	lb_ledger_close(crashed.ledger);
 	scratch_remove(&crashed.scratch);
 	sqlite3_close(reader);

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 struct seen {
-	struct fixture      *fx;
+	struct fixture *fx;
 	struct lb_ledger_row rows[300];
-	int                  n, stop_after;
-	bool                 reopen;
+	int n, stop_after;
+	bool reopen;
 };
 
 static int take(void *arg, const struct lb_ledger_row *row)

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT */
+#include "faulty_vfs.h"
+#include "sink_fixture.h"
+
+static int faulty_make(void **state)
+{
+	struct fixture *fx;
+
+	faulty_vfs_init();
+	bare_make(state);
+	fx = *state;
+	fx->vfs = "faulty";
+	sink_open(fx);
+	return 0;
+}
+
+static int faulty_remove(void **state)
+{
+	sink_remove(state);
+	faulty_vfs_deinit();
+	return 0;
+}
+
+#define faulty_test(f) cmocka_unit_test_setup_teardown(f, faulty_make, faulty_remove)
+
+/* The ledger's state, and what a crash at this moment would make of it. */
+static enum lb_ledger_state in_ledger(struct fixture *fx, uint64_t number, struct lb_receipt *receiptp)
+{
+	struct lb_ledger *ledger;
+	enum lb_ledger_state answer;
+	struct lb_id id = id_of(number);
+
+	assert_int_equal(
+		lb_ledger_open(&fx->host, NULL, inbox(fx, ".lastbyte/ledger.db"), &ledger, fx->why), 0);
+	assert_int_equal(lb_ledger_look(ledger, &id, &answer, receiptp), 0);
+	lb_ledger_close(ledger);
+	return answer;
+}
+
+static void a_commit_syncs_in_order(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake intake;
+
+	begin_full(fx, &intake, 1, "a", "hello");
+	fx->logging = true;
+	commit(fx, &intake);
+	assert_string_equal(fx->log, "sync a;sync " CLIENT_HEX "-1;sync parts;rename a;sync inbox;");
+}
+
+static void commits_together_share_the_sync_of_directories(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a, b, *both[] = {&a, &b};
+
+	begin_full(fx, &a, 1, "a", "hello");
+	begin_full(fx, &b, 2, "b", "world");
+	fx->logging = true;
+	fx->sink->ops->commit(fx->sink, both, 2);
+	assert_string_equal(fx->log, "sync a;sync " CLIENT_HEX "-1;sync b;sync " CLIENT_HEX
+				     "-2;sync parts;rename a;rename b;sync inbox;");
+	assert_answer(a, COMMITTED, NONE);
+	assert_answer(b, COMMITTED, NONE);
+	assert_file(inbox(fx, "a"), "hello");
+	assert_file(inbox(fx, "b"), "world");
+}
+
+static void more_than_a_batch_commit_in_one_call(void **state)
+{
+	enum { N = 300 };
+	struct fixture *fx = *state;
+	struct lb_intake *all = calloc(N, sizeof *all), *list[N];
+	char name[20];
+
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(name, sizeof name, "file %u", i);
+		begin_full(fx, &all[i], i + 1, name, name);
+		list[i] = &all[i];
+	}
+	fx->sink->ops->commit(fx->sink, list, N);
+	for (unsigned i = 0; i < N; i++) {
+		assert_answer(all[i], COMMITTED, NONE);
+		assert_file(inbox(fx, all[i].name), all[i].name);
+	}
+	free(all);
+}
+
+static void a_part_whose_sync_fails_is_discarded_and_the_others_commit(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a, b, *both[] = {&a, &b};
+	struct lb_receipt receipt;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	begin_full(fx, &b, 2, "b", "world");
+	fail_on(fx, "sync", "a", -EIO, 1);
+	fx->sink->ops->commit(fx->sink, both, 2);
+	assert_answer(a, NOT_COMMITTED, IO_ERROR);
+	assert_answer(b, COMMITTED, NONE);
+	assert_false(exists(part_path(fx, 1, "")));
+	assert_false(exists(inbox(fx, "a")));
+	assert_int_equal(in_ledger(fx, 1, &receipt), LB_LEDGER_UNSEEN);
+	a = deliver(fx, 1, "a", "hello");
+	assert_answer(a, COMMITTED, NONE);
+}
+
+static void a_part_whose_directory_cannot_be_synced_is_discarded(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+	struct lb_receipt receipt;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	fail_on(fx, "sync", CLIENT_HEX "-1", -EIO, 1);
+	commit(fx, &a);
+	assert_answer(a, NOT_COMMITTED, IO_ERROR);
+	assert_int_equal(in_ledger(fx, 1, &receipt), LB_LEDGER_UNSEEN);
+}
+
+static void a_full_disk_found_by_the_sync_is_told_as_such(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	fail_on(fx, "sync", "a", -ENOSPC, 1);
+	commit(fx, &a);
+	assert_answer(a, NOT_COMMITTED, DISK_FULL);
+}
+
+/* A later sync would say nothing of the entries that the failed one was to make durable. */
+static void after_a_failed_sync_of_the_parts_none_of_that_time_commits(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a, b, c;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	begin_full(fx, &b, 2, "b", "world");
+	fail_on(fx, "sync", "parts", -EIO, 1);
+	commit(fx, &a);
+	assert_answer(a, NOT_COMMITTED, IO_ERROR);
+	take_in(fx, &b, "!");
+	commit(fx, &b);
+	assert_answer(b, NOT_COMMITTED, IO_ERROR);
+	assert_false(exists(part_path(fx, 2, "")));
+	c = deliver(fx, 3, "c", "later");
+	assert_answer(c, COMMITTED, NONE);
+}
+
+static void a_full_disk_at_the_ledger_commits_nothing_and_it_goes_on(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a, b, *both[] = {&a, &b};
+
+	begin_full(fx, &a, 1, "a", "hello");
+	begin_full(fx, &b, 2, "b", "world");
+	faulty_vfs.fail_log_write = SQLITE_FULL;
+	fx->sink->ops->commit(fx->sink, both, 2);
+	assert_answer(a, NOT_COMMITTED, DISK_FULL);
+	assert_answer(b, NOT_COMMITTED, DISK_FULL);
+	assert_answer(resolve(fx, 3), NOT_COMMITTED, DISK_FULL);
+	faulty_vfs.fail_log_write = 0;
+	assert_false(exists(part_path(fx, 1, "")));
+	a = deliver(fx, 1, "a", "hello");
+	assert_answer(a, COMMITTED, NONE);
+}
+
+static void a_row_that_is_there_after_an_error_is_placed(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+
+	deliver(fx, 9, "z", "the log has begun");
+	begin_full(fx, &a, 1, "a", "hello");
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	faulty_vfs.syncs_that_fail = 1;
+	commit(fx, &a);
+	assert_answer(a, COMMITTED, NONE);
+	assert_string_equal(a.receipt.placed, "a");
+	assert_file(inbox(fx, "a"), "hello");
+}
+
+static void without_a_row_after_an_error_it_has_not_committed(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	faulty_vfs.fail_log_write = SQLITE_IOERR_WRITE;
+	faulty_vfs.writes_that_fail = 1;
+	commit(fx, &a);
+	assert_answer(a, NOT_COMMITTED, IO_ERROR);
+	assert_false(exists(part_path(fx, 1, "")));
+	assert_false(exists(inbox(fx, "a")));
+}
+
+static void what_the_ledger_cannot_tell_stays_in_doubt_until_it_can(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_resolution resolution;
+	struct lb_intake a, again;
+
+	deliver(fx, 9, "z", "the log has begun");
+	begin_full(fx, &a, 1, "a", "hello");
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	commit(fx, &a);
+	assert_answer(a, IN_DOUBT, IO_ERROR);
+	assert_true(exists(part_path(fx, 1, "a")));
+	assert_false(exists(inbox(fx, "a")));
+	begin(fx, &again, 1, "a");
+	assert_answer(again, IN_DOUBT, IO_ERROR);
+	assert_answer(resolve(fx, 1), NOT_COMMITTED, IO_ERROR);
+	faulty_vfs.fail_log_sync = 0;
+	resolution = resolve(fx, 1);
+	assert_answer(resolution, COMMITTED, NONE);
+	assert_file(inbox(fx, "a"), "hello");
+	assert_false(exists(part_path(fx, 1, "")));
+}
+
+static void a_name_that_an_outsider_took_meanwhile_is_left_alone(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_receipt receipt;
+	struct lb_intake a;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	put_file(inbox(fx, "a"), "theirs");
+	commit(fx, &a);
+	assert_answer(a, COMMITTED, NONE);
+	assert_string_equal(a.receipt.name, "a");
+	assert_string_equal(a.receipt.placed, "a~" CLIENT_HEX "-1");
+	assert_file(inbox(fx, "a"), "theirs");
+	assert_file(inbox(fx, a.receipt.placed), "hello");
+	assert_int_equal(in_ledger(fx, 1, &receipt), LB_LEDGER_COMMITTED);
+	assert_string_equal(receipt.placed, a.receipt.placed);
+}
+
+static void an_outsider_may_take_the_second_name_too(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	put_file(inbox(fx, "a"), "theirs");
+	put_file(inbox(fx, "a~" CLIENT_HEX "-1"), "theirs");
+	put_file(inbox(fx, "a~" CLIENT_HEX "-1~2"), "theirs");
+	commit(fx, &a);
+	assert_answer(a, COMMITTED, NONE);
+	assert_string_equal(a.receipt.placed, "a~" CLIENT_HEX "-1~3");
+	assert_file(inbox(fx, a.receipt.placed), "hello");
+}
+
+static void the_other_name_is_cut_between_characters(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+	const char *why;
+	char name[256];
+
+	/* 85 euro signs of 3 bytes each; 255 less the 35 of ~CLIENT-1 is 220, which is not one's end */
+	for (size_t i = 0; i < 85; i++)
+		memcpy(name + 3 * i, "\xe2\x82\xac", 3);
+	name[255] = '\0';
+	begin_full(fx, &a, 1, name, "hello");
+	put_file(inbox(fx, name), "theirs");
+	commit(fx, &a);
+	assert_answer(a, COMMITTED, NONE);
+	assert_int_equal(strlen(a.receipt.placed), 219 + 35);
+	assert_int_equal(lb_name_check(a.receipt.placed, strlen(a.receipt.placed), &why), 0);
+	assert_file(inbox(fx, a.receipt.placed), "hello");
+}
+
+/* On a file system where it takes two steps, a rename that was cut short leaves both names. */
+static void a_part_that_lies_in_the_inbox_already_is_not_placed_twice(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	assert_int_equal(link(part_path(fx, 1, "a"), inbox(fx, "a")), 0);
+	commit(fx, &a);
+	assert_answer(a, COMMITTED, NONE);
+	assert_string_equal(a.receipt.placed, "a");
+	assert_false(exists(part_path(fx, 1, "")));
+	assert_file(inbox(fx, "a"), "hello");
+}
+
+static void a_failed_move_is_in_doubt_until_a_later_question_places_it(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_receipt receipt;
+	struct lb_intake a;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	fail_on(fx, "rename", "a", -EIO, 2);
+	commit(fx, &a);
+	assert_answer(a, IN_DOUBT, IO_ERROR);
+	assert_int_equal(in_ledger(fx, 1, &receipt), LB_LEDGER_COMMITTED);
+	assert_answer(resolve(fx, 1), NOT_COMMITTED, IO_ERROR);
+	assert_false(exists(inbox(fx, "a")));
+	assert_answer(resolve(fx, 1), COMMITTED, NONE);
+	assert_file(inbox(fx, "a"), "hello");
+	assert_false(exists(part_path(fx, 1, "")));
+}
+
+static void a_failed_move_is_in_doubt_until_a_later_begin_places_it(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	fail_on(fx, "rename", "a", -EIO, 2);
+	commit(fx, &a);
+	begin(fx, &a, 1, "a");
+	assert_answer(a, IN_DOUBT, IO_ERROR);
+	begin(fx, &a, 1, "a");
+	assert_answer(a, COMMITTED, NONE);
+	assert_file(inbox(fx, "a"), "hello");
+}
+
+/* The same sync is not tried again: the file goes back, and is moved and synced anew. */
+static void a_failed_sync_of_the_inbox_is_in_doubt_and_places_it_anew(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	fail_on(fx, "sync", "inbox", -EIO, 2);
+	commit(fx, &a);
+	assert_answer(a, IN_DOUBT, IO_ERROR);
+	assert_true(exists(part_path(fx, 1, "a")));
+	assert_false(exists(inbox(fx, "a")));
+	assert_answer(resolve(fx, 1), NOT_COMMITTED, IO_ERROR);
+	fx->logging = true;
+	assert_answer(resolve(fx, 1), COMMITTED, NONE);
+	assert_string_equal(fx->log, "rename a;sync inbox;");
+	assert_file(inbox(fx, "a"), "hello");
+}
+
+static void where_it_cannot_go_back_it_is_in_doubt_until_recovery(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+
+	begin_full(fx, &a, 1, "a", "hello");
+	fail_on(fx, "sync", "inbox", -EIO, 1);
+	fx->fail_after = true;
+	commit(fx, &a);
+	assert_answer(a, IN_DOUBT, IO_ERROR);
+	assert_answer(resolve(fx, 1), NOT_COMMITTED, IO_ERROR);
+	assert_answer(resolve(fx, 1), NOT_COMMITTED, IO_ERROR);
+	fx->fail_after = false;
+	sink_reopen(fx);
+	assert_answer(resolve(fx, 1), COMMITTED, NONE);
+	assert_file(inbox(fx, "a"), "hello");
+}
+
+static void a_committed_delivery_holds_no_descriptor_and_no_name(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake a;
+	int before = dup(0), after;
+
+	assert_true(before >= 0);
+	close(before);
+	for (unsigned i = 0; i < 3; i++) {
+		a = deliver(fx, 1 + i, "a", "hello");
+		assert_answer(a, COMMITTED, NONE);
+		assert_int_equal(unlink(inbox(fx, "a")), 0);
+	}
+	begin_full(fx, &a, 8, "a", "hello");
+	fail_on(fx, "sync", "a", -EIO, 1);
+	commit(fx, &a);
+	begin_full(fx, &a, 8, "a", "hello");
+	fail_on(fx, "rename", "a", -EIO, 1);
+	commit(fx, &a);
+	assert_answer(a, IN_DOUBT, IO_ERROR);
+	a = deliver(fx, 9, "a", "hello");
+	assert_answer(a, COMMITTED, NONE);
+	after = dup(0);
+	close(after);
+	assert_int_equal(before, after);
+}
+
+static void a_planted_bug_commits_without_a_sync_of_the_part(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake intake;
+
+	begin_full(fx, &intake, 1, "a", "hello");
+	lb_test_bug = "early_commit";
+	fx->logging = true;
+	commit(fx, &intake);
+	lb_test_bug = NULL;
+	assert_null(strstr(fx->log, "sync a;"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		sink_test(a_commit_syncs_in_order),
+		sink_test(commits_together_share_the_sync_of_directories),
+		sink_test(more_than_a_batch_commit_in_one_call),
+		sink_test(a_part_whose_sync_fails_is_discarded_and_the_others_commit),
+		sink_test(a_part_whose_directory_cannot_be_synced_is_discarded),
+		sink_test(a_full_disk_found_by_the_sync_is_told_as_such),
+		sink_test(after_a_failed_sync_of_the_parts_none_of_that_time_commits),
+		faulty_test(a_full_disk_at_the_ledger_commits_nothing_and_it_goes_on),
+		faulty_test(a_row_that_is_there_after_an_error_is_placed),
+		faulty_test(without_a_row_after_an_error_it_has_not_committed),
+		faulty_test(what_the_ledger_cannot_tell_stays_in_doubt_until_it_can),
+		sink_test(a_name_that_an_outsider_took_meanwhile_is_left_alone),
+		sink_test(an_outsider_may_take_the_second_name_too),
+		sink_test(the_other_name_is_cut_between_characters),
+		sink_test(a_part_that_lies_in_the_inbox_already_is_not_placed_twice),
+		sink_test(a_failed_move_is_in_doubt_until_a_later_question_places_it),
+		sink_test(a_failed_move_is_in_doubt_until_a_later_begin_places_it),
+		sink_test(a_failed_sync_of_the_inbox_is_in_doubt_and_places_it_anew),
+		sink_test(where_it_cannot_go_back_it_is_in_doubt_until_recovery),
+		sink_test(a_committed_delivery_holds_no_descriptor_and_no_name),
+		sink_test(a_planted_bug_commits_without_a_sync_of_the_part),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
