@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The journal of journal.h: a directory with the files `lock` and `journal`. Owns both. What the lines look
+ * like is journal_line.c's, how the directory comes about statedir.c's.
+ *
+ * Every call takes the lock on byte 0 of `lock`, reads what others have appended, and appends at most one
+ * line, synced before it returns. So only the last line can be torn by a crash: it is cut off before the next
+ * one is appended. Damage anywhere else may hide a number that was used, and stops everything. A claim is a
+ * lock on a byte that stands for the id; it ends with the process at the latest.
+ */
+#include "client/journal_file.h"
+#include "client/statedir.h"
+#include "base/digest.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FOREIGN                                                                                              \
+	(UINT64_C(1) << 62) /* claims from here on are hashes of other clients' ids; own numbers end below */
+
+const uint8_t *lb_journal_client(const struct lb_journal *journal)
+{
+	return journal->client;
+}
+
+/* The byte of `lock` whose lock is the claim to an id. */
+static uint64_t claim_byte(const struct lb_journal *journal, const struct lb_id *id)
+{
+	struct lb_hasher hasher;
+	struct lb_digest digest;
+	uint64_t hash;
+
+	if (lb_journal_is_own(journal, id) && id->number < FOREIGN - 1)
+		return 1 + id->number;
+	lb_hasher_init(&hasher);
+	lb_hasher_update(&hasher, id->client, sizeof id->client);
+	lb_hasher_update(&hasher, &id->number, sizeof id->number);
+	lb_hasher_digest(&hasher, &digest);
+	memcpy(&hash, digest.bytes, sizeof hash);
+	return FOREIGN | (hash & (FOREIGN - 2));
+}
+
+static int claim(struct lb_journal *journal, const struct lb_id *id)
+{
+	int r = journal->host->disk->lock(journal->host, journal->lock, claim_byte(journal, id), false);
+
+	return r == -EAGAIN ? -EBUSY : r;
+}
+
+void lb_journal_release(struct lb_journal *journal, const struct lb_id *id)
+{
+	(void)journal->host->disk->unlock(journal->host, journal->lock, claim_byte(journal, id));
+}
+
+int lb_journal_find(struct lb_journal *journal, const struct lb_id *id, struct lb_journal_entry *entryp)
+{
+	struct lb_open_line **place;
+	struct lb_line line;
+	int r = lb_journal_enter(journal);
+
+	if (r < 0)
+		return r;
+	place = lb_journal_place(journal, id);
+	if (place != NULL)
+		r = claim(journal, id);
+	if (place != NULL && r == 0) {
+		r = lb_line_parse((*place)->text, (*place)->len - 1, journal->client, &line);
+		*entryp = line.entry;
+		r = r < 0 ? r : 1;
+	}
+	lb_journal_leave(journal);
+	return r;
+}
+
+int lb_journal_find_source(struct lb_journal *journal, const char *address, const char *name,
+	const char *source, struct lb_journal_entry *entryp)
+{
+	struct lb_line line;
+	int r = lb_journal_enter(journal);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && source[0] != '\0' && i < journal->n_open; i++) {
+		const struct lb_open_line *open = journal->open[i];
+
+		r = lb_line_parse(open->text, open->len - 1, journal->client, &line);
+		if (r < 0 || strcmp(line.entry.address, address) != 0 || strcmp(line.entry.name, name) != 0 ||
+			strcmp(line.entry.source, source) != 0)
+			continue;
+		r = claim(journal, &open->id);
+		if (r == 0) {
+			*entryp = line.entry;
+			r = 1;
+		} else if (r == -EBUSY) {
+			r = 0;
+		}
+	}
+	lb_journal_leave(journal);
+	return r;
+}
+
+int lb_journal_begin(struct lb_journal *journal, struct lb_journal_entry *entry)
+{
+	struct lb_line line = {.type = LB_LINE_OPEN, .entry = *entry};
+	int r = lb_journal_enter(journal);
+
+	if (r < 0)
+		return r;
+	if (entry->id.number == 0) {
+		memcpy(line.entry.id.client, journal->client, sizeof journal->client);
+		line.entry.id.number = journal->next;
+	}
+	if (lb_journal_is_own(journal, &line.entry.id) && line.entry.id.number >= FOREIGN - 1)
+		r = -EOVERFLOW;
+	else
+		r = claim(journal, &line.entry.id);
+	if (r == 0) {
+		r = lb_journal_append(journal, &line);
+		if (r < 0)
+			lb_journal_release(journal, &line.entry.id);
+	}
+	if (r == 0)
+		entry->id = line.entry.id;
+	lb_journal_leave(journal);
+	return r;
+}
+
+int lb_journal_done(struct lb_journal *journal, const struct lb_id *id)
+{
+	struct lb_line line = {.type = LB_LINE_DONE, .entry.id = *id};
+	int r = lb_journal_enter(journal);
+
+	if (r == 0) {
+		if (lb_journal_place(journal, id) != NULL)
+			r = lb_journal_append(journal, &line);
+		lb_journal_leave(journal);
+	}
+	lb_journal_release(journal, id);
+	return r;
+}
+
+int lb_journal_lowest(struct lb_journal *journal, uint64_t *numberp)
+{
+	int r = lb_journal_enter(journal);
+
+	if (r < 0)
+		return r;
+	*numberp = journal->next;
+	for (size_t i = 0; i < journal->n_open; i++) {
+		const struct lb_id *id = &journal->open[i]->id;
+
+		if (lb_journal_is_own(journal, id) && id->number < *numberp)
+			*numberp = id->number;
+	}
+	lb_journal_leave(journal);
+	return 0;
+}
+
+static int open_files(struct lb_journal *journal, const char *path, char why[256])
+{
+	const struct lb_disk_ops *disk = journal->host->disk;
+	struct lb_file_stat st;
+	int r;
+
+	journal->lock = disk->open(journal->host, journal->dir, "lock", LB_OPEN_WRITE | LB_OPEN_CREATE);
+	if (journal->lock < 0)
+		return lb_state_explain(why, "open the lock in", path, journal->lock);
+	r = disk->lock(journal->host, journal->lock, 0, true);
+	if (r < 0)
+		return lb_state_explain(why, "lock the journal in", path, r);
+	r = disk->stat(journal->host, journal->dir, "journal", &st);
+	if (r == -ENOENT)
+		r = lb_journal_create(journal, path, why);
+	else if (r < 0)
+		lb_state_explain(why, "find the journal in", path, r);
+	if (r == 0) {
+		r = lb_journal_catch_up(journal);
+		if (r == -EUCLEAN)
+			snprintf(why, 256, "line %" PRIu64 " of %.160s/journal is damaged",
+				journal->lines + 1, path);
+		else if (r == -EPROTONOSUPPORT)
+			snprintf(why, 256, "line %" PRIu64 " of %.160s/journal is of a newer version",
+				journal->lines + 1, path);
+		else if (r < 0)
+			lb_state_explain(why, "read the journal in", path, r);
+	}
+	lb_journal_leave(journal);
+	return r;
+}
+
+int lb_journal_open(struct lb_host *host, const char *path, struct lb_journal **journalp, char why[256])
+{
+	struct lb_journal *journal = calloc(1, sizeof *journal);
+	char at[LB_PATH_MAX];
+	int r;
+
+	*journalp = NULL;
+	if (journal == NULL)
+		return lb_state_explain(why, "open", "the journal", -ENOMEM);
+	*journal = (struct lb_journal){.host = host, .dir = -1, .lock = -1, .file = -1};
+	r = lb_state_path(path, at, why);
+	if (r == 0)
+		r = journal->dir = lb_state_open(host, at, path == NULL, why);
+	if (r >= 0)
+		r = open_files(journal, at, why);
+	if (r < 0) {
+		lb_journal_close(journal);
+		return r;
+	}
+	*journalp = journal;
+	return 0;
+}
+
+void lb_journal_close(struct lb_journal *journal)
+{
+	if (journal == NULL)
+		return;
+	if (journal->file >= 0)
+		journal->host->disk->close(journal->host, journal->file);
+	if (journal->lock >= 0)
+		journal->host->disk->close(journal->host, journal->lock);
+	if (journal->dir >= 0)
+		journal->host->disk->close(journal->host, journal->dir);
+	lb_journal_forget(journal);
+	free(journal->open);
+	free(journal);
+}
