@@ -107,6 +107,8 @@ static int sync_parent(struct opening *opening, bool made)
 		len--;
 	while (len > 0 && parent[len - 1] != '/')
 		len--;
+	while (len > 1 && parent[len - 1] == '/')
+		len--;
 	if (len == 0)
 		parent[len++] = '.';
 	parent[len] = '\0';
