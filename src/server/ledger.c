@@ -10,9 +10,6 @@
 #include <lastbyte/conn.h>
 #include <string.h>
 
-#define TEXT_OF(x)  TEXT_OF_(x)
-#define TEXT_OF_(x) #x
-
 enum row_state { ROW_COMMITTED = 1, ROW_FENCED = 2 };
 
 const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
@@ -32,16 +29,16 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 		" SELECT ?1, ?2, (SELECT ifnull(max(sequence), 0) + 1 FROM deliveries), ?3, ?4, ?5, ?6, ?7, "
 		"?8, ?9"
 		" WHERE ?2 - ifnull((SELECT settled FROM clients WHERE client = ?1), 1)"
-		" BETWEEN 0 AND " TEXT_OF(LB_NUMBERS_OPEN_MAX) " - 1"
-							       " ON CONFLICT(client, number) DO NOTHING",
+		" BETWEEN 0 AND " LB_TEXT_OF(LB_NUMBERS_OPEN_MAX) " - 1"
+								  " ON CONFLICT(client, number) DO NOTHING",
 	[LB_LEDGER_SQL_PLACED] = "UPDATE deliveries SET placed = ?3 WHERE client = ?1 AND number = ?2",
 	[LB_LEDGER_SQL_SETTLE] =
-		"INSERT INTO clients(client, settled, floor) VALUES(?1, ?2, max(?2 - " TEXT_OF(
+		"INSERT INTO clients(client, settled, floor) VALUES(?1, ?2, max(?2 - " LB_TEXT_OF(
 			LB_LEDGER_KEPT) ", 1))"
 					" ON CONFLICT(client) DO UPDATE SET settled = excluded.settled, "
 					"floor = excluded.floor"
 					" WHERE excluded.settled > clients.settled",
-	[LB_LEDGER_SQL_PRUNE] = "DELETE FROM deliveries WHERE client = ?1 AND number < max(?2 - " TEXT_OF(
+	[LB_LEDGER_SQL_PRUNE] = "DELETE FROM deliveries WHERE client = ?1 AND number < max(?2 - " LB_TEXT_OF(
 		LB_LEDGER_KEPT) ", 1)",
 };
 

@@ -17,11 +17,12 @@ enum lb_ledger_state {
 	LB_LEDGER_FENCED,    /* will never commit */
 	LB_LEDGER_SETTLED,   /* no row, below the client's lowest open number: will never commit */
 	LB_LEDGER_FORGOTTEN, /* below what was pruned */
-	LB_LEDGER_BEYOND,    /* no row, and LB_NUMBERS_OPEN_MAX or more above the client's lowest open number */
+	LB_LEDGER_BEYOND, /* no row, and LB_NUMBERS_OPEN_MAX or more above the client's lowest open number */
 };
 
 /* Opens or creates it, makes what it says durable (a checkpoint), and reads its identity. */
-int  lb_ledger_open(struct lb_host *host, const char *vfs, const char *path, struct lb_ledger **ledgerp, char why[256]);
+int lb_ledger_open(
+	struct lb_host *host, const char *vfs, const char *path, struct lb_ledger **ledgerp, char why[256]);
 void lb_ledger_close(struct lb_ledger *ledger);
 const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger);
 
@@ -29,15 +30,18 @@ const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger);
  * All return 0, or -ENOSPC: not done, or -EIO: broken. After -EIO every call first reopens the database,
  * makes it durable by a checkpoint and goes on from what it reads; while that fails it returns -EIO again.
  */
-int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep, struct lb_receipt *receiptp);
+int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
+	struct lb_receipt *receiptp);
 
 /* Inserts n rows in one transaction. states[i] is what was there first: UNSEEN: receipts[i] is in the ledger
  * now; else what was there is left, and receipts[i] holds it. On -ENOSPC no row was inserted. On -EIO any may
  * be, durable or not: look before answering. */
-int lb_ledger_commit(struct lb_ledger *ledger, struct lb_receipt *receipts, enum lb_ledger_state *states, size_t n);
+int lb_ledger_commit(
+	struct lb_ledger *ledger, struct lb_receipt *receipts, enum lb_ledger_state *states, size_t n);
 
 /* Inserts a fence unless there is a row, or no room for one. *statep: FENCED, or what was there first. */
-int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep, struct lb_receipt *receiptp);
+int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
+	struct lb_receipt *receiptp);
 
 /* The file had to be placed under another name. */
 int lb_ledger_placed(struct lb_ledger *ledger, const struct lb_id *id, const char *placed);

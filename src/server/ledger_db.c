@@ -5,13 +5,9 @@
  */
 #include "server/ledger_db.h"
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TEXT_OF(x)  TEXT_OF_(x)
-#define TEXT_OF_(x) #x
 
 /* `sequence` is the order of commit: the wall clock may jump. A number that is free again after pruning still
  * sorts behind all that is left. */
@@ -24,15 +20,11 @@ static const char schema[] =
 	" committed_at INTEGER NOT NULL, durability INTEGER, PRIMARY KEY(client, number)) STRICT, WITHOUT "
 	"ROWID;"
 	"CREATE UNIQUE INDEX deliveries_in_order ON deliveries(sequence);"
-	"PRAGMA user_version = " TEXT_OF(LB_LEDGER_SCHEMA);
+	"PRAGMA user_version = " LB_TEXT_OF(LB_LEDGER_SCHEMA);
 
-__attribute__((format(printf, 3, 4))) static int fail(int err, char why[256], const char *format, ...)
+static int fail(const struct lb_ledger *ledger, int err, const char *what, char why[256])
 {
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(why, 256, format, args);
-	va_end(args);
+	snprintf(why, 256, "cannot open the ledger %.120s: %.100s", ledger->path, what);
 	return err;
 }
 
@@ -46,8 +38,7 @@ static int fail_sqlite(const struct lb_ledger *ledger, int rc, char why[256])
 		err = -EBUSY;
 	else if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY || primary == SQLITE_PERM)
 		err = -EACCES;
-	return fail(err, why, "cannot open the ledger %.120s: %.100s", ledger->path,
-		ledger->db != NULL ? sqlite3_errmsg(ledger->db) : sqlite3_errstr(rc));
+	return fail(ledger, err, ledger->db != NULL ? sqlite3_errmsg(ledger->db) : sqlite3_errstr(rc), why);
 }
 
 /* The first column of the first row. */
@@ -121,18 +112,19 @@ static int create(struct lb_ledger *ledger)
  * truncation of the log is not synced, so a crash may undo it. A synced write after the truncation begins
  * the log anew with another salt: from then on what cannot be read is gone for good.
  */
-static int begin_anew(struct lb_ledger *ledger, int *versionp)
+static int begin_anew(struct lb_ledger *ledger, bool may_create)
 {
+	int version;
 	int rc = sqlite3_exec(ledger->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 
 	if (rc != SQLITE_OK)
 		return rc;
-	rc = lb_ledger_identity(ledger->db, versionp, &ledger->uuid);
-	if (rc == SQLITE_OK && *versionp == 0) {
+	rc = lb_ledger_identity(ledger->db, &version, &ledger->uuid);
+	if (rc == SQLITE_OK && version == 0 && may_create) {
 		rc = create(ledger);
 		if (rc == SQLITE_OK)
-			rc = lb_ledger_identity(ledger->db, versionp, &ledger->uuid);
-	} else if (rc == SQLITE_OK && *versionp == LB_LEDGER_SCHEMA) {
+			rc = lb_ledger_identity(ledger->db, &version, &ledger->uuid);
+	} else if (rc == SQLITE_OK) {
 		rc = sqlite3_exec(ledger->db, "UPDATE meta SET openings = openings + 1", NULL, NULL, NULL);
 	}
 	if (rc == SQLITE_OK)
@@ -163,11 +155,10 @@ static void disconnect(struct lb_ledger *ledger)
 	ledger->db = NULL;
 }
 
-static int connect_to(struct lb_ledger *ledger, char why[256])
+static int connect_to(struct lb_ledger *ledger, bool may_create, char why[256])
 {
-	int is_wal = 0, version = 0;
-	int rc = sqlite3_open_v2(ledger->path, &ledger->db,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, ledger->vfs);
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (may_create ? SQLITE_OPEN_CREATE : 0);
+	int is_wal = 0, version = 0, rc = sqlite3_open_v2(ledger->path, &ledger->db, flags, ledger->vfs);
 
 	if (rc != SQLITE_OK)
 		return fail_sqlite(ledger, rc, why);
@@ -175,21 +166,18 @@ static int connect_to(struct lb_ledger *ledger, char why[256])
 	sqlite3_busy_timeout(ledger->db, LB_LEDGER_WAIT_MS);
 	rc = ask(ledger->db, "PRAGMA user_version", take_int, &version);
 	if (rc == SQLITE_OK && version != 0 && version != LB_LEDGER_SCHEMA)
-		return fail(-ENOTSUP, why,
-			"the ledger %.120s was made by a newer version (schema %d; this one knows %d)",
-			ledger->path, version, LB_LEDGER_SCHEMA);
+		return fail(ledger, -ENOTSUP, "a newer version made it", why);
 	if (rc == SQLITE_OK)
 		rc = ask(ledger->db, "PRAGMA journal_mode = WAL", take_is_wal, &is_wal);
 	if (rc == SQLITE_OK && !is_wal)
-		return fail(-ENOTSUP, why, "the file system of %.120s cannot hold a write-ahead log",
-			ledger->path);
+		return fail(ledger, -ENOTSUP, "its file system cannot hold a write-ahead log", why);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(ledger->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
 	/* What a killed process has written is readable and may not be durable: the checkpoint syncs it. */
 	if (rc == SQLITE_OK)
 		rc = sqlite3_wal_checkpoint_v2(ledger->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	if (rc == SQLITE_OK)
-		rc = begin_anew(ledger, &version);
+		rc = begin_anew(ledger, may_create);
 	for (size_t i = 0; i < LB_LEDGER_SQL_N && rc == SQLITE_OK; i++)
 		rc = sqlite3_prepare_v3(ledger->db, lb_ledger_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
 			&ledger->statements[i], NULL);
@@ -208,43 +196,51 @@ int lb_ledger_mend(struct lb_ledger *ledger)
 	if (!ledger->broken)
 		return 0;
 	disconnect(ledger);
-	err = connect_to(ledger, why);
+	err = connect_to(ledger, false, why);
 	if (err == 0 && memcmp(&uuid, &ledger->uuid, sizeof uuid) == 0)
 		ledger->broken = false;
 	ledger->uuid = uuid; /* another ledger lies there now: this one stays broken */
 	return ledger->broken ? -EIO : 0;
 }
 
+static int open_first(struct lb_ledger *ledger, const char *vfs, const char *path, char why[256])
+{
+	char *full;
+	int err;
+
+	ledger->path = strdup(path);
+	ledger->vfs = vfs != NULL ? strdup(vfs) : NULL;
+	if (ledger->path == NULL || (vfs != NULL && ledger->vfs == NULL))
+		return -ENOMEM;
+	err = connect_to(ledger, true, why);
+	if (err != 0)
+		return err;
+	/* The absolute path: the working directory may be another one when it is opened again. */
+	full = strdup(sqlite3_db_filename(ledger->db, "main"));
+	if (full == NULL)
+		return -ENOMEM;
+	free(ledger->path);
+	ledger->path = full;
+	return 0;
+}
+
 int lb_ledger_open(
 	struct lb_host *host, const char *vfs, const char *path, struct lb_ledger **ledgerp, char why[256])
 {
 	struct lb_ledger *ledger = calloc(1, sizeof *ledger);
-	char *full;
-	int err;
+	int err = -ENOMEM;
 
 	*ledgerp = NULL;
+	snprintf(why, 256, "cannot open the ledger %.120s: out of memory", path);
 	if (ledger == NULL)
-		return fail(-ENOMEM, why, "out of memory");
+		return err;
 	ledger->host = host;
-	ledger->path = strdup(path);
-	ledger->vfs = vfs != NULL ? strdup(vfs) : NULL;
-	if (ledger->path == NULL || (vfs != NULL && ledger->vfs == NULL)) {
-		lb_ledger_close(ledger);
-		return fail(-ENOMEM, why, "out of memory");
-	}
-	err = connect_to(ledger, why);
+	err = open_first(ledger, vfs, path, why);
 	if (err != 0) {
 		lb_ledger_close(ledger);
 		return err;
 	}
-	/* The absolute path: the working directory may be another one when it is opened again. */
-	full = strdup(sqlite3_db_filename(ledger->db, "main"));
-	if (full == NULL) {
-		lb_ledger_close(ledger);
-		return fail(-ENOMEM, why, "out of memory");
-	}
-	free(ledger->path);
-	ledger->path = full;
+	why[0] = '\0';
 	*ledgerp = ledger;
 	return 0;
 }

@@ -10,6 +10,9 @@
 #define LB_LEDGER_SCHEMA  1
 #define LB_LEDGER_WAIT_MS 10000 /* for a lock of another process on the database */
 
+#define LB_TEXT_OF(x)  LB_TEXT_OF_(x)
+#define LB_TEXT_OF_(x) #x
+
 /* A row's columns, in the order in which lb_ledger_row_read finds them. */
 #define LB_LEDGER_COLUMNS "state, name, placed, length, digest, committed_at, durability"
 
@@ -28,20 +31,20 @@ extern const char *const lb_ledger_sql[LB_LEDGER_SQL_N];
 
 struct lb_ledger {
 	struct lb_host *host;
-	char           *vfs, *path;
-	sqlite3        *db;
-	sqlite3_stmt   *statements[LB_LEDGER_SQL_N];
-	struct lb_uuid  uuid;
-	bool            broken;
-	bool            full_is_certain; /* SQLITE_FULL means that no record of the transaction is complete */
+	char *vfs, *path;
+	sqlite3 *db;
+	sqlite3_stmt *statements[LB_LEDGER_SQL_N];
+	struct lb_uuid uuid;
+	bool broken;
+	bool full_is_certain; /* SQLITE_FULL means that no record of the transaction is complete */
 };
 
 /* Reads the identity; *versionp is 0 when there is no schema yet. SQLite's result codes. */
 int lb_ledger_identity(sqlite3 *db, int *versionp, struct lb_uuid *uuidp);
 
 /* The row of `id` in the columns from `first` on. */
-enum lb_ledger_state lb_ledger_row_read(
-	sqlite3_stmt *row, int first, const struct lb_id *id, const struct lb_uuid *uuid, struct lb_receipt *receiptp);
+enum lb_ledger_state lb_ledger_row_read(sqlite3_stmt *row, int first, const struct lb_id *id,
+	const struct lb_uuid *uuid, struct lb_receipt *receiptp);
 
 /* Makes a connection that is broken whole again: 0, or -EIO. */
 int lb_ledger_mend(struct lb_ledger *ledger);

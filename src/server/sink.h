@@ -28,7 +28,7 @@ struct lb_intake {
 };
 
 /* The answer to RESOLVE: COMMITTED with the receipt, ROLLED_BACK (FENCED or SETTLED), FORGOTTEN, or
- * NOT_COMMITTED (IO_ERROR, DISK_FULL): nothing was found out and nothing fenced. */
+ * NOT_COMMITTED (IO_ERROR, DISK_FULL, SETTLE_FIRST): no answer for now, it may even be committed; ask again. */
 struct lb_resolution {
 	struct lb_id      id;
 	enum lb_verdict   verdict;

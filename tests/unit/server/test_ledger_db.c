@@ -224,16 +224,22 @@ static void another_ledger_in_its_place_is_not_taken_for_it(void **state)
 {
 	struct fixture *fx = *state;
 	struct lb_id id = id_of(1);
+	const char *path = scratch_path(&fx->scratch, ".lastbyte/ledger.db");
+	struct lb_ledger *other;
 	struct lb_receipt receipt;
 	enum lb_ledger_state answer;
 
 	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
 	assert_int_equal(try_commit(fx, 1), -EIO);
 	faulty_vfs.fail_log_sync = 0;
-	assert_int_equal(unlink(scratch_path(&fx->scratch, ".lastbyte/ledger.db")), 0);
+	assert_int_equal(unlink(path), 0);
 	assert_int_equal(unlink(scratch_path(&fx->scratch, ".lastbyte/ledger.db-wal")), 0);
 	assert_int_equal(lb_ledger_look(fx->ledger, &id, &answer, &receipt), -EIO);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(lb_ledger_open(lb_host_real(), NULL, path, &other, fx->why), 0);
 	assert_int_equal(lb_ledger_look(fx->ledger, &id, &answer, &receipt), -EIO);
+	assert_int_equal(lb_ledger_look(fx->ledger, &id, &answer, &receipt), -EIO);
+	lb_ledger_close(other);
 }
 
 static void the_working_directory_may_change(void **state)
