@@ -272,6 +272,20 @@ static inline void settle(struct fixture *fx, uint64_t lowest)
 	fx->sink->ops->settle(fx->sink, &id);
 }
 
+/* As another process sees it. */
+static inline enum lb_ledger_state in_ledger(struct fixture *fx, uint64_t number, struct lb_receipt *receiptp)
+{
+	struct lb_ledger *ledger;
+	enum lb_ledger_state answer;
+	struct lb_id id = id_of(number);
+
+	assert_int_equal(
+		lb_ledger_open(&fx->host, NULL, inbox(fx, ".lastbyte/ledger.db"), &ledger, fx->why), 0);
+	assert_int_equal(lb_ledger_look(ledger, &id, &answer, receiptp), 0);
+	lb_ledger_close(ledger);
+	return answer;
+}
+
 #define assert_answer(x, v, r)                                                                               \
 	do {                                                                                                 \
 		__auto_type answer_ = (x);                                                                   \
