@@ -36,23 +36,23 @@ static const struct {
 
 /*
  * t taken, h held until BEGIN has its answer, i ignored, - illegal; without RESUME n is h and R, I are -;
- * with RESUME n is -, R is t, I is i.
+ * with RESUME n is -, R is t, I is i. Blank: a frame without a handle is not judged by a delivery's stage.
  */
 static const char *const rows[2][LB_FRAME_TYPES] = {
 	[LB_ROLE_CLIENT] =
 		{
-			[LB_FRAME_HELLO_OK] = "t--------",
+			[LB_FRAME_HELLO_OK] = "t--      ",
 			[LB_FRAME_BEGIN_OK] = "---tt----",
 			[LB_FRAME_SYNCED] = "-----RRI-",
 			[LB_FRAME_COMMITTED] = "---tt-t--",
 			[LB_FRAME_REFUSED] = "---tttttt",
 			[LB_FRAME_ROLLED_BACK] = "-------t-",
 			[LB_FRAME_RESOLVED] = "--------t",
-			[LB_FRAME_PING] = "-ti------",
-			[LB_FRAME_PONG] = "-tt------",
-			[LB_FRAME_GOING_AWAY] = "-tt------",
-			[LB_FRAME_CLOSE_OK] = "--t------",
-			[LB_FRAME_ERROR] = "ttt------",
+			[LB_FRAME_PING] = "-ti      ",
+			[LB_FRAME_PONG] = "-tt      ",
+			[LB_FRAME_GOING_AWAY] = "-tt      ",
+			[LB_FRAME_CLOSE_OK] = "--t      ",
+			[LB_FRAME_ERROR] = "ttt      ",
 		},
 	[LB_ROLE_SERVER] =
 		{

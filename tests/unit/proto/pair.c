@@ -98,6 +98,44 @@ void side_feed(struct side *side, const void *bytes, size_t len, size_t piece, l
 	take(side, piece, now);
 }
 
+void side_frame(
+	struct side *side, unsigned type, uint32_t handle, const void *payload, size_t len, lb_time now)
+{
+	uint8_t frame[LB_HEADER_BYTES + LB_PAYLOAD_MAX];
+
+	assert_true(len <= LB_PAYLOAD_MAX);
+	lb_header_put(frame, type, handle, (uint32_t)len);
+	if (len > 0)
+		memcpy(frame + LB_HEADER_BYTES, payload, len);
+	side_feed(side, frame, LB_HEADER_BYTES + len, 0, now);
+}
+
+const uint8_t *side_wrote_frame(struct side *side, unsigned type, uint32_t handle, lb_time now)
+{
+	static uint8_t bytes[1 << 17];
+	size_t len = side_written(side, bytes, sizeof bytes, now);
+	struct lb_header header;
+
+	assert_true(len >= LB_HEADER_BYTES);
+	lb_header_get(bytes, &header);
+	assert_string_equal(lb_frame_name(header.type), lb_frame_name(type));
+	assert_int_equal(header.handle, handle);
+	assert_int_equal(len, LB_HEADER_BYTES + header.length);
+	return bytes + LB_HEADER_BYTES;
+}
+
+void side_failed(struct side *side, enum lb_failure failure, lb_time now)
+{
+	const struct lb_event *event = side_event(side, LB_EVENT_ERROR);
+	const uint8_t *payload;
+
+	assert_string_equal(lb_failure_word(event->failure), lb_failure_word(failure));
+	assert_false(event->from_peer);
+	assert_int_equal(lb_conn_state(side->conn), LB_CONN_FAILED);
+	payload = side_wrote_frame(side, LB_FRAME_ERROR, 0, now);
+	assert_int_equal(payload[0] << 8 | payload[1], failure);
+}
+
 static size_t carry(struct pair *pair, struct side *from, struct side *to)
 {
 	size_t room = sizeof to->stash - to->stash_len;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define SECOND      INT64_C(1000000000)
-#define PAIR_EVENTS 64
+#define PAIR_EVENTS 256
 
 /* One machine, the events that it has given, and the bytes of its peer that it has not taken yet. */
 struct side {
@@ -44,6 +44,16 @@ size_t side_written(struct side *side, uint8_t *buf, size_t size, lb_time now);
 
 /* Feeds bytes to a machine; what it does not take is stashed. */
 void side_feed(struct side *side, const void *bytes, size_t len, size_t piece, lb_time now);
+
+/* Feeds one frame, whole, that its peer's machine has not said. */
+void side_frame(
+	struct side *side, unsigned type, uint32_t handle, const void *payload, size_t len, lb_time now);
+
+/* What it has to write is exactly one frame of this type; its payload. */
+const uint8_t *side_wrote_frame(struct side *side, unsigned type, uint32_t handle, lb_time now);
+
+/* The machine has failed with this, on its own, and has told its peer; nothing else is to be written. */
+void side_failed(struct side *side, enum lb_failure failure, lb_time now);
 
 /* The next event, which must be of this type; DATA is not among them. */
 const struct lb_event *side_event(struct side *side, enum lb_event_type type);
