@@ -1,0 +1,76 @@
+# ./dev lint: whatever can be found without running anything. Prints TAP: a line for each check, and what it
+# found as comments.
+
+setup build test
+configure build -Dtests=true
+[ -n "${LINT_NOBUILD:-}" ] || compile build
+log=build/lint
+mkdir -p "$log"
+mapfile -t sources < <(git ls-files -co --exclude-standard '*.c')
+mapfile -t headers < <(git ls-files -co --exclude-standard '*.h')
+cores=$(nproc) n=0 bad=0
+
+check() { # NAME FUNCTION
+	local status=0
+	n=$((n + 1))
+	(
+		set -e
+		"$2"
+	) >"$log/$2.log" 2>&1 </dev/null &
+	wait $! || status=$?
+	if [ $status = 0 ]; then
+		echo "ok $n - $1"
+	else
+		echo "not ok $n - $1"
+		sed 's/^/# /' "$log/$2.log"
+		bad=1
+	fi
+}
+
+layout() {
+	clang-format --dry-run -Werror "${sources[@]}" "${headers[@]}"
+}
+
+# One entry for each file: those that are compiled more than once are looked at as test builds see them.
+database() {
+	python3 - build/compile_commands.json "$log/compile_commands.json" <<'PYTHON'
+import json, sys
+entries = {}
+for entry in json.load(open(sys.argv[1])):
+    if entry["file"] not in entries or "-DLB_TESTING" in entry["command"]:
+        entries[entry["file"]] = entry
+json.dump(list(entries.values()), open(sys.argv[2], "w"))
+PYTHON
+}
+
+tidy() {
+	database
+	printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$cores" clang-tidy -p "$log" --quiet
+}
+
+cpp() {
+	database
+	cppcheck --project="$log/compile_commands.json" --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --suppress=unmatchedSuppression --error-exitcode=1 --quiet -j "$cores"
+}
+
+layers() {
+	tests/lib/check_layers.py build
+}
+
+scripts_parse() {
+	local file
+	for file in dev .ci/run scripts/*.sh; do
+		bash -n "$file"
+	done
+	git ls-files -co --exclude-standard '*.py' |
+		python3 -c 'import sys; [compile(open(f.strip()).read(), f.strip(), "exec") for f in sys.stdin]'
+}
+
+check 'the layout is that of .clang-format' layout
+check 'clang-tidy finds nothing' tidy
+check 'cppcheck finds nothing' cpp
+check 'includes point down, public headers stand alone, the protocol is pure' layers
+check 'the scripts parse' scripts_parse
+echo "1..$n"
+exit $bad
