@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""bench.py BUILD [NAME]: measures the command beside others. Each function below that is marked `bench` is one.
+
+Everything lies in /dev/shm, so that the disk does not count. Runs of the contenders alternate, and what is
+compared is their ratio: the figures themselves drift with the machine.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+BUILD = Path(sys.argv[1]).resolve()
+LASTBYTE = BUILD / "lastbyte"
+PLAIN = BUILD / "bench" / "plain"
+MEASURE = BUILD / "bench" / "measure"
+COUNT_COPIES = BUILD / "bench" / "count_copies.so"
+RUNS = 5
+MIB = 1 << 20
+
+BENCHES = {}
+
+
+def bench(function):
+    BENCHES[function.__name__] = function
+    return function
+
+
+@contextlib.contextmanager
+def scratch():
+    """An empty directory in memory."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="lastbyte-bench.") as folder:
+        yield Path(folder)
+
+
+def random_file(path, size):
+    with open("/dev/urandom", "rb") as source, open(path, "wb") as out:
+        piece = source.read(16 * MIB)
+        for at in range(0, size, len(piece)):
+            out.write(at.to_bytes(8, "big") + piece[8:])
+        out.truncate(size)
+    return path
+
+
+class Program:
+    """A command under way, whose CPU time and memory are known once it has ended."""
+
+    def __init__(self, folder, *command, **more):
+        self.name = str(command[0])
+        handle, self.figures_path = tempfile.mkstemp(dir=folder)
+        os.close(handle)
+        self.process = subprocess.Popen([MEASURE, self.figures_path, *command], **more)
+
+    def end(self, statuses=(0,)):
+        """Waits for it."""
+        status = self.process.wait(timeout=600)
+        if status not in statuses:
+            raise RuntimeError(f"{self.name} exited with {status}")
+        self.figures = json.loads(Path(self.figures_path).read_text())
+        return self.figures
+
+    def stop(self, statuses=(0,)):
+        self.process.send_signal(signal.SIGTERM)
+        return self.end(statuses)
+
+
+@contextlib.contextmanager
+def serving(folder, inbox, before=(), **more):
+    """A server of ours: yields its address and the program, and stops it."""
+    with open(folder / "server.log", "w+") as log:
+        program = Program(folder, *before, LASTBYTE, "serve", "--listen", "127.0.0.1:0", "--into", f"dir:{inbox}",
+                          stdout=subprocess.DEVNULL, stderr=log, **more)
+        while not (found := re.search(r"listening on (\S+),", (folder / "server.log").read_text())):
+            if program.process.poll() is not None:
+                raise RuntimeError((folder / "server.log").read_text())
+            time.sleep(0.01)
+        try:
+            yield found.group(1), program
+        finally:
+            program.stop()
+
+
+def send(folder, file, address):
+    return Program(folder, LASTBYTE, "send", "--quiet", "--state", folder / "state", file, address, stdout=subprocess.DEVNULL)
+
+
+# The contenders: each moves `file` to `folder` and returns the seconds it took and the CPU seconds of both ends.
+
+def by_plain(how):
+    def run(folder, file):
+        receiver = Program(folder, PLAIN, "receive", folder / "out", stdout=subprocess.PIPE, text=True)
+        port = receiver.process.stdout.readline().strip()
+        began = time.monotonic()
+        sender = Program(folder, PLAIN, how, file, port)
+        cpu = sender.end()["cpu"] + receiver.end()["cpu"]
+        return time.monotonic() - began, cpu
+    return run
+
+
+def by_lastbyte(folder, file):
+    with serving(folder, folder / "inbox") as (address, server):
+        began = time.monotonic()
+        sender = send(folder, file, address)
+        cpu = sender.end()["cpu"]
+        took = time.monotonic() - began
+    return took, cpu + server.figures["cpu"]
+
+
+def by_rsync(folder, file):
+    (folder / "rsyncd.conf").write_text(
+        f"port = 0\nuse chroot = no\n[in]\npath = {folder / 'module'}\nread only = no\n"
+        + ("uid = 0\ngid = 0\n" if os.getuid() == 0 else ""))
+    (folder / "module").mkdir()
+    port = free_port()
+    daemon = Program(folder, "rsync", "--daemon", "--no-detach", "--address", "127.0.0.1", "--port", str(port),
+                     "--config", folder / "rsyncd.conf")
+    await_listener(port)
+    began = time.monotonic()
+    sender = Program(folder, "rsync", "--whole-file", "--inplace", file, f"rsync://127.0.0.1:{port}/in/")
+    cpu = sender.end()["cpu"]
+    took = time.monotonic() - began
+    return took, cpu + daemon.stop(statuses=(0, 20))["cpu"]
+
+
+def by_nc(folder, file):
+    port = free_port()
+    with open(folder / "out", "wb") as out, open(file, "rb") as source:
+        receiver = Program(folder, "nc", "-N", "-l", "127.0.0.1", str(port), stdin=subprocess.DEVNULL, stdout=out)
+        await_listener(port)
+        began = time.monotonic()
+        sender = Program(folder, "nc", "-N", "127.0.0.1", str(port), stdin=source, stdout=subprocess.DEVNULL)
+        cpu = sender.end()["cpu"] + receiver.end()["cpu"]
+        return time.monotonic() - began, cpu
+
+
+def free_port():
+    import socket
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def await_listener(port):
+    """Until something listens there, found in the kernel's table: a connection would count as the first client."""
+    wanted = f":{port:04X} 00000000:0000 0A"
+    while wanted not in Path("/proc/net/tcp").read_text():
+        time.sleep(0.01)
+
+
+def compare(contenders, file, runs=RUNS):
+    """Alternating runs; seconds and CPU seconds of each contender."""
+    figures = {name: [] for name in contenders}
+    for run in range(runs + 1):
+        for name, contender in contenders.items():
+            with scratch() as folder:
+                result = contender(folder, file)
+            if run > 0:  # the first one warms up
+                figures[name].append(result)
+            print(f"\r\x1b[Krun {run} of {runs}: {name} {result[0]:.2f} s", end="", file=sys.stderr, flush=True)
+    print("\r\x1b[K", end="", file=sys.stderr)
+    return figures
+
+
+def table(figures, size, base):
+    print(f"{'':22}{'median':>9}{'fastest':>9}{'slowest':>9}{'GB/s':>7}{'speed':>8}{'CPU s':>8}{'CPU':>8}")
+    base_time = statistics.median(t for t, _ in figures[base])
+    base_cpu = statistics.median(c for _, c in figures[base])
+    for name, results in figures.items():
+        times, cpu = [t for t, _ in results], statistics.median(c for _, c in results)
+        middle = statistics.median(times)
+        print(f"{name:22}{middle:8.2f}s{min(times):8.2f}s{max(times):8.2f}s{size / middle / 1e9:7.2f}"
+              f"{base_time / middle:8.2f}{cpu:8.2f}{cpu / base_cpu:8.2f}")
+    print(f"speed and CPU: against {base} = 1")
+
+
+@bench
+def speed():
+    """One delivery of 4 GiB, digest, ledger and receipt included, against what moves bytes and proves nothing."""
+    contenders = {"plain loop": by_plain("send"), "plain with sendfile": by_plain("sendfile"), "lastbyte": by_lastbyte}
+    for name, program, contender in ("rsync daemon", "rsync", by_rsync), ("nc", "nc", by_nc):
+        if shutil.which(program):
+            contenders[name] = contender
+    size = 4096 * MIB
+    with scratch() as folder:
+        figures = compare(contenders, random_file(folder / "file", size), RUNS)
+    table(figures, size, "plain loop")
+
+
+@bench
+def memory():
+    """The most memory that each end has resident, for deliveries of two sizes."""
+    for size in 64 * MIB, 4096 * MIB:
+        with scratch() as folder:
+            file = random_file(folder / "file", size)
+            with serving(folder, folder / "inbox") as (address, server):
+                sender = send(folder, file, address).end()
+            print(f"{size // MIB:5} MiB: send {sender['resident_kib'] / 1024:.1f} MiB, "
+                  f"serve {server.figures['resident_kib'] / 1024:.1f} MiB")
+
+
+@bench
+def copies():
+    """What the server copies in user space while it receives 64 MiB."""
+    size = 64 * MIB
+    with scratch() as folder:
+        file = random_file(folder / "file", size)
+        counts = folder / "counts"
+        environment = dict(os.environ, LD_PRELOAD=str(COUNT_COPIES), COUNT_COPIES=str(counts))
+        # measure is preloaded too, and writes a line of its own
+        with serving(folder, folder / "inbox", env=environment) as (address, _):
+            send(folder, file, address).end()
+        copied = max((json.loads(line) for line in counts.read_text().splitlines()), key=lambda c: c["calls"])
+        print(f"through memcpy and memmove: {copied['bytes']} bytes in {copied['calls']} calls, "
+              f"{100 * copied['bytes'] / size:.3f} % of the {size} received")
+        if not shutil.which("valgrind"):
+            return
+        out = folder / "callgrind.out"
+        grind = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}"]
+        with serving(folder, folder / "inbox2", before=grind) as (address, _):
+            send(folder, file, address).end()
+        text = subprocess.run(["callgrind_annotate", "--threshold=100", out], check=True, capture_output=True, text=True).stdout
+        spent = {}
+        for count, what in re.findall(r"^\s*([\d,]+) \([\d. ]+%\)\s+(.*)$", text, re.MULTILINE):
+            spent[what] = spent.get(what, 0) + int(count.replace(",", ""))
+        total = next(n for what, n in spent.items() if "PROGRAM TOTALS" in what)
+        moving = sum(n for what, n in spent.items() if re.search(r"\b_*mem(p?cpy|move)", what))
+        hashing = sum(n for what, n in spent.items() if re.search("xxh", what, re.IGNORECASE))
+        print(f"instructions under callgrind: {total} in all, {hashing} in the digest, {moving} in memcpy and memmove")
+
+
+def main():
+    chosen = sys.argv[2:] or list(BENCHES)
+    for name in chosen:
+        if name not in BENCHES:
+            sys.exit(f"there is no bench '{name}', only: {', '.join(BENCHES)}")
+    for name in chosen:
+        print(f"== {name}: {BENCHES[name].__doc__}", flush=True)
+        BENCHES[name]()
+        print(flush=True)
+
+
+main()
