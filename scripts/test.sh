@@ -11,7 +11,7 @@ under=()
 passed=0 failed=0 skipped=0 whole=no
 
 conclude() {
-	[ "$whole" = yes ] || failed=$((failed + 1))
+	[ "$whole" = yes ] || [ "$failed" -gt 0 ] || failed=1
 	local total="$passed passed, $failed failed"
 	[ "$skipped" = 0 ] || total+=", $skipped skipped"
 	echo "$total"
