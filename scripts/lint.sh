@@ -3,11 +3,11 @@
 
 setup build test
 configure build -Dtests=true
-[ -n "${LINT_NOBUILD:-}" ] || compile build
+compile build
 log=build/lint
 mkdir -p "$log"
-mapfile -t sources < <(git ls-files -co --exclude-standard '*.c')
-mapfile -t headers < <(git ls-files -co --exclude-standard '*.h')
+mapfile -t sources < <(find src cli tests bench -name '*.c' | sort)
+mapfile -t headers < <(find include src cli tests bench -name '*.h' | sort)
 cores=$(nproc) n=0 bad=0
 
 check() { # NAME FUNCTION
@@ -63,7 +63,7 @@ scripts_parse() {
 	for file in dev .ci/run scripts/*.sh; do
 		bash -n "$file"
 	done
-	git ls-files -co --exclude-standard '*.py' |
+	find scripts tests bench -name '*.py' |
 		python3 -c 'import sys; [compile(open(f.strip()).read(), f.strip(), "exec") for f in sys.stdin]'
 }
 

@@ -99,7 +99,7 @@ if [ "$failed" = 0 ]; then
 	declare -A commands=(
 		[suite]='tests suite build all'
 		[asan]='sanitized asan address,undefined unit,net,sim'
-		[tsan]='sanitized tsan thread threads'
+		[tsan]='sanitized tsan thread unit,net'
 		[lint]='tap lint ./dev lint'
 		[fuzz]='tap fuzz ./dev fuzz 5'
 	)
