@@ -47,15 +47,15 @@ static bool accept_waiting(struct lb_server *server, unsigned most)
 
 		if (fd == -EAGAIN)
 			return true;
-		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM) {
-			/* It stays readable: without a pause the loop would spin. */
+		if (fd < 0) {
+			/* No descriptor or no memory is left, mostly. It stays readable: without a pause the loop
+			 * would spin, and stopping, which accepts until nobody waits, would never end. */
 			pause_accepting(server);
 			lb_timer_set(&server->loop->wheel, &server->accept_timer,
 				host->clock->now(host) + ACCEPT_RETRY);
 			return true;
 		}
-		if (fd >= 0)
-			lb_session_new(server, fd, &peer);
+		lb_session_new(server, fd, &peer);
 		if (server->n_sessions >= server->options.max_sessions + BUSY_MAX) {
 			pause_accepting(server);
 			return true;
