@@ -24,6 +24,7 @@ struct lb_client_options {
 	const char *state_dir;    /* NULL: $XDG_STATE_HOME/lastbyte, else ~/.local/state/lastbyte; made if missing */
 	lb_time     idle_timeout; /* give the server up when nothing moves for so long: 0 is 60 s */
 	int         interrupt_fd; /* while it is readable, calls return -EINTR; 0: none */
+	char       *why;          /* NULL, or 256 bytes for a sentence: why the state directory or the address failed */
 };
 
 struct lb_delivery {

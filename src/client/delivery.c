@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a client says about a delivery, and when: the journal first, then SETTLED, then BEGIN, DATA, COMMIT; or
+ * ROLLBACK, or RESOLVE. Owns the attempt; what the answers mean is verdict.c's.
+ */
+#include "client/engine.h"
+#include "base/test.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK (256 * 1024) /* of DATA: hashed and sent while it is in the processor's cache */
+
+bool lb_delivery_is_undecided(const struct lb_client *client)
+{
+	return client->attempt.course != LB_COURSE_NONE && client->attempt.course != LB_COURSE_ENDED;
+}
+
+/* The journal's open entry of this id or this source: 1 it is in the attempt, 0 there is none. */
+static int look_up(struct lb_client *client, const struct lb_delivery *delivery)
+{
+	struct lb_journal_entry *entry = &client->attempt.entry;
+	int r = 0;
+
+	if (delivery->id.number != 0)
+		r = lb_journal_find(client->journal, &delivery->id, entry);
+	else if (delivery->source != NULL && !LB_BUG("new_number_on_retry"))
+		r = lb_journal_find_source(
+			client->journal, client->address, delivery->name, delivery->source, entry);
+	client->attempt.claimed = r == 1;
+	if (r == 1 && LB_BUG("ignore_ledger"))
+		entry->ledger = client->ledger;
+	return r;
+}
+
+/* What is open at one ledger must not be begun or fenced at another one: there it would be a second delivery. */
+static bool is_another_ledger(const struct lb_client *client)
+{
+	return memcmp(&client->attempt.entry.ledger, &client->ledger, sizeof client->ledger) != 0;
+}
+
+static void journal_failed(struct lb_client *client, int error)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	attempt->err = -error;
+	lb_delivery_end(
+		client, attempt->earlier ? LB_VERDICT_IN_DOUBT : LB_VERDICT_NOT_COMMITTED, LB_REASON_JOURNAL);
+}
+
+/* Makes this attempt durable in the journal: before its first byte. */
+static int record(struct lb_client *client)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	struct lb_journal_entry *entry = &attempt->entry;
+	int r;
+
+	if (entry->attempt < UINT32_MAX)
+		entry->attempt++;
+	r = lb_journal_begin(client->journal, entry);
+	attempt->claimed = r == 0;
+	LB_FAULT("client_recorded");
+	return r < 0 ? r : lb_journal_lowest(client->journal, &attempt->lowest);
+}
+
+static int check(const struct lb_delivery *delivery)
+{
+	static const struct lb_id none;
+	const char *why;
+
+	if (lb_name_check(delivery->name, strnlen(delivery->name, LB_NAME_MAX + 1), &why) != 0)
+		return -EINVAL;
+	if (delivery->source != NULL && strlen(delivery->source) >= LB_SOURCE_MAX)
+		return -EINVAL;
+	if (delivery->length > INT64_MAX && delivery->length != LB_UNKNOWN)
+		return -EINVAL;
+	if (delivery->id.number == 0)
+		return memcmp(&delivery->id, &none, sizeof none) == 0 ? 0 : -EINVAL;
+	return delivery->id.number > INT64_MAX ? -EINVAL : 0;
+}
+
+static void new_attempt(struct lb_client *client, const struct lb_delivery *delivery)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	memset(attempt, 0, sizeof *attempt);
+	attempt->course = LB_COURSE_BEGIN;
+	attempt->declared = delivery->length;
+	lb_hasher_init(&attempt->hasher);
+}
+
+static void describe(struct lb_client *client, const struct lb_delivery *delivery)
+{
+	struct lb_journal_entry *entry = &client->attempt.entry;
+
+	entry->id = delivery->id;
+	entry->ledger = client->ledger;
+	strcpy(entry->address, client->address);
+	strcpy(entry->name, delivery->name);
+	strcpy(entry->source, delivery->source != NULL ? delivery->source : "");
+}
+
+int lb_client_start_begin(struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	int r = check(delivery), found;
+
+	if (r < 0)
+		return r;
+	if (client->operation != LB_OPERATION_NONE || attempt->course != LB_COURSE_NONE)
+		return -EBUSY;
+	new_attempt(client, delivery);
+	found = look_up(client, delivery);
+	/* An id that the caller has from somewhere was used before, though this journal may not know of it. */
+	attempt->earlier = found == 1 || delivery->id.number != 0;
+	if (found != 1)
+		describe(client, delivery);
+	else
+		strcpy(attempt->entry.name, delivery->name);
+	if (found == 0 || (found == 1 && !is_another_ledger(client)))
+		r = client->link == LB_LINK_READY ? record(client) : 0;
+	else if (found < 0)
+		r = found;
+	if (r == -EBUSY) {
+		attempt->course = LB_COURSE_NONE;
+		return r;
+	}
+	lb_client_begin_operation(client, LB_OPERATION_BEGIN, deadline);
+	if (r < 0)
+		journal_failed(client, r);
+	else if (found == 1 && is_another_ledger(client))
+		lb_delivery_end(client, LB_VERDICT_IN_DOUBT, LB_REASON_ANOTHER_LEDGER);
+	else if (client->link != LB_LINK_READY)
+		lb_delivery_broken(client);
+	return 0;
+}
+
+int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline)
+{
+	const struct lb_delivery question = {.length = LB_UNKNOWN, .id = *id};
+	struct lb_attempt *attempt = &client->attempt;
+	int found;
+
+	if (id->number == 0 || id->number > INT64_MAX)
+		return -EINVAL;
+	if (client->operation != LB_OPERATION_NONE || attempt->course != LB_COURSE_NONE)
+		return -EBUSY;
+	new_attempt(client, &question);
+	found = look_up(client, &question);
+	if (found == -EBUSY) {
+		attempt->course = LB_COURSE_NONE;
+		return found;
+	}
+	attempt->earlier = true;
+	if (found != 1)
+		attempt->entry = (struct lb_journal_entry){.id = *id};
+	attempt->course = LB_COURSE_RESOLVE;
+	attempt->intent = LB_INTENT_ASK;
+	lb_client_begin_operation(client, LB_OPERATION_RESOLVE, deadline);
+	if (found < 0)
+		journal_failed(client, found);
+	else if (found == 1 && is_another_ledger(client))
+		lb_delivery_end(client, LB_VERDICT_IN_DOUBT, LB_REASON_ANOTHER_LEDGER);
+	else if (client->link != LB_LINK_READY)
+		lb_delivery_broken(client);
+	return 0;
+}
+
+int lb_client_start_write(struct lb_client *client, const void *buf, size_t len, lb_time deadline)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	if (client->operation != LB_OPERATION_NONE || attempt->course == LB_COURSE_NONE)
+		return -EINVAL;
+	if (attempt->course == LB_COURSE_ENDED || attempt->cut != LB_REASON_NONE)
+		return -ECONNABORTED;
+	if (attempt->course == LB_COURSE_OPEN && attempt->declared != LB_UNKNOWN &&
+		len > attempt->declared - attempt->length) {
+		attempt->cut = LB_REASON_SOURCE_CHANGED;
+		return -EMSGSIZE;
+	}
+	client->out = buf;
+	client->out_len = len;
+	lb_client_begin_operation(client, LB_OPERATION_WRITE, deadline);
+	return 0;
+}
+
+int lb_client_start_commit(struct lb_client *client, lb_time deadline)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	if (client->operation != LB_OPERATION_NONE || attempt->course == LB_COURSE_NONE)
+		return -EINVAL;
+	lb_client_begin_operation(client, LB_OPERATION_COMMIT, deadline);
+	if (attempt->cut != LB_REASON_NONE) {
+		lb_delivery_give_up(client, attempt->cut);
+		client->operation = LB_OPERATION_ROLLBACK;
+		return 0;
+	}
+	attempt->whole = attempt->course != LB_COURSE_ENDED;
+	if (attempt->course == LB_COURSE_COMPARE) {
+		lb_delivery_compare(client);
+	} else if (attempt->course == LB_COURSE_OPEN) {
+		attempt->course = LB_COURSE_COMMIT;
+		attempt->said = false;
+	}
+	return 0;
+}
+
+/* Nothing is said of an attempt of which an earlier one may have committed but RESOLVE, which settles them all. */
+void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	enum lb_verdict verdict = lb_reason_verdict(reason);
+
+	if (verdict != LB_VERDICT_ROLLED_BACK && verdict != LB_VERDICT_NOT_COMMITTED)
+		reason = LB_REASON_ROLLED_BACK;
+	switch (attempt->course) {
+	case LB_COURSE_BEGIN:
+	case LB_COURSE_OPEN:
+		attempt->reason = reason;
+		attempt->said = false;
+		attempt->intent = LB_INTENT_ROLLBACK;
+		if (attempt->earlier)
+			attempt->course = LB_COURSE_RESOLVE;
+		else if (attempt->handle != 0)
+			attempt->course = LB_COURSE_ROLLBACK;
+		else
+			lb_delivery_end(client, lb_reason_verdict(reason), reason);
+		break;
+	case LB_COURSE_RESOLVE:
+		attempt->reason = reason;
+		attempt->intent = LB_INTENT_ROLLBACK;
+		break;
+	case LB_COURSE_COMPARE:
+		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
+		break;
+	default:
+		break;
+	}
+}
+
+int lb_client_start_rollback(struct lb_client *client, enum lb_reason reason, lb_time deadline)
+{
+	if (client->operation != LB_OPERATION_NONE || client->attempt.course == LB_COURSE_NONE)
+		return -EINVAL;
+	lb_client_begin_operation(client, LB_OPERATION_ROLLBACK, deadline);
+	lb_delivery_give_up(client, reason);
+	return 0;
+}
+
+/* "SETTLED(n) is the lowest open number in the client's journal": it makes room for the BEGIN that follows. */
+static int say_settled(struct lb_client *client)
+{
+	struct lb_id lowest = {.number = client->attempt.lowest};
+	int r;
+
+	memcpy(lowest.client, lb_journal_client(client->journal), sizeof lowest.client);
+	if (lowest.number <= client->settled ||
+		memcmp(&client->attempt.entry.id, &lowest, sizeof lowest.client) != 0)
+		return 0;
+	r = lb_conn_settled(client->conn, &lowest);
+	if (r == 0)
+		client->settled = lowest.number;
+	return r;
+}
+
+static int say_begin(struct lb_client *client)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	const struct lb_begin begin = {
+		.id = attempt->entry.id,
+		.ledger = attempt->entry.ledger,
+		.attempt = attempt->entry.attempt,
+		.length = attempt->declared,
+		.name = attempt->entry.name,
+	};
+	int r = say_settled(client);
+
+	return r < 0 ? r : lb_conn_begin(client->conn, &begin, &attempt->handle);
+}
+
+static int say_data(struct lb_client *client)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	size_t n = client->out_len < CHUNK ? client->out_len : CHUNK;
+	int r = lb_conn_data(client->conn, attempt->handle, client->out, n);
+
+	if (r < 0)
+		return r;
+	free(client->stash);
+	client->stash = NULL;
+	client->chunk = client->out;
+	client->chunk_len = n;
+	lb_hasher_update(&attempt->hasher, client->out, n);
+	attempt->length += n;
+	client->out += n;
+	client->out_len -= n;
+	return 0;
+}
+
+/* What is written of a delivery that is committed already. */
+static int hash_only(struct lb_client *client)
+{
+	lb_hasher_update(&client->attempt.hasher, client->out, client->out_len);
+	client->attempt.length += client->out_len;
+	client->out_len = 0;
+	return 0;
+}
+
+static int say_commit(struct lb_client *client)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	struct lb_digest digest;
+	int r;
+
+	LB_FAULT("client_commit");
+	lb_hasher_digest(&attempt->hasher, &digest);
+	r = lb_conn_commit(client->conn, attempt->handle, attempt->length, &digest);
+	attempt->said = r == 0;
+	return r;
+}
+
+static int say_rollback(struct lb_client *client)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	int r = lb_conn_rollback(client->conn, attempt->handle);
+
+	attempt->said = r == 0;
+	return r;
+}
+
+/* An attempt of ours that is open there is rolled back first: the server frees what it has received. */
+static int say_resolve(struct lb_client *client)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	int r = 0;
+
+	if (!attempt->said && attempt->handle != 0)
+		r = say_rollback(client);
+	return r < 0 ? r
+		     : lb_conn_resolve(
+			       client->conn, &attempt->entry.id, &attempt->entry.ledger, &attempt->asked);
+}
+
+/* What is next to be said. 1: nothing. */
+static int say(struct lb_client *client)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	switch (attempt->course) {
+	case LB_COURSE_BEGIN:
+		return attempt->handle == 0 ? say_begin(client) : 1;
+	case LB_COURSE_OPEN:
+		return client->out_len > 0 ? say_data(client) : 1;
+	case LB_COURSE_COMMIT:
+		return attempt->said ? 1 : say_commit(client);
+	case LB_COURSE_ROLLBACK:
+		return attempt->said ? 1 : say_rollback(client);
+	case LB_COURSE_RESOLVE:
+		return attempt->asked == 0 ? say_resolve(client) : 1;
+	default:
+		return 1;
+	}
+}
+
+bool lb_delivery_proceed(struct lb_client *client)
+{
+	int r = 1;
+
+	if (client->attempt.course == LB_COURSE_COMPARE && client->out_len > 0)
+		r = hash_only(client);
+	else if (client->link == LB_LINK_READY && !client->closing)
+		r = say(client);
+	if (r < 0 && r != -EAGAIN)
+		lb_client_break(client, LB_END_LOCAL_ABORT, LB_PARTY_SELF, -r);
+	return r == 0;
+}

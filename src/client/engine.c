@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client's operations as steps: when each is over, its deadline, and what it came to. Owns struct lb_client. What
+ * goes over the connection is link.c's; what is said about a delivery, and what the answers mean, delivery.c's and
+ * verdict.c's.
+ */
+#include "client/link.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void lb_client_begin_operation(struct lb_client *client, enum lb_operation operation, lb_time deadline)
+{
+	client->operation = operation;
+	client->started = client->host->clock->now(client->host);
+	client->deadline = deadline;
+	client->result = 0;
+	client->interrupted = false;
+}
+
+/* "ADDR:PORT", so that an address with and without the port it stands for is one address. */
+static int normalise(const char *address, char out[LB_ADDRESS_TEXT])
+{
+	const char *why;
+	unsigned port;
+	char host[256];
+	int r = lb_address_split(address, host, &port, LB_PORT, &why);
+
+	if (r == 0)
+		snprintf(out, LB_ADDRESS_TEXT, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+	return r;
+}
+
+static void set_verdict(struct lb_client *client, enum lb_reason reason, int err)
+{
+	client->attempt.verdict = lb_reason_verdict(reason);
+	client->attempt.reason = reason;
+	client->attempt.err = err;
+}
+
+static int open_journal(struct lb_client *client, const struct lb_client_options *options)
+{
+	char why[256] = "";
+	int r = lb_journal_open(client->host, options->state_dir, &client->journal, why);
+
+	if (r < 0)
+		set_verdict(client, LB_REASON_JOURNAL, -r);
+	if (r < 0 && options->why != NULL)
+		memcpy(options->why, why, sizeof why);
+	return r;
+}
+
+static int look_up(struct lb_client *client, const struct lb_client_options *options)
+{
+	const char *why = "";
+	int r = client->host->net->resolve(
+		client->host, client->address, client->endpoints, LB_ENDPOINTS_MAX, &why);
+
+	client->n_endpoints = r;
+	if (r > 0)
+		return 0;
+	if (r == 0)
+		r = -EHOSTUNREACH;
+	set_verdict(client, LB_REASON_NO_CONNECTION, -r);
+	if (options->why != NULL)
+		snprintf(options->why, 256, "%s", why);
+	return r;
+}
+
+int lb_client_start_open(struct lb_host *host, const char *address, const struct lb_client_options *options,
+	lb_time deadline, struct lb_client **clientp, struct lb_outcome *outcomep)
+{
+	static const struct lb_client_options defaults;
+	/* The hasher's vectors want more than malloc(3) gives. */
+	struct lb_client *client = aligned_alloc(_Alignof(struct lb_client), sizeof *client);
+	int r;
+
+	*clientp = NULL;
+	*outcomep = (struct lb_outcome){.verdict = LB_VERDICT_NOT_COMMITTED, .how = LB_END_NO_CONNECTION};
+	if (client == NULL) {
+		outcomep->err = ENOMEM;
+		return -ENOMEM;
+	}
+	if (options == NULL)
+		options = &defaults;
+	memset(client, 0, sizeof *client);
+	client->host = host;
+	client->fd = -1;
+	client->idle_timeout = options->idle_timeout;
+	client->interrupt_fd = options->interrupt_fd > 0 ? options->interrupt_fd : -1;
+	client->end.how = LB_END_NO_CONNECTION;
+	lb_client_begin_operation(client, LB_OPERATION_OPEN, deadline);
+	r = normalise(address, client->address);
+	if (r < 0)
+		set_verdict(client, LB_REASON_NO_CONNECTION, -r);
+	if (r == 0)
+		r = open_journal(client, options);
+	if (r == 0)
+		r = look_up(client, options);
+	if (r < 0) {
+		lb_client_outcome(client, NULL, outcomep);
+		lb_client_free(client);
+		return r;
+	}
+	lb_link_connect(client);
+	*clientp = client;
+	return 0;
+}
+
+void lb_client_start_close(struct lb_client *client, lb_time deadline)
+{
+	lb_client_begin_operation(client, LB_OPERATION_CLOSE, deadline);
+	if (lb_delivery_is_undecided(client))
+		lb_delivery_give_up(client, LB_REASON_ROLLED_BACK);
+}
+
+static bool over(struct lb_client *client, int result)
+{
+	if (client->operation == LB_OPERATION_WRITE)
+		lb_link_release_buffer(client);
+	client->operation = LB_OPERATION_NONE;
+	client->result = result;
+	return true;
+}
+
+/* Why there is no greeted connection. */
+static int open_failed(struct lb_client *client)
+{
+	const struct lb_outcome *end = &client->end;
+
+	if (end->how == LB_END_NO_CONNECTION) {
+		set_verdict(client, LB_REASON_NO_CONNECTION, end->err);
+		return -EHOSTUNREACH;
+	}
+	if (end->how == LB_END_PROTOCOL_ERROR) {
+		set_verdict(client, LB_REASON_PROTOCOL, end->err);
+		return -EPROTO;
+	}
+	if (end->err == EBUSY) {
+		set_verdict(client, LB_REASON_NO_CONNECTION, end->err);
+		return -EBUSY;
+	}
+	set_verdict(client, LB_REASON_BROKEN, end->err);
+	return -ECONNRESET;
+}
+
+static int result_of_close(const struct lb_client *client)
+{
+	if (client->agreed)
+		return 0;
+	return client->end.how == LB_END_TIMEOUT ? -ETIMEDOUT : -ECONNABORTED;
+}
+
+static bool is_over(struct lb_client *client)
+{
+	const struct lb_attempt *attempt = &client->attempt;
+	bool ended = attempt->course == LB_COURSE_ENDED;
+
+	switch (client->operation) {
+	case LB_OPERATION_NONE:
+		return true;
+	case LB_OPERATION_OPEN:
+		if (client->link == LB_LINK_READY)
+			return over(client, 0);
+		return client->link == LB_LINK_BROKEN && over(client, open_failed(client));
+	case LB_OPERATION_BEGIN:
+		if (ended)
+			return over(client, -ECONNABORTED);
+		return (attempt->course == LB_COURSE_OPEN || attempt->course == LB_COURSE_COMPARE) &&
+		       over(client, 0);
+	case LB_OPERATION_WRITE:
+		if (ended)
+			return over(client, -ECONNABORTED);
+		if (client->out_len > 0 || attempt->course == LB_COURSE_RESOLVE)
+			return false;
+		return (attempt->course == LB_COURSE_COMPARE || !lb_link_has_output(client)) &&
+		       over(client, 0);
+	case LB_OPERATION_COMMIT:
+	case LB_OPERATION_ROLLBACK:
+	case LB_OPERATION_RESOLVE:
+		return ended && over(client, attempt->verdict == LB_VERDICT_IN_DOUBT ? -EINPROGRESS : 0);
+	case LB_OPERATION_CLOSE:
+		return client->link == LB_LINK_ENDED && over(client, result_of_close(client));
+	}
+	return true;
+}
+
+/* The deadline has passed, or somebody wants it to end. */
+static bool cut(struct lb_client *client, int error)
+{
+	enum lb_end how = error == -EINTR ? LB_END_LOCAL_ABORT : LB_END_TIMEOUT;
+
+	if (client->operation == LB_OPERATION_CLOSE && client->link == LB_LINK_ENDING)
+		return false; /* it has the same deadline */
+	if (client->operation == LB_OPERATION_OPEN) {
+		if (client->link == LB_LINK_CONNECTING)
+			how = LB_END_NO_CONNECTION;
+		lb_client_break(client, how, LB_PARTY_SELF, -error);
+		set_verdict(client, error == -EINTR ? LB_REASON_INTERRUPTED : LB_REASON_DEADLINE, -error);
+		return over(client, error);
+	}
+	lb_delivery_cut(client, error);
+	if (client->operation == LB_OPERATION_BEGIN || client->operation == LB_OPERATION_WRITE)
+		return over(client, error);
+	if (client->operation == LB_OPERATION_CLOSE) {
+		lb_client_break(client, how, LB_PARTY_SELF, -error);
+		lb_link_abort(client);
+	}
+	return is_over(client);
+}
+
+bool lb_client_step(struct lb_client *client)
+{
+	bool more = true;
+
+	while (more) {
+		more = lb_delivery_proceed(client);
+		more = lb_link_pump(client) || more;
+		if (client->operation == LB_OPERATION_CLOSE && !lb_delivery_is_undecided(client))
+			more = lb_link_close(client) || more;
+		if (is_over(client))
+			return true;
+	}
+	if (client->host->clock->now(client->host) >= client->deadline)
+		return cut(client, -ETIMEDOUT);
+	return client->interrupted && cut(client, -EINTR);
+}
+
+void lb_client_interrupt(struct lb_client *client)
+{
+	if (client->operation != LB_OPERATION_ROLLBACK && client->operation != LB_OPERATION_CLOSE)
+		client->interrupted = true;
+}
+
+void lb_client_needs(const struct lb_client *client, struct lb_needs *needs)
+{
+	lb_link_needs(client, needs);
+	if (client->operation != LB_OPERATION_NONE && client->deadline < needs->at)
+		needs->at = client->deadline;
+}
+
+static void fill_receipt(const struct lb_client *client, struct lb_receipt *receipt)
+{
+	const struct lb_attempt *attempt = &client->attempt;
+	static const struct lb_uuid none;
+
+	if (attempt->has_stored &&
+		(attempt->verdict == LB_VERDICT_COMMITTED || attempt->reason == LB_REASON_DIFFERENT)) {
+		*receipt = attempt->stored;
+		return;
+	}
+	*receipt = (struct lb_receipt){
+		.id = attempt->entry.id, .ledger = attempt->entry.ledger, .length = attempt->length};
+	if (memcmp(&receipt->ledger, &none, sizeof none) == 0)
+		receipt->ledger = client->ledger;
+	strcpy(receipt->name, attempt->entry.name);
+	if (attempt->length > 0 || attempt->whole)
+		lb_hasher_digest(&attempt->hasher, &receipt->digest);
+}
+
+void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, struct lb_outcome *outcomep)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	*outcomep = client->end;
+	outcomep->verdict = attempt->verdict;
+	outcomep->reason = attempt->reason;
+	if (attempt->err != 0)
+		outcomep->err = attempt->err;
+	if (client->link != LB_LINK_ENDED) {
+		outcomep->accepted = client->taken;
+		outcomep->acked = outcomep->lost = client->taken > 0 ? LB_UNKNOWN : 0;
+		outcomep->rung = client->taken > 0 ? LB_RUNG_ACCEPTED : LB_RUNG_NOTHING;
+	}
+	if (attempt->verdict == LB_VERDICT_COMMITTED)
+		outcomep->rung = LB_RUNG_COMMITTED;
+	outcomep->confirmed = client->confirmed;
+	outcomep->took = client->host->clock->now(client->host) - client->started;
+	if (receiptp != NULL)
+		fill_receipt(client, receiptp);
+	if (attempt->course == LB_COURSE_ENDED)
+		attempt->course = LB_COURSE_NONE;
+}
+
+void lb_client_free(struct lb_client *client)
+{
+	if (client == NULL)
+		return;
+	lb_link_abort(client);
+	lb_conn_free(client->conn);
+	lb_journal_close(client->journal);
+	free(client->stash);
+	free(client);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client as operations that never block: start one, then step until it is over, waiting in between for
+ * what lb_client_needs says. client.c is the same with the waiting done. (Disk and resolver are waited for.)
+ *
+ * engine.c owns the operations, link.c the connection, delivery.c what is said about a delivery, verdict.c what the
+ * answers mean.
+ */
+#ifndef CLIENT_ENGINE_H
+#define CLIENT_ENGINE_H
+
+#include "base/digest.h"
+#include "client/client.h"
+#include "client/journal.h"
+#include <lastbyte/conn.h>
+
+#define LB_CLIENT_READ 16384 /* bytes read at once: answers are short */
+
+enum lb_operation {
+	LB_OPERATION_NONE,
+	LB_OPERATION_OPEN,
+	LB_OPERATION_BEGIN,
+	LB_OPERATION_WRITE,
+	LB_OPERATION_COMMIT,
+	LB_OPERATION_ROLLBACK,
+	LB_OPERATION_RESOLVE,
+	LB_OPERATION_CLOSE,
+};
+
+enum lb_link {
+	LB_LINK_CONNECTING,
+	LB_LINK_HELLO, /* connected, not greeted */
+	LB_LINK_READY,
+	LB_LINK_BROKEN, /* nothing comes or goes any more: `end` says why; fd may be open */
+	LB_LINK_ENDING, /* both have agreed, or there is nothing to agree on: the socket is being ended */
+	LB_LINK_ENDED,
+};
+
+/* Where the delivery stands. */
+enum lb_course {
+	LB_COURSE_NONE,     /* there is none, or its outcome was given out */
+	LB_COURSE_BEGIN,    /* BEGIN has no answer yet */
+	LB_COURSE_OPEN,     /* DATA may be sent */
+	LB_COURSE_COMPARE,  /* it is committed already: what is written is compared with the receipt */
+	LB_COURSE_COMMIT,   /* COMMIT has no answer yet */
+	LB_COURSE_ROLLBACK, /* ROLLBACK has no answer yet */
+	LB_COURSE_RESOLVE,  /* RESOLVE has no answer yet */
+	LB_COURSE_ENDED,    /* there is a verdict */
+};
+
+/* What RESOLVE was said for. */
+enum lb_intent {
+	LB_INTENT_ASK,      /* lb_client_resolve */
+	LB_INTENT_ROLLBACK, /* give it up: `reason` */
+	LB_INTENT_REFUSED, /* an attempt of ours was refused for `reason`, an earlier one may have committed */
+};
+
+/* One attempt at one delivery, or a question about one. */
+struct lb_attempt {
+	enum lb_course course;
+	enum lb_intent intent;
+	struct lb_journal_entry entry;
+	bool claimed;          /* it is open in the journal, and ours */
+	bool earlier;          /* an attempt that we know nothing of may have sent COMMIT */
+	bool said;             /* COMMIT was, or ROLLBACK */
+	bool whole;            /* everything was written: the digest is that of all of it */
+	uint32_t handle;       /* of BEGIN, while it has no final answer; 0: none */
+	uint32_t asked;        /* of RESOLVE */
+	enum lb_reason cut;    /* DEADLINE, INTERRUPTED, ...: it can only be rolled back, for this */
+	enum lb_reason reason; /* of the intent, then of the verdict */
+	enum lb_verdict verdict;
+	int err;
+	uint64_t declared, length;
+	uint64_t lowest; /* open number of the journal, once this attempt was recorded */
+	struct lb_hasher hasher;
+	struct lb_receipt stored; /* the ledger's, if it has one */
+	bool has_stored;
+};
+
+struct lb_client {
+	struct lb_host *host;
+	struct lb_journal *journal;
+	struct lb_conn *conn;
+	lb_time idle_timeout;
+	int interrupt_fd; /* -1: none */
+	char address[LB_ADDRESS_TEXT], peer[LB_ADDRESS_TEXT];
+	struct lb_endpoint endpoints[LB_ENDPOINTS_MAX];
+	int n_endpoints, endpoint;
+	lb_time endpoint_until;
+
+	enum lb_link link;
+	int fd; /* -1: none */
+	struct lb_uuid ledger;
+	struct lb_outcome end; /* how, by, phase and err of the connection; OPEN while it has not ended */
+	struct lb_ending_run run;
+	bool blocked, agreed, closing; /* send would block; CLOSE_OK was seen; CLOSE was said */
+	int send_error;
+	uint64_t taken, confirmed; /* bytes: by our kernel; of committed deliveries */
+	uint64_t settled;          /* the last SETTLED that was said */
+	uint8_t in[LB_CLIENT_READ];
+	size_t in_at, in_len;
+
+	enum lb_operation operation;
+	lb_time started, deadline;
+	int result;
+	bool interrupted;
+	struct lb_attempt attempt;
+
+	/* what is written: the caller's buffer, of which the machine holds `chunk`, or of whose rest we keep a copy */
+	const uint8_t *out, *chunk;
+	size_t out_len, chunk_len;
+	uint8_t *stash;
+};
+
+/* What to wait for before the next step: one of `events` at fd (-1: none), or until `at`. */
+struct lb_needs {
+	int fd;
+	uint32_t events;
+	lb_time at;
+};
+
+/*
+ * Each of these starts an operation. 0: started, now step; a negative errno: nothing happened. Open leaves
+ * *clientp NULL then, and fills the outcome. When a started open fails, free the client. Rollback and
+ * close are not interrupted.
+ */
+LB_CHECKED int lb_client_start_open(struct lb_host *host, const char *address,
+	const struct lb_client_options *options, lb_time deadline, struct lb_client **clientp,
+	struct lb_outcome *outcomep);
+LB_CHECKED int lb_client_start_begin(
+	struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline);
+LB_CHECKED int lb_client_start_write(struct lb_client *client, const void *buf, size_t len, lb_time deadline);
+LB_CHECKED int lb_client_start_commit(struct lb_client *client, lb_time deadline);
+LB_CHECKED int lb_client_start_rollback(struct lb_client *client, enum lb_reason reason, lb_time deadline);
+LB_CHECKED int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline);
+void lb_client_start_close(struct lb_client *client, lb_time deadline);
+
+/* Goes on as far as it can without blocking. True: the operation is over, and client->result is what the
+ * blocking call returns. Without an operation it keeps the session alive, and returns true. */
+bool lb_client_step(struct lb_client *client);
+void lb_client_needs(const struct lb_client *client, struct lb_needs *needs);
+void lb_client_interrupt(struct lb_client *client); /* the operation ends with its next step */
+
+/* The outcome of the operation that is over. After commit, rollback and resolve the delivery is gone. */
+void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
+
+void lb_client_free(struct lb_client *client); /* resets the connection if there still is one; NULL is fine */
+
+/* engine.c, for the others: the connection has ended, and why. */
+void lb_client_break(struct lb_client *client, enum lb_end how, enum lb_party by, int err);
+void lb_client_begin_operation(struct lb_client *client, enum lb_operation operation, lb_time deadline);
+
+/* delivery.c: says what is next to be said. True if it said something. */
+bool lb_delivery_proceed(struct lb_client *client);
+void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason);
+bool lb_delivery_is_undecided(const struct lb_client *client);
+
+/* verdict.c */
+void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_reason reason);
+void lb_delivery_compare(struct lb_client *client); /* with the stored receipt, once everything was written */
+void lb_delivery_answer(struct lb_client *client, const struct lb_event *event);
+void lb_delivery_broken(struct lb_client *client);
+void lb_delivery_cut(struct lb_client *client, int error); /* -ETIMEDOUT or -EINTR: the operation ends now */
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What became of a delivery: what an answer means, a broken connection, a deadline. Owns the verdict. Says nothing
+ * to the server, except that a receipt is not ours.
+ *
+ * COMMITTED is said only with a receipt for this id, name, length and digest. "Not committed" is said only if no
+ * attempt can have sent COMMIT, or if the server has said so for good. All else is in doubt.
+ */
+#include "client/engine.h"
+#include "base/test.h"
+#include <errno.h>
+#include <string.h>
+
+void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_reason reason)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	const struct lb_id *id = &attempt->entry.id;
+
+	attempt->course = LB_COURSE_ENDED;
+	attempt->verdict = verdict;
+	attempt->reason = reason;
+	if (verdict == LB_VERDICT_COMMITTED)
+		client->confirmed += attempt->stored.length;
+	LB_FAULT("client_decided");
+	/* If its end cannot be written down it stays open there: asked again, the ledger says the same. */
+	if (attempt->claimed && verdict != LB_VERDICT_IN_DOUBT)
+		(void)lb_journal_done(client->journal, id);
+	else if (attempt->claimed)
+		lb_journal_release(client->journal, id);
+	attempt->claimed = false;
+}
+
+/* The reason that a connection gives for a delivery that was not committed. */
+static enum lb_reason reason_of_end(const struct lb_client *client)
+{
+	return client->end.how == LB_END_PROTOCOL_ERROR ? LB_REASON_PROTOCOL : LB_REASON_BROKEN;
+}
+
+static bool is_about_ours(const struct lb_client *client, const struct lb_receipt *receipt)
+{
+	const struct lb_id *id = &client->attempt.entry.id;
+
+	return receipt->id.number == id->number &&
+	       memcmp(receipt->id.client, id->client, sizeof id->client) == 0 &&
+	       memcmp(&receipt->ledger, &client->ledger, sizeof client->ledger) == 0;
+}
+
+static bool is_what_was_written(const struct lb_attempt *attempt, const struct lb_receipt *receipt)
+{
+	struct lb_digest digest;
+
+	lb_hasher_digest(&attempt->hasher, &digest);
+	return attempt->whole && strcmp(receipt->name, attempt->entry.name) == 0 &&
+	       receipt->length == attempt->length && memcmp(&receipt->digest, &digest, sizeof digest) == 0;
+}
+
+/* A server that confirms what nobody asked for cannot be believed in anything. */
+static void mismatch(struct lb_client *client)
+{
+	lb_delivery_end(client, LB_VERDICT_IN_DOUBT, LB_REASON_PROTOCOL);
+	lb_conn_fail(client->conn, LB_FAILURE_FRAME_CONTENT, "a receipt that is not for what was sent");
+	lb_client_break(client, LB_END_PROTOCOL_ERROR, LB_PARTY_SELF, EPROTO);
+}
+
+static void keep(struct lb_attempt *attempt, const struct lb_receipt *receipt)
+{
+	attempt->stored = *receipt;
+	attempt->has_stored = true;
+}
+
+void lb_delivery_compare(struct lb_client *client)
+{
+	if (is_what_was_written(&client->attempt, &client->attempt.stored))
+		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
+	else
+		lb_delivery_end(client, LB_VERDICT_REFUSED, LB_REASON_DIFFERENT);
+}
+
+static void committed(struct lb_client *client, const struct lb_receipt *receipt)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	attempt->handle = 0;
+	if (!is_about_ours(client, receipt) || attempt->course == LB_COURSE_OPEN ||
+		(attempt->course == LB_COURSE_COMMIT && !is_what_was_written(attempt, receipt))) {
+		mismatch(client);
+		return;
+	}
+	keep(attempt, receipt);
+	if (attempt->course == LB_COURSE_BEGIN)
+		attempt->course = LB_COURSE_COMPARE;
+	else /* it is ours, or it is given up, and was committed before */
+		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
+}
+
+static void refused(struct lb_client *client, enum lb_reason reason)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	enum lb_verdict verdict = lb_reason_verdict(reason);
+
+	attempt->handle = 0;
+	if (attempt->course == LB_COURSE_RESOLVE)
+		return; /* what is waited for is the answer to RESOLVE */
+	if (attempt->course == LB_COURSE_ROLLBACK) {
+		lb_delivery_end(client, lb_reason_verdict(attempt->reason), attempt->reason);
+	} else if (attempt->earlier && reason != LB_REASON_FENCED && reason != LB_REASON_FORGOTTEN &&
+		   reason != LB_REASON_ANOTHER_LEDGER) {
+		/* This attempt was refused. What became of an earlier one, RESOLVE tells. */
+		attempt->course = LB_COURSE_RESOLVE;
+		attempt->intent = LB_INTENT_REFUSED;
+		attempt->reason = reason;
+	} else {
+		lb_delivery_end(
+			client, verdict == LB_VERDICT_UNPROVEN ? LB_VERDICT_NOT_COMMITTED : verdict, reason);
+	}
+}
+
+/* RESOLVE found it committed. */
+static void found(struct lb_client *client, const struct lb_receipt *receipt)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	if (!is_about_ours(client, receipt)) {
+		mismatch(client);
+		return;
+	}
+	keep(attempt, receipt);
+	if (attempt->intent != LB_INTENT_REFUSED)
+		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
+	else if (attempt->reason == LB_REASON_DIFFERENT)
+		lb_delivery_end(client, LB_VERDICT_REFUSED, LB_REASON_DIFFERENT);
+	else if (attempt->whole)
+		lb_delivery_compare(client);
+	else
+		attempt->course = LB_COURSE_COMPARE;
+}
+
+static void resolved(struct lb_client *client, const struct lb_event *event)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	attempt->asked = 0;
+	if (event->type == LB_EVENT_REFUSED)
+		lb_delivery_end(client, LB_VERDICT_IN_DOUBT, event->reason);
+	else if (event->verdict == LB_VERDICT_COMMITTED)
+		found(client, &event->receipt);
+	else if (event->verdict == LB_VERDICT_FORGOTTEN)
+		lb_delivery_end(client, LB_VERDICT_FORGOTTEN, LB_REASON_FORGOTTEN);
+	else if (event->verdict != LB_VERDICT_ROLLED_BACK)
+		mismatch(client);
+	else if (attempt->intent == LB_INTENT_ROLLBACK)
+		lb_delivery_end(client, lb_reason_verdict(attempt->reason), attempt->reason);
+	else
+		lb_delivery_end(client, LB_VERDICT_ROLLED_BACK, event->reason);
+}
+
+void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	if (!lb_delivery_is_undecided(client))
+		return; /* it comes too late: the verdict was given out */
+	if (attempt->asked != 0 && event->handle == attempt->asked) {
+		resolved(client, event);
+		return;
+	}
+	if (attempt->handle == 0 || event->handle != attempt->handle)
+		return;
+	switch (event->type) {
+	case LB_EVENT_BEGIN_OK:
+		if (attempt->course == LB_COURSE_BEGIN)
+			attempt->course = LB_COURSE_OPEN;
+		break;
+	case LB_EVENT_COMMITTED:
+		committed(client, &event->receipt);
+		break;
+	case LB_EVENT_REFUSED:
+		refused(client, event->reason);
+		break;
+	case LB_EVENT_ROLLED_BACK:
+		attempt->handle = 0;
+		if (attempt->course == LB_COURSE_ROLLBACK)
+			lb_delivery_end(client, lb_reason_verdict(attempt->reason), attempt->reason);
+		break;
+	default:
+		break;
+	}
+}
+
+/* No answer will come to what was asked, or none is waited for any longer. reason: why not, if COMMIT was not sent. */
+static void unanswered(struct lb_client *client, enum lb_reason reason)
+{
+	enum lb_reason doubt = reason == LB_REASON_PROTOCOL ? reason : LB_REASON_NO_ANSWER;
+	struct lb_attempt *attempt = &client->attempt;
+
+	switch (attempt->course) {
+	case LB_COURSE_ROLLBACK:
+		/* No attempt has ever sent COMMIT, and none will. */
+		lb_delivery_end(client, lb_reason_verdict(attempt->reason), attempt->reason);
+		break;
+	case LB_COURSE_RESOLVE:
+		if (attempt->intent == LB_INTENT_REFUSED && attempt->reason == LB_REASON_DIFFERENT)
+			lb_delivery_end(client, LB_VERDICT_REFUSED, LB_REASON_DIFFERENT);
+		else
+			lb_delivery_end(client, LB_VERDICT_IN_DOUBT, doubt);
+		break;
+	case LB_COURSE_BEGIN:
+	case LB_COURSE_OPEN:
+	case LB_COURSE_COMMIT:
+		if (attempt->earlier || lb_conn_commit_sent(client->conn, attempt->handle))
+			lb_delivery_end(client, LB_VERDICT_IN_DOUBT, doubt);
+		else
+			lb_delivery_end(client, lb_reason_verdict(reason), reason);
+		break;
+	default: /* COMPARE needs no connection */
+		break;
+	}
+}
+
+void lb_delivery_broken(struct lb_client *client)
+{
+	client->attempt.err = client->end.err;
+	unanswered(client, reason_of_end(client));
+}
+
+/* COMMIT may wait in the machine, to be written whenever there is room: it must not go out after we have said that
+ * it never did. lb_conn_fail takes it back, at the price of the connection. */
+static void cut_commit(struct lb_client *client, enum lb_reason reason)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	if (attempt->course != LB_COURSE_COMMIT || lb_conn_commit_sent(client->conn, attempt->handle)) {
+		unanswered(client, reason);
+		return;
+	}
+	lb_conn_fail(client->conn, LB_FAILURE_IDLE, "given up before COMMIT was sent");
+	unanswered(client, reason);
+	lb_client_break(
+		client, reason == LB_REASON_DEADLINE ? LB_END_TIMEOUT : LB_END_LOCAL_ABORT, LB_PARTY_SELF, 0);
+}
+
+void lb_delivery_cut(struct lb_client *client, int error)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	enum lb_reason reason = error == -EINTR ? LB_REASON_INTERRUPTED : LB_REASON_DEADLINE;
+
+	switch (client->operation) {
+	case LB_OPERATION_BEGIN:
+	case LB_OPERATION_WRITE:
+		attempt->cut = reason;
+		break;
+	case LB_OPERATION_COMMIT:
+		cut_commit(client, reason);
+		break;
+	case LB_OPERATION_ROLLBACK:
+	case LB_OPERATION_CLOSE:
+		unanswered(client, reason);
+		/* A delivery that is still open in the machine would stand in the way of the next. */
+		if (attempt->handle != 0 && !attempt->said)
+			lb_client_break(client, LB_END_TIMEOUT, LB_PARTY_SELF, 0);
+		break;
+	default:
+		unanswered(client, reason);
+		break;
+	}
+}
