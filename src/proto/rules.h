@@ -11,18 +11,18 @@
  * for others that of the connection.
  */
 enum lb_stage {
-	LB_STAGE_HELLO,   /* both: greetings have not been exchanged */
-	LB_STAGE_CLOSING, /* both: CLOSE has been said */
-	LB_STAGE_READY,   /* client */
-	LB_STAGE_IDLE,    /* server: nothing was begun, or its client has said COMMIT or ROLLBACK */
-	LB_STAGE_BEGUN,   /* both: BEGIN has no answer yet */
-	LB_STAGE_OPEN,    /* both: BEGIN_OK was said */
-	LB_STAGE_DOOMED,  /* server: the machine has found that it cannot commit, REFUSED was not said yet */
-	LB_STAGE_DECIDED, /* server: answered for good before its client said COMMIT or ROLLBACK */
+	LB_STAGE_HELLO,      /* both: greetings have not been exchanged */
+	LB_STAGE_READY,      /* client */
+	LB_STAGE_IDLE,       /* server: nothing was begun, or its client has said COMMIT or ROLLBACK */
+	LB_STAGE_BEGUN,      /* both: BEGIN has no answer yet */
 	LB_STAGE_WITHDRAWN,  /* client: ROLLBACK was said, BEGIN has no answer yet */
+	LB_STAGE_OPEN,       /* both: BEGIN_OK was said */
 	LB_STAGE_COMMITTING, /* both: COMMIT was said */
 	LB_STAGE_ROLLING,    /* both: ROLLBACK was said */
-	LB_STAGE_ASKED,      /* both: RESOLVE was said */
+	LB_STAGE_DOOMED,  /* server: the machine has found that it cannot commit, REFUSED was not said yet */
+	LB_STAGE_DECIDED, /* server: answered for good before its client said COMMIT or ROLLBACK */
+	LB_STAGE_ASKED,   /* both: RESOLVE was said */
+	LB_STAGE_CLOSING, /* both: CLOSE has been said */
 	LB_STAGES,
 };
 

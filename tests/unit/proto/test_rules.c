@@ -248,19 +248,51 @@ static size_t draw(enum lb_role role, char *out, size_t size)
 	return len;
 }
 
-static void the_document_has_the_same_tables(void **state)
+static const char *document(void)
 {
-	static char doc[1 << 20], table[1 << 13];
+	static char text[1 << 20];
 	FILE *file = fopen(SOURCE_ROOT "/docs/protocol.md", "r");
 
-	(void)state;
 	assert_non_null(file);
-	doc[fread(doc, 1, sizeof doc - 1, file)] = '\0';
+	text[fread(text, 1, sizeof text - 1, file)] = '\0';
 	fclose(file);
+	return text;
+}
+
+static void the_document_has_the_same_tables(void **state)
+{
+	static char table[1 << 13];
+
+	(void)state;
 	for (int role = 0; role < 2; role++) {
 		draw((enum lb_role)role, table, sizeof table);
-		if (strstr(doc, table) == NULL)
+		if (strstr(document(), table) == NULL)
 			fail_msg("docs/protocol.md should have this table:\n%s", table);
+	}
+}
+
+static void the_document_has_every_reason_and_failure(void **state)
+{
+	static const struct {
+		int code;
+		const char *name, *verdict, *text;
+	} rows[] = {
+#define LB_REASON(name, code, verdict, word, text) {code, #name, #verdict, text},
+#define LB_FAILURE(name, code, word, text)         {code, #name, NULL, text},
+#include <lastbyte/outcomes.def>
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char line[512];
+
+		if (rows[i].code == 0 || rows[i].code >= 1000)
+			continue;
+		snprintf(line, sizeof line, "\n| %d | %s | %s%s%s |\n", rows[i].code, rows[i].name,
+			rows[i].verdict != NULL ? rows[i].verdict : "", rows[i].verdict != NULL ? " | " : "",
+			rows[i].text);
+		if (strstr(document(), line) == NULL)
+			fail_msg("docs/protocol.md should have this line:%s", line);
 	}
 }
 
@@ -283,6 +315,7 @@ int main(void)
 		cmocka_unit_test(a_server_does_at_each_stage_what_the_table_says),
 		cmocka_unit_test(a_client_does_at_each_stage_what_the_table_says),
 		cmocka_unit_test(the_document_has_the_same_tables),
+		cmocka_unit_test(the_document_has_every_reason_and_failure),
 		cmocka_unit_test(what_only_its_own_side_says_is_never_legal),
 	};
 
