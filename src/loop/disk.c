@@ -157,35 +157,13 @@ static int remove_dir(struct lb_host *host, int dirfd, const char *name)
 	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
-/* For file systems without RENAME_NOREPLACE, link and unlink: link(2) never replaces either. A crash
- * between the two leaves both names; another try finds that the new name is this very file already, and
- * finishes. */
-static int link_and_unlink(int dirfd, const char *name, int new_dirfd, const char *new_name)
-{
-	if (linkat(dirfd, name, new_dirfd, new_name, 0) < 0) {
-		struct stat from, to;
-		int err = errno;
-
-		if (err != EEXIST || fstatat(dirfd, name, &from, AT_SYMLINK_NOFOLLOW) < 0 ||
-			fstatat(new_dirfd, new_name, &to, AT_SYMLINK_NOFOLLOW) < 0 ||
-			from.st_ino != to.st_ino || from.st_dev != to.st_dev || from.st_nlink < 2)
-			return -err;
-	}
-	return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
-}
-
 static int rename_file(
 	struct lb_host *host, int dirfd, const char *name, int new_dirfd, const char *new_name, bool replace)
 {
 	(void)host;
-	if (replace)
-		return renameat(dirfd, name, new_dirfd, new_name) < 0 ? -errno : 0;
-	if (renameat2(dirfd, name, new_dirfd, new_name, RENAME_NOREPLACE) == 0)
-		return 0;
-	/* EINVAL: not this file system; ENOSYS: not this kernel */
-	if (errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	return link_and_unlink(dirfd, name, new_dirfd, new_name);
+	if (!replace)
+		return lb_rename_new(dirfd, name, new_dirfd, new_name);
+	return renameat(dirfd, name, new_dirfd, new_name) < 0 ? -errno : 0;
 }
 
 static int list_names(struct lb_host *host, int dirfd, int (*entry)(void *arg, const char *name), void *arg)
@@ -218,31 +196,16 @@ static int list_names(struct lb_host *host, int dirfd, int (*entry)(void *arg, c
 	return r;
 }
 
-/* Locks of the open file description: unlike those of the process, they hold between two fds of one
- * process, and do not vanish when some other fd of the same file is closed. */
-static int set_lock(int fd, uint64_t byte, int command, short type)
-{
-	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
-	int r;
-
-	do
-		r = fcntl(fd, command, &lock);
-	while (r < 0 && errno == EINTR);
-	if (r < 0)
-		return errno == EACCES ? -EAGAIN : -errno;
-	return 0;
-}
-
 static int lock_byte(struct lb_host *host, int fd, uint64_t byte, bool wait)
 {
 	(void)host;
-	return set_lock(fd, byte, wait ? F_OFD_SETLKW : F_OFD_SETLK, F_WRLCK);
+	return lb_byte_lock(fd, byte, wait);
 }
 
 static int unlock_byte(struct lb_host *host, int fd, uint64_t byte)
 {
 	(void)host;
-	return set_lock(fd, byte, F_OFD_SETLK, F_UNLCK);
+	return lb_byte_unlock(fd, byte);
 }
 
 static bool is_durable(struct lb_host *host, int fd)

@@ -10,8 +10,9 @@ struct lb_loop;
 
 struct lb_watch {
 	int      fd;
-	/* EPOLLIN, EPOLLOUT, EPOLLRDHUP; level-triggered. EPOLLERR and EPOLLHUP come unasked, but with events 0 nothing
-	 * comes: neither of them ever goes away again, and whoever cannot act on it now would be called for ever. */
+	/* EPOLLIN, EPOLLOUT, EPOLLRDHUP; level-triggered. EPOLLERR and EPOLLHUP come unasked, but with
+	 * events 0 nothing comes: neither of them ever goes away again, and whoever cannot act on it now
+	 * would be called for ever. */
 	uint32_t events;
 	void (*ready)(struct lb_watch *watch, uint32_t events);
 };

@@ -11,11 +11,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
-
-_Static_assert(
-	EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLRDHUP == POLLRDHUP, "poll(2) takes epoll's bits");
 
 static int new_socket(const struct lb_endpoint *endpoint)
 {
@@ -189,22 +185,8 @@ static ssize_t send_some(struct lb_host *host, int fd, const struct iovec *iov, 
 
 static int wait_for(struct lb_host *host, int fd, uint32_t events, int fd2, int fd3, lb_time deadline)
 {
-	/* poll(2) passes over an fd of -1, and reports a hang-up whether it was asked for or not */
-	struct pollfd fds[3] = {{.fd = events != 0 ? fd : -1, .events = (short)events},
-		{.fd = fd2, .events = POLLIN}, {.fd = fd3, .events = POLLIN}};
-
 	(void)host;
-	for (;;) {
-		int n = poll(fds, 3, lb_timeout_ms(lb_now(), deadline));
-
-		if (n > 0)
-			return (fds[0].revents != 0 ? 1 : 0) | (fds[1].revents != 0 ? 2 : 0) |
-			       (fds[2].revents != 0 ? 4 : 0);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (lb_now() >= deadline)
-			return 0;
-	}
+	return lb_wait_until(fd, events, fd2, fd3, deadline);
 }
 
 static void start_ending(struct lb_host *host, struct lb_ending_run *run, int fd, lb_time deadline)

@@ -1,99 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The real disk, in a directory of its own for each test. */
-#include "lib/cmocka.h"
-#include "loop/host.h"
+#include "disk_fixture.h"
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <linux/filter.h>
 #include <linux/magic.h>
-#include <linux/seccomp.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#define HOST lb_host_real()
-#define DISK HOST->disk
-
-struct place {
-	char path[64];
-	int dir;
-};
-
-static int make_place(void **state)
-{
-	struct place *place = calloc(1, sizeof *place);
-
-	snprintf(place->path, sizeof place->path, "/tmp/lastbyte-disk-XXXXXX");
-	if (mkdtemp(place->path) == NULL)
-		return -1;
-	place->dir = DISK->open(HOST, LB_HERE, place->path, LB_OPEN_DIR);
-	*state = place;
-	return place->dir < 0 ? -1 : 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static int remove_place(void **state)
-{
-	struct place *place = *state;
-	int r = nftw(place->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-
-	close(place->dir);
-	free(place);
-	return r;
-}
-
-static int dir_of(void **state)
-{
-	return ((struct place *)*state)->dir;
-}
-
-/* A new file that holds text. */
-static void put(int dir, const char *name, const char *text)
-{
-	int fd = DISK->open(HOST, dir, name, LB_OPEN_WRITE | LB_OPEN_NEW);
-
-	assert_true(fd >= 0);
-	assert_int_equal(DISK->write(HOST, fd, text, strlen(text), 0), 0);
-	DISK->close(HOST, fd);
-}
-
-static void assert_holds(int dir, const char *name, const char *text)
-{
-	char buf[256];
-	int fd = DISK->open(HOST, dir, name, LB_OPEN_READ);
-	ssize_t n;
-
-	assert_true(fd >= 0);
-	n = DISK->read(HOST, fd, buf, sizeof buf, 0);
-	DISK->close(HOST, fd);
-	assert_int_equal(n, strlen(text));
-	assert_memory_equal(buf, text, strlen(text));
-}
-
-static void assert_absent(int dir, const char *name)
-{
-	struct lb_file_stat st;
-
-	assert_int_equal(DISK->stat(HOST, dir, name, &st), -ENOENT);
-}
 
 static void a_read_is_short_at_the_end_only(void **state)
 {
@@ -310,112 +223,6 @@ static void files_and_directories_are_synced(void **state)
 	close(pipes[1]);
 }
 
-static void rename_replaces_when_told(void **state)
-{
-	put(dir_of(state), "a", "new");
-	put(dir_of(state), "b", "old");
-	assert_int_equal(DISK->rename(HOST, dir_of(state), "a", dir_of(state), "b", true), 0);
-	assert_absent(dir_of(state), "a");
-	assert_holds(dir_of(state), "b", "new");
-	assert_int_equal(DISK->rename(HOST, dir_of(state), "a", dir_of(state), "b", true), -ENOENT);
-}
-
-/* What rename without `replace` promises, whatever the file system can do. */
-static void check_no_replace(int dir)
-{
-	int sub;
-
-	put(dir, "a", "new");
-	put(dir, "b", "old");
-	assert_int_equal(symlinkat("nowhere", dir, "dangling"), 0);
-	assert_int_equal(DISK->rename(HOST, dir, "a", dir, "b", false), -EEXIST);
-	assert_int_equal(DISK->rename(HOST, dir, "a", dir, "dangling", false), -EEXIST);
-	assert_int_equal(DISK->rename(HOST, dir, "none", dir, "c", false), -ENOENT);
-	assert_holds(dir, "a", "new");
-	assert_holds(dir, "b", "old");
-	assert_absent(dir, "nowhere");
-	assert_absent(dir, "c");
-	assert_int_equal(DISK->mkdir(HOST, dir, "sub", 0777), 0);
-	sub = DISK->open(HOST, dir, "sub", LB_OPEN_DIR);
-	assert_int_equal(DISK->rename(HOST, dir, "a", sub, "a", false), 0);
-	assert_absent(dir, "a");
-	assert_holds(sub, "a", "new");
-	DISK->close(HOST, sub);
-}
-
-static void rename_without_replace_never_overwrites(void **state)
-{
-	check_no_replace(dir_of(state));
-}
-
-/* In this process from now on, renameat2(2) is as on a file system (EINVAL) or a kernel (ENOSYS) without it. */
-static void take_renameat2_away(int err)
-{
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)err),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
-
-	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
-/* A crash came after link(2) and before unlink(2): both names are there. */
-static void check_rename_is_finished(int dir)
-{
-	put(dir, "part", "whole");
-	assert_int_equal(linkat(dir, "part", dir, "placed", 0), 0);
-	assert_int_equal(DISK->rename(HOST, dir, "part", dir, "placed", false), 0);
-	assert_absent(dir, "part");
-	assert_holds(dir, "placed", "whole");
-}
-
-static void check_itself_is_kept(int dir)
-{
-	put(dir, "same", "kept");
-	assert_int_equal(DISK->rename(HOST, dir, "same", dir, "same", false), -EEXIST);
-	assert_holds(dir, "same", "kept");
-}
-
-static void in_child_without_renameat2(int dir, int err, void (*check)(int dir))
-{
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		take_renameat2_away(err);
-		check(dir);
-		_exit(0); /* a failed assertion ends a child of cmocka with another code */
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
-static void rename_never_overwrites_where_the_file_system_cannot_promise_it(void **state)
-{
-	in_child_without_renameat2(dir_of(state), EINVAL, check_no_replace);
-}
-
-static void rename_never_overwrites_where_the_kernel_cannot_promise_it(void **state)
-{
-	in_child_without_renameat2(dir_of(state), ENOSYS, check_no_replace);
-}
-
-static void a_rename_by_two_links_is_finished_after_a_crash(void **state)
-{
-	in_child_without_renameat2(dir_of(state), EINVAL, check_rename_is_finished);
-}
-
-static void a_rename_to_its_own_name_loses_nothing(void **state)
-{
-	check_itself_is_kept(dir_of(state));
-	assert_int_equal(DISK->unlink(HOST, dir_of(state), "same"), 0);
-	in_child_without_renameat2(dir_of(state), EINVAL, check_itself_is_kept);
-}
-
 struct names {
 	int dir, count, stop_after, nested;
 	bool a, b, other;
@@ -482,83 +289,6 @@ static void list_stops_when_told_and_leaves_no_fd(void **state)
 	assert_int_equal(open_fds(), before);
 }
 
-static void a_lock_holds_against_another_fd_of_this_process(void **state)
-{
-	unsigned flags = LB_OPEN_WRITE | LB_OPEN_CREATE;
-	int a = DISK->open(HOST, dir_of(state), "lock", flags),
-	    b = DISK->open(HOST, dir_of(state), "lock", flags);
-	int c = DISK->open(HOST, dir_of(state), "lock", flags);
-
-	assert_int_equal(DISK->lock(HOST, a, 7, false), 0);
-	assert_int_equal(DISK->lock(HOST, a, 7, false), 0);
-	assert_int_equal(DISK->lock(HOST, b, 7, false), -EAGAIN);
-	assert_int_equal(DISK->lock(HOST, b, 8, false), 0);
-	DISK->close(HOST, c); /* not the holder: changes nothing */
-	assert_int_equal(DISK->lock(HOST, b, 7, false), -EAGAIN);
-	DISK->close(HOST, a);
-	assert_int_equal(DISK->lock(HOST, b, 7, false), 0);
-	DISK->close(HOST, b);
-	assert_int_equal(DISK->lock(HOST, b, 7, false), -EBADF);
-}
-
-static void unlock_gives_one_byte_back(void **state)
-{
-	unsigned flags = LB_OPEN_WRITE | LB_OPEN_CREATE;
-	int a = DISK->open(HOST, dir_of(state), "lock", flags),
-	    b = DISK->open(HOST, dir_of(state), "lock", flags);
-
-	assert_int_equal(DISK->lock(HOST, a, 0, false), 0);
-	assert_int_equal(DISK->lock(HOST, a, UINT64_C(1) << 62, false), 0);
-	assert_int_equal(DISK->unlock(HOST, a, 0), 0);
-	assert_int_equal(DISK->lock(HOST, b, 0, false), 0);
-	assert_int_equal(DISK->lock(HOST, b, UINT64_C(1) << 62, false), -EAGAIN);
-	DISK->close(HOST, a);
-	DISK->close(HOST, b);
-}
-
-/* Whether /proc/locks shows somebody who waits for a lock of this inode. */
-static bool somebody_waits(uint64_t inode)
-{
-	char line[256], wanted[32];
-	bool found = false;
-	FILE *locks = fopen("/proc/locks", "r");
-
-	assert_non_null(locks);
-	snprintf(wanted, sizeof wanted, ":%llu ", (unsigned long long)inode);
-	while (fgets(line, sizeof line, locks) != NULL)
-		found |= strstr(line, "->") != NULL && strstr(line, wanted) != NULL;
-	fclose(locks);
-	return found;
-}
-
-static void a_lock_can_be_waited_for(void **state)
-{
-	unsigned flags = LB_OPEN_WRITE | LB_OPEN_CREATE;
-	int fd = DISK->open(HOST, dir_of(state), "lock", flags), status;
-	int *released =
-		mmap(NULL, sizeof *released, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct lb_file_stat st;
-	pid_t pid;
-
-	assert_true(released != MAP_FAILED);
-	assert_int_equal(DISK->stat(HOST, dir_of(state), "lock", &st), 0);
-	assert_int_equal(DISK->lock(HOST, fd, 0, false), 0);
-	pid = fork();
-	if (pid == 0) {
-		fd = DISK->open(HOST, dir_of(state), "lock", flags);
-		_exit(DISK->lock(HOST, fd, 0, true) != 0 || !__atomic_load_n(released, __ATOMIC_SEQ_CST));
-	}
-	/* a child that did not wait is reaped here, and missing below */
-	while (!somebody_waits(st.inode) && waitpid(pid, &status, WNOHANG) == 0)
-		sched_yield();
-	__atomic_store_n(released, 1, __ATOMIC_SEQ_CST);
-	assert_int_equal(DISK->unlock(HOST, fd, 0), 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	munmap(released, sizeof *released);
-	DISK->close(HOST, fd);
-}
-
 static void tmpfs_is_not_durable(void **state)
 {
 	struct statfs fs;
@@ -587,8 +317,6 @@ static void a_disk_is_durable_and_a_closed_fd_is_not(void **state)
 	assert_false(DISK->durable(HOST, fd));
 }
 
-#define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, remove_place)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -607,17 +335,8 @@ int main(void)
 		IN_PLACE(directories_are_made_and_removed),
 		IN_PLACE(a_directory_has_the_mode_that_it_was_given),
 		IN_PLACE(files_and_directories_are_synced),
-		IN_PLACE(rename_replaces_when_told),
-		IN_PLACE(rename_without_replace_never_overwrites),
-		IN_PLACE(rename_never_overwrites_where_the_file_system_cannot_promise_it),
-		IN_PLACE(rename_never_overwrites_where_the_kernel_cannot_promise_it),
-		IN_PLACE(a_rename_by_two_links_is_finished_after_a_crash),
-		IN_PLACE(a_rename_to_its_own_name_loses_nothing),
 		IN_PLACE(list_gives_every_name_and_can_be_nested_and_repeated),
 		IN_PLACE(list_stops_when_told_and_leaves_no_fd),
-		IN_PLACE(a_lock_holds_against_another_fd_of_this_process),
-		IN_PLACE(unlock_gives_one_byte_back),
-		IN_PLACE(a_lock_can_be_waited_for),
 		IN_PLACE(tmpfs_is_not_durable),
 		IN_PLACE(a_disk_is_durable_and_a_closed_fd_is_not),
 	};

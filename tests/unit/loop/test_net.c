@@ -1,89 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The real network, over loopback. */
-#include "lib/cmocka.h"
-#include "loop/host.h"
-#include <errno.h>
+#include "net_fixture.h"
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/time.h>
-#include <unistd.h>
-
-#define HOST     lb_host_real()
-#define NET      HOST->net
-#define MS       INT64_C(1000000)
-#define PATIENCE lb_in_ms(60000) /* only a test that fails waits so long */
-
-static struct lb_endpoint loopback(unsigned port)
-{
-	struct lb_endpoint endpoint = {.len = sizeof(struct sockaddr_in)};
-	struct sockaddr_in *in = (struct sockaddr_in *)&endpoint.addr;
-
-	in->sin_family = AF_INET;
-	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	in->sin_port = htons((uint16_t)port);
-	return endpoint;
-}
-
-static int new_listener(struct lb_endpoint *boundp)
-{
-	struct lb_endpoint any = loopback(0);
-	int fd = NET->listen(HOST, &any, boundp);
-
-	assert_true(fd >= 0);
-	assert_int_not_equal(lb_endpoint_port(boundp), 0);
-	return fd;
-}
-
-static int connect_to(const struct lb_endpoint *endpoint)
-{
-	int fd = NET->connect(HOST, endpoint);
-
-	assert_true(fd >= 0);
-	assert_int_equal(NET->wait(HOST, fd, EPOLLOUT, -1, -1, PATIENCE), 1);
-	assert_int_equal(NET->connected(HOST, fd), 0);
-	return fd;
-}
-
-static int accept_from(int listener)
-{
-	struct lb_endpoint peer;
-	int fd;
-
-	assert_int_equal(NET->wait(HOST, listener, EPOLLIN, -1, -1, PATIENCE), 1);
-	fd = NET->accept(HOST, listener, &peer);
-	assert_true(fd >= 0);
-	return fd;
-}
-
-/* A connection: [0] connected, [1] was accepted. */
-static void new_pair(int pair[2])
-{
-	struct lb_endpoint bound;
-	int listener = new_listener(&bound);
-
-	pair[0] = connect_to(&bound);
-	pair[1] = accept_from(listener);
-	NET->unlisten(HOST, listener);
-}
-
-static void close_pair(int pair[2])
-{
-	close(pair[0]);
-	close(pair[1]);
-}
-
-static void reset(int fd)
-{
-	struct linger now = {.l_onoff = 1};
-
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
-	close(fd);
-}
 
 static ssize_t send_text(int fd, const char *text)
 {
@@ -173,19 +93,29 @@ static void a_port_that_is_taken_is_told(void **state)
 	NET->unlisten(HOST, listener);
 }
 
-static void a_port_can_be_listened_at_again_in_spite_of_time_wait(void **state)
+/* Listens at a port that a connection in TIME_WAIT has still. */
+static int listen_again(void)
 {
 	struct lb_endpoint bound, again;
 	int listener = new_listener(&bound), client = connect_to(&bound), server = accept_from(listener);
 	char byte;
 
-	(void)state;
 	close(server); /* its end is the first one, so that its port is in TIME_WAIT */
 	assert_int_equal(NET->wait(HOST, client, EPOLLIN, -1, -1, PATIENCE), 1);
 	assert_int_equal(NET->recv(HOST, client, &byte, 1), 0);
 	close(client);
 	NET->unlisten(HOST, listener);
-	listener = NET->listen(HOST, &bound, &again);
+	return NET->listen(HOST, &bound, &again);
+}
+
+static void a_port_can_be_listened_at_again_in_spite_of_time_wait(void **state)
+{
+	int listener = -1;
+
+	(void)state;
+	/* once is enough, but somebody else may take the port in between */
+	for (int i = 0; i < 5 && listener < 0; i++)
+		listener = listen_again();
 	assert_true(listener >= 0);
 	NET->unlisten(HOST, listener);
 }
@@ -364,88 +294,6 @@ static void a_connection_that_was_reset_is_an_error_and_no_signal(void **state)
 	close(pair[1]);
 }
 
-static void a_wait_does_not_end_before_its_deadline(void **state)
-{
-	int pair[2];
-
-	(void)state;
-	new_pair(pair);
-	for (lb_time length = 1; length < 5 * MS; length *= 3) {
-		lb_time deadline = lb_now() + length;
-
-		assert_int_equal(NET->wait(HOST, pair[0], EPOLLIN, -1, -1, deadline), 0);
-		assert_true(lb_now() >= deadline);
-	}
-	assert_int_equal(NET->wait(HOST, -1, 0, -1, -1, lb_now() + MS), 0);
-	close_pair(pair);
-}
-
-static void a_wait_after_its_deadline_still_looks(void **state)
-{
-	int pair[2], pipes[2];
-
-	(void)state;
-	new_pair(pair);
-	assert_int_equal(pipe(pipes), 0);
-	assert_int_equal(NET->wait(HOST, pair[0], EPOLLIN, pipes[0], -1, 0), 0);
-	assert_int_equal(NET->wait(HOST, pair[0], EPOLLOUT, pipes[0], -1, 0), 1);
-	assert_int_equal(write(pipes[1], "x", 1), 1);
-	assert_int_equal(NET->wait(HOST, pair[0], EPOLLIN, pipes[0], -1, 0), 2);
-	assert_int_equal(NET->wait(HOST, -1, 0, pipes[0], -1, 0), 2);
-	assert_int_equal(NET->wait(HOST, -1, 0, -1, pipes[0], 0), 4);
-	assert_int_equal(NET->wait(HOST, pair[0], EPOLLIN | EPOLLOUT, pipes[0], -1, LB_NEVER), 3);
-	assert_int_equal(NET->wait(HOST, pair[0], EPOLLOUT, pipes[0], pipes[0], LB_NEVER), 7);
-	close(pipes[0]);
-	close(pipes[1]);
-	close_pair(pair);
-}
-
-static void a_wait_for_nothing_is_not_ended_by_a_hang_up(void **state)
-{
-	int pair[2];
-
-	(void)state;
-	new_pair(pair);
-	reset(pair[0]);
-	assert_int_equal(NET->wait(HOST, pair[1], EPOLLIN, -1, -1, PATIENCE), 1);
-	assert_int_equal(NET->wait(HOST, pair[1], 0, -1, -1, lb_in_ms(1)), 0);
-	close(pair[1]);
-}
-
-static volatile int interrupt;
-
-static void on_alarm(int number)
-{
-	(void)number;
-	if (write(interrupt, "x", 1) < 0)
-		abort();
-}
-
-/* Without SA_RESTART and with it: poll(2) ends with EINTR either way. */
-static void a_signal_ends_no_wait_but_what_it_writes_does(void **state)
-{
-	struct itimerval soon = {.it_value = {.tv_usec = 2000}};
-	struct sigaction action = {.sa_handler = on_alarm};
-	int pair[2], pipes[2];
-
-	(void)state;
-	new_pair(pair);
-	assert_int_equal(pipe(pipes), 0);
-	interrupt = pipes[1];
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &soon, NULL);
-	assert_int_equal(NET->wait(HOST, pair[0], EPOLLIN, pipes[0], -1, LB_NEVER), 2);
-	/* and one that writes elsewhere ends it neither */
-	interrupt = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	setitimer(ITIMER_REAL, &soon, NULL);
-	assert_int_equal(NET->wait(HOST, pair[0], EPOLLIN, -1, -1, lb_in_ms(6)), 0);
-	signal(SIGALRM, SIG_DFL);
-	close(interrupt);
-	close(pipes[0]);
-	close(pipes[1]);
-	close_pair(pair);
-}
-
 static void an_ending_ends_in_steps(void **state)
 {
 	struct lb_ending_run run;
@@ -516,10 +364,6 @@ int main(void)
 		cmocka_unit_test(more_pieces_than_the_kernel_takes_are_sent_in_part),
 		cmocka_unit_test(a_full_send_queue_is_told_and_loses_nothing),
 		cmocka_unit_test(a_connection_that_was_reset_is_an_error_and_no_signal),
-		cmocka_unit_test(a_wait_does_not_end_before_its_deadline),
-		cmocka_unit_test(a_wait_after_its_deadline_still_looks),
-		cmocka_unit_test(a_wait_for_nothing_is_not_ended_by_a_hang_up),
-		cmocka_unit_test(a_signal_ends_no_wait_but_what_it_writes_does),
 		cmocka_unit_test(an_ending_ends_in_steps),
 		cmocka_unit_test(an_abort_resets),
 		cmocka_unit_test(the_clock_goes_on_and_random_bytes_differ),
