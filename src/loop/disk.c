@@ -14,6 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+/* NOLINTNEXTLINE(misc-redundant-expression): that it is redundant is what has to stay so */
 _Static_assert(LB_HERE == AT_FDCWD, "LB_HERE goes to the kernel as it is");
 
 static int open_file(struct lb_host *host, int dirfd, const char *name, unsigned flags)

@@ -6,6 +6,7 @@
 #include "loop/host.h"
 #include <errno.h>
 #include <limits.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 extern const struct lb_net_ops lb_net_real;
@@ -35,7 +36,15 @@ static inline int lb_timeout_ms(lb_time now, lb_time deadline)
 int lb_byte_lock(int fd, uint64_t byte, bool wait);
 int lb_byte_unlock(int fd, uint64_t byte);
 
-/* Makes an eventfd readable; for signal handlers too, which must leave errno as it was. The one error is
+/* An eventfd, or a negative errno. */
+static inline int lb_event_new(void)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Makes it readable; for signal handlers too, which must leave errno as it was. The one error is
  * EAGAIN: so many that nobody read yet, and it is readable already. */
 static inline void lb_event_raise(int fd)
 {

@@ -5,9 +5,7 @@
  */
 #include "loop/worker.h"
 #include "loop/real.h"
-#include <errno.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 
 static void queue_init(struct lb_job_queue *queue)
 {
@@ -32,12 +30,12 @@ static struct lb_job *queue_take(struct lb_job_queue *queue)
 
 int lb_worker_init(struct lb_worker *worker)
 {
-	*worker = (struct lb_worker){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+	*worker = (struct lb_worker){.fd = lb_event_new()};
 	queue_init(&worker->submitted);
 	queue_init(&worker->finished);
 	pthread_mutex_init(&worker->mutex, NULL);
 	pthread_cond_init(&worker->changed, NULL);
-	return worker->fd < 0 ? -errno : 0;
+	return worker->fd < 0 ? worker->fd : 0;
 }
 
 void lb_worker_deinit(struct lb_worker *worker)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the real loop watches, and its timers. */
+/* What the real loop watches. */
 #include "loop_fixture.h"
 
 /* Takes one byte at each call, and quits at the third. */
@@ -209,51 +209,6 @@ static void a_watch_that_is_used_again_gets_no_event_of_its_former_fd(void **sta
 	lb_loop_free(loop);
 }
 
-static void timers_expire_in_order_and_none_early(void **state)
-{
-	struct lb_loop *loop = new_loop();
-	char order[8] = "";
-	struct alarm a = new_alarm(loop, 'a', order), b = new_alarm(loop, 'b', order),
-		     c = new_alarm(loop, 'c', order);
-	lb_time now = lb_now();
-
-	(void)state;
-	c.last = true;
-	lb_timer_set(&loop->wheel, &c.timer, now + 9 * MS);
-	lb_timer_set(&loop->wheel, &a.timer, now + 2 * MS + 1);
-	lb_timer_set(&loop->wheel, &b.timer, now + 5 * MS + 999999);
-	run(loop);
-	assert_string_equal(order, "abc");
-	lb_loop_free(loop);
-}
-
-static void a_timer_that_another_cancels_does_not_expire(void **state)
-{
-	struct lb_loop *loop = new_loop();
-	char order[8] = "";
-	struct alarm a = new_alarm(loop, 'a', order), b = new_alarm(loop, 'b', order),
-		     end = new_alarm(loop, '.', order);
-	lb_time now = lb_now();
-
-	(void)state;
-	a.cancel = &b.timer;
-	b.cancel = &a.timer;
-	end.last = true;
-	lb_timer_set(&loop->wheel, &a.timer, now + 2 * MS); /* both at once */
-	lb_timer_set(&loop->wheel, &b.timer, now + 2 * MS);
-	lb_timer_set(&loop->wheel, &end.timer, now + 4 * MS);
-	run(loop);
-	assert_int_equal(strlen(order), 2);
-	assert_int_equal(order[1], '.');
-	lb_loop_free(loop);
-}
-
-static void no_loop_can_be_freed(void **state)
-{
-	(void)state;
-	lb_loop_free(NULL);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,9 +219,6 @@ int main(void)
 		cmocka_unit_test(a_watch_that_was_unwatched_is_not_called_again),
 		cmocka_unit_test(an_event_that_is_no_longer_watched_for_is_not_given),
 		cmocka_unit_test(a_watch_that_is_used_again_gets_no_event_of_its_former_fd),
-		cmocka_unit_test(timers_expire_in_order_and_none_early),
-		cmocka_unit_test(a_timer_that_another_cancels_does_not_expire),
-		cmocka_unit_test(no_loop_can_be_freed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

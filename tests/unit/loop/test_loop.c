@@ -1,8 +1,53 @@
 /* SPDX-License-Identifier: MIT */
-/* How the real loop runs, sleeps, wakes and ends. */
+/* How the real loop runs, keeps time, sleeps, wakes and ends. */
 #include "loop_fixture.h"
 #include <pthread.h>
 #include <signal.h>
+
+static void timers_expire_in_order_and_none_early(void **state)
+{
+	struct lb_loop *loop = new_loop();
+	char order[8] = "";
+	struct alarm a = new_alarm(loop, 'a', order), b = new_alarm(loop, 'b', order),
+		     c = new_alarm(loop, 'c', order);
+	lb_time now = lb_now();
+
+	(void)state;
+	c.last = true;
+	lb_timer_set(&loop->wheel, &c.timer, now + 9 * MS);
+	lb_timer_set(&loop->wheel, &a.timer, now + 2 * MS + 1);
+	lb_timer_set(&loop->wheel, &b.timer, now + 5 * MS + 999999);
+	run(loop);
+	assert_string_equal(order, "abc");
+	lb_loop_free(loop);
+}
+
+static void a_timer_that_another_cancels_does_not_expire(void **state)
+{
+	struct lb_loop *loop = new_loop();
+	char order[8] = "";
+	struct alarm a = new_alarm(loop, 'a', order), b = new_alarm(loop, 'b', order),
+		     end = new_alarm(loop, '.', order);
+	lb_time now = lb_now();
+
+	(void)state;
+	a.cancel = &b.timer;
+	b.cancel = &a.timer;
+	end.last = true;
+	lb_timer_set(&loop->wheel, &a.timer, now + 2 * MS); /* both at once */
+	lb_timer_set(&loop->wheel, &b.timer, now + 2 * MS);
+	lb_timer_set(&loop->wheel, &end.timer, now + 4 * MS);
+	run(loop);
+	assert_int_equal(strlen(order), 2);
+	assert_int_equal(order[1], '.');
+	lb_loop_free(loop);
+}
+
+static void no_loop_can_be_freed(void **state)
+{
+	(void)state;
+	lb_loop_free(NULL);
+}
 
 /* Called on the loop when it is done: counts, and quits if it is to. */
 struct job {
@@ -234,6 +279,9 @@ static void a_wake_from_another_thread_or_before_the_run_is_not_lost(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(timers_expire_in_order_and_none_early),
+		cmocka_unit_test(a_timer_that_another_cancels_does_not_expire),
+		cmocka_unit_test(no_loop_can_be_freed),
 		cmocka_unit_test(waiting_for_a_timer_is_not_busy),
 		cmocka_unit_test(quit_waits_for_jobs_and_the_loop_goes_on_meanwhile),
 		cmocka_unit_test(a_loop_that_was_quit_can_run_again),
