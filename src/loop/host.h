@@ -26,10 +26,12 @@ struct lb_clock_ops {
 
 struct lb_net_ops {
 	/* Number of endpoints of "ADDR[:PORT]"; -EINVAL or -EHOSTUNREACH with why (static text). */
-	int (*resolve)(struct lb_host *host, const char *address, struct lb_endpoint *endpoints, int max, const char **whyp);
+	int (*resolve)(struct lb_host *host, const char *address, struct lb_endpoint *endpoints, int max,
+		const char **whyp);
 	/* A listening fd, and what it is bound to. */
 	int (*listen)(struct lb_host *host, const struct lb_endpoint *endpoint, struct lb_endpoint *boundp);
-	int (*accept)(struct lb_host *host, int listener, struct lb_endpoint *peerp); /* an fd; -EAGAIN: nobody */
+	int (*accept)(
+		struct lb_host *host, int listener, struct lb_endpoint *peerp); /* an fd; -EAGAIN: nobody */
 	void (*unlisten)(struct lb_host *host, int listener);
 	/* An fd that is connecting; when it is writable, connected() tells: 0, -EINPROGRESS, or why not. */
 	int (*connect)(struct lb_host *host, const struct lb_endpoint *endpoint);
@@ -47,16 +49,16 @@ struct lb_net_ops {
 };
 
 struct lb_file_stat {
-	bool     is_dir;
+	bool is_dir;
 	uint64_t size, inode, device;
 };
 
 enum lb_open_flags {
-	LB_OPEN_READ   = 0,
-	LB_OPEN_WRITE  = 1, /* and read */
+	LB_OPEN_READ = 0,
+	LB_OPEN_WRITE = 1,  /* and read */
 	LB_OPEN_CREATE = 2, /* if missing */
-	LB_OPEN_NEW    = 4, /* and it must not exist */
-	LB_OPEN_DIR    = 8, /* a directory, for the other calls and for sync */
+	LB_OPEN_NEW = 4,    /* and it must not exist */
+	LB_OPEN_DIR = 8,    /* a directory, for the other calls and for sync */
 	LB_OPEN_APPEND = 16,
 };
 
@@ -64,16 +66,23 @@ struct lb_disk_ops {
 	/* A name is relative to the directory dirfd; LB_HERE is the working directory, and takes a path. */
 	int (*open)(struct lb_host *host, int dirfd, const char *name, unsigned flags);
 	void (*close)(struct lb_host *host, int fd);
-	ssize_t (*read)(struct lb_host *host, int fd, void *buf, size_t len, uint64_t offset);  /* short at the end only */
-	int (*write)(struct lb_host *host, int fd, const void *buf, size_t len, uint64_t offset); /* 0: all of it */
-	int (*append)(struct lb_host *host, int fd, const void *buf, size_t len); /* LB_OPEN_APPEND; 0: all of it */
-	int (*sync)(struct lb_host *host, int fd); /* file data, or a directory's entries. Never retry one that failed */
+	ssize_t (*read)(struct lb_host *host, int fd, void *buf, size_t len,
+		uint64_t offset); /* short at the end only */
+	int (*write)(struct lb_host *host, int fd, const void *buf, size_t len,
+		uint64_t offset); /* 0: all of it */
+	int (*append)(
+		struct lb_host *host, int fd, const void *buf, size_t len); /* LB_OPEN_APPEND; 0: all of it */
+	int (*sync)(struct lb_host *host,
+		int fd); /* file data, or a directory's entries. Never retry one that failed */
 	int (*truncate)(struct lb_host *host, int fd, uint64_t size);
-	int (*stat)(struct lb_host *host, int dirfd, const char *name, struct lb_file_stat *statp); /* follows no link */
-	int (*mkdir)(struct lb_host *host, int dirfd, const char *name, unsigned mode); /* as mkdir(2), with umask */
+	int (*stat)(struct lb_host *host, int dirfd, const char *name,
+		struct lb_file_stat *statp); /* follows no link */
+	int (*mkdir)(struct lb_host *host, int dirfd, const char *name,
+		unsigned mode); /* as mkdir(2), with umask */
 	int (*unlink)(struct lb_host *host, int dirfd, const char *name);
 	int (*rmdir)(struct lb_host *host, int dirfd, const char *name);
-	int (*rename)(struct lb_host *host, int dirfd, const char *name, int new_dirfd, const char *new_name, bool replace);
+	int (*rename)(struct lb_host *host, int dirfd, const char *name, int new_dirfd, const char *new_name,
+		bool replace);
 	/* Calls `entry` for each name but . and .. of a directory fd, until it returns other than 0. */
 	int (*list)(struct lb_host *host, int dirfd, int (*entry)(void *arg, const char *name), void *arg);
 	/* An exclusive lock on one byte of an open file, which ends with its fd. -EAGAIN: held by another fd, and
@@ -88,8 +97,8 @@ struct lb_disk_ops {
 
 struct lb_host {
 	const struct lb_clock_ops *clock;
-	const struct lb_net_ops   *net;
-	const struct lb_disk_ops  *disk;
+	const struct lb_net_ops *net;
+	const struct lb_disk_ops *disk;
 };
 
 /* The machine that we run on. */
