@@ -133,7 +133,8 @@ static bool conclude_closed(struct lb_ending_run *run, const struct lb_tcp *tcp,
 
 /*
  * A peer that has ended before all of our bytes were acked cannot have ended because of them: then the rung stays
- * ACKED. The kernel does not keep the order, so it has to be seen while it happens.
+ * ACKED. The kernel does not keep the order of these two, so that it can only be seen while it happens: where
+ * both happen between two steps, they are taken to have come in the usual order.
  */
 static void observe(struct lb_ending_run *run, const struct lb_tcp *tcp)
 {

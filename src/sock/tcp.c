@@ -38,28 +38,33 @@ int lb_tcp_check(int fd)
 	return 0;
 }
 
+uint64_t lb_tcp_unread(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, SIOCINQ, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
+}
+
 /*
  * SIOCOUTQ and TCP_INFO are two calls, and an ack may come between them. Our acked sequence number only grows, so
- * what TCP_INFO says belongs to a SIOCOUTQ that is the same before and after it.
+ * what TCP_INFO says belongs to a SIOCOUTQ that is the same before and after it. TCP_INFO takes the state before
+ * it takes the lock, and may so show one that a segment, half worked off, has just ended; SIOCINQ waits for it.
  */
 void lb_tcp_read(int fd, struct lb_tcp *tcp)
 {
 	struct tcp_info info;
-	int before = -1, after = -1;
+	int before, after, tries = READ_TRIES;
 
-	for (int i = 0; i < READ_TRIES; i++) {
+	do {
 		socklen_t len = sizeof info;
 
 		memset(&info, 0, sizeof info);
-		if (i == 0)
-			ioctl(fd, SIOCOUTQ, &before);
+		before = after = -1;
+		lb_tcp_unread(fd);
+		ioctl(fd, SIOCOUTQ, &before);
 		getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
 		ioctl(fd, SIOCOUTQ, &after);
-		if (after == before)
-			break;
-		if (i < READ_TRIES - 1)
-			before = after;
-	}
+	} while (before != after && --tries > 0);
 	*tcp = (struct lb_tcp){
 		.state = info.tcpi_state,
 		/* tcpi_delivered counts the SYN of either side once the other has acked it, and survives a reset */
@@ -140,13 +145,6 @@ int lb_tcp_discard(int fd, uint64_t max, uint64_t *countp)
 		*countp += (uint64_t)n;
 	}
 	return 1;
-}
-
-uint64_t lb_tcp_unread(int fd)
-{
-	int n = 0;
-
-	return ioctl(fd, SIOCINQ, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
 }
 
 /*

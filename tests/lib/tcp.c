@@ -146,9 +146,14 @@ void tcp_wait_below(struct tcp *tcp, uint64_t bytes)
 	}
 }
 
+/* SIOCOUTQ takes no lock, and may show an ack that is still being worked on; TCP_INFO waits until it is done. */
 void tcp_wait_acked(struct tcp *tcp)
 {
+	struct tcp_info info;
+	socklen_t len = sizeof info;
+
 	tcp_wait_below(tcp, 1);
+	assert_return_code(getsockopt(tcp->ours, IPPROTO_TCP, TCP_INFO, &info, &len), errno);
 }
 
 static void *play(void *arg)

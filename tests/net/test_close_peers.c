@@ -222,22 +222,6 @@ static void a_peer_that_never_reads_is_reset_when_the_queue_stalls(void **state)
 	assert_int_equal(tcp->peer.error, ECONNRESET);
 }
 
-static void a_peer_that_had_ended_before_is_not_taken_for_an_answer(void **state)
-{
-	struct tcp *tcp = *state;
-	struct lb_outcome end;
-
-	tcp_stuff(tcp);
-	shutdown(tcp->peer.fd, SHUT_WR);
-	tcp_play(tcp, sends_in_the_middle);
-	tcp_go(tcp);
-	assert_int_equal(tcp_end(tcp, NULL, lb_in_ms(20000), &end), 0);
-	tcp_join(tcp);
-	assert_peer_has_all(tcp);
-	assert_ending(&end, "acked: fin by peer in done");
-	assert_counts(&end, tcp->written, tcp->written, 0);
-}
-
 static void a_peer_that_ended_once_it_had_every_byte_has_ended_after_them(void **state)
 {
 	struct tcp *tcp = *state;
@@ -330,7 +314,6 @@ int main(void)
 		ON_EVERY_SIDE(a_flood_does_not_prolong_the_grace),
 		ON_EVERY_SIDE(a_peer_that_never_closes_is_left_after_the_grace),
 		ON_EVERY_SIDE(a_peer_that_never_reads_is_reset_when_the_queue_stalls),
-		ON_EVERY_SIDE(a_peer_that_had_ended_before_is_not_taken_for_an_answer),
 		ON_EVERY_SIDE(a_peer_that_ended_once_it_had_every_byte_has_ended_after_them),
 		ON_EVERY_SIDE(last_words_come_after_everything_and_before_the_end),
 		ON_EVERY_SIDE(last_words_may_be_longer_than_the_send_queue),

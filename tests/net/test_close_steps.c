@@ -225,16 +225,52 @@ static void waiting_for_acks_does_not_spin(void **state)
 	assert_ending(&run.outcome, "accepted: timeout by self in flush");
 }
 
-static void a_hang_up_that_cannot_be_masked_does_not_spin(void **state)
+static void peer_has_ended(struct tcp *tcp)
 {
-	const struct lb_ending ending = {.limits = {.send_stall = SECOND / 5}};
-	struct pollfd ended = {.fd = ((struct tcp *)*state)->ours, .events = POLLRDHUP};
+	struct pollfd ended = {.fd = tcp->ours, .events = POLLRDHUP};
+
+	shutdown(tcp->peer.fd, SHUT_WR);
+	assert_int_equal(poll(&ended, 1, 20000), 1);
+}
+
+static void a_peer_that_ended_before_it_had_every_byte_has_not_answered_them(void **state)
+{
 	struct tcp *tcp = *state;
 	struct lb_ending_run run;
 
 	tcp_stuff(tcp);
-	shutdown(tcp->peer.fd, SHUT_WR);
-	assert_int_equal(poll(&ended, 1, 20000), 1);
+	peer_has_ended(tcp);
+	start(tcp, &run, NULL, LB_NEVER);
+	assert_false(step(tcp, &run, 0));
+	tcp_peer_read_all(&tcp->peer);
+	tcp_wait_acked(tcp);
+	assert_true(step(tcp, &run, 0));
+	assert_peer_has_all(tcp);
+	assert_ending(&run.outcome, "acked: fin by peer in done");
+	assert_counts(&run.outcome, tcp->written, tcp->written, 0);
+}
+
+static void last_words_to_a_peer_that_has_ended_are_only_acked(void **state)
+{
+	const struct lb_ending ending = {.last = "QUIT", .last_len = 4};
+	struct tcp *tcp = *state;
+	struct lb_ending_run run;
+
+	peer_has_ended(tcp);
+	lb_ending_start(&run, tcp->ours, &ending, lb_now(), LB_NEVER);
+	assert_in_range(run_on_poll(tcp, &run), 1, FEW);
+	assert_ending(&run.outcome, "acked: fin by peer in done");
+	assert_counts(&run.outcome, 4, 4, 0);
+}
+
+static void a_hang_up_that_cannot_be_masked_does_not_spin(void **state)
+{
+	const struct lb_ending ending = {.limits = {.send_stall = SECOND / 5}};
+	struct tcp *tcp = *state;
+	struct lb_ending_run run;
+
+	tcp_stuff(tcp);
+	peer_has_ended(tcp);
 	lb_ending_start(&run, tcp->ours, &ending, lb_now(), LB_NEVER);
 	assert_in_range(run_on_poll(tcp, &run), 2, FEW);
 	assert_ending(&run.outcome, "accepted: timeout by self in flush");
@@ -245,13 +281,11 @@ static void last_words_wait_for_room_and_do_not_spin(void **state)
 	static char words[8 << 20];
 	const struct lb_ending ending = {
 		.last = words, .last_len = sizeof words, .limits = {.send_stall = SECOND / 5}};
-	struct pollfd ended = {.fd = ((struct tcp *)*state)->ours, .events = POLLRDHUP};
 	struct tcp *tcp = *state;
 	struct lb_ending_run run;
 
 	tcp_stuff(tcp);
-	shutdown(tcp->peer.fd, SHUT_WR);
-	assert_int_equal(poll(&ended, 1, 20000), 1);
+	peer_has_ended(tcp);
 	lb_ending_start(&run, tcp->ours, &ending, lb_now(), LB_NEVER);
 	assert_in_range(run_on_poll(tcp, &run), 2, FEW);
 	assert_ending(&run.outcome, "accepted: timeout by self in data");
@@ -295,6 +329,8 @@ int main(void)
 		ON_EVERY_SIDE(a_peer_that_sends_just_the_cap_and_ends_has_ended),
 		ON_EVERY_SIDE(past_the_cap_nothing_is_read_and_nothing_is_reset_until_ours_is_acked),
 		ON_EVERY_SIDE(waiting_for_acks_does_not_spin),
+		ON_EVERY_SIDE(a_peer_that_ended_before_it_had_every_byte_has_not_answered_them),
+		ON_EVERY_SIDE(last_words_to_a_peer_that_has_ended_are_only_acked),
 		ON_EVERY_SIDE(a_hang_up_that_cannot_be_masked_does_not_spin),
 		ON_EVERY_SIDE(last_words_wait_for_room_and_do_not_spin),
 		ON_EVERY_SIDE(a_caller_that_had_shut_down_reading_does_not_spin),
