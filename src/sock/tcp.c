@@ -181,5 +181,5 @@ void lb_tcp_reset(int fd)
 	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
 	lb_tcp_linger(fd, 0);
-	connect(fd, &nobody, sizeof nobody);
+	(void)connect(fd, &nobody, sizeof nobody);
 }

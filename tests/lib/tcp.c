@@ -156,7 +156,7 @@ void tcp_wait_acked(struct tcp *tcp)
 	assert_return_code(getsockopt(tcp->ours, IPPROTO_TCP, TCP_INFO, &info, &len), errno);
 }
 
-static void *play(void *arg)
+static void *run_peer(void *arg)
 {
 	struct tcp_peer *peer = arg;
 
@@ -164,10 +164,10 @@ static void *play(void *arg)
 	return NULL;
 }
 
-void tcp_play(struct tcp *tcp, void (*part)(struct tcp_peer *peer))
+void tcp_play(struct tcp *tcp, void (*play)(struct tcp_peer *peer))
 {
-	tcp->peer.play = part;
-	assert_int_equal(pthread_create(&tcp->peer.thread, NULL, play, &tcp->peer), 0);
+	tcp->peer.play = play;
+	assert_int_equal(pthread_create(&tcp->peer.thread, NULL, run_peer, &tcp->peer), 0);
 }
 
 static void let_go(struct tcp *tcp, uint64_t times)

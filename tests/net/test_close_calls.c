@@ -86,7 +86,7 @@ static void what_was_never_connected_is_closed(void **state)
 	/* what the backlog has no room for goes on connecting */
 	for (int i = 0; i < 8; i++) {
 		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		connect(fds[i], (struct sockaddr *)&addr, len);
+		(void)connect(fds[i], (struct sockaddr *)&addr, len);
 	}
 	assert_int_equal(state_of(fds[7]), 2);
 	refused(fds[7], -ENOTCONN);

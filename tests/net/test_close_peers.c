@@ -180,6 +180,58 @@ static void a_flood_does_not_prolong_the_grace(void **state)
 	assert_counts(&end, 20000, 20000, 0);
 }
 
+static void sends_an_urgent_byte(struct tcp_peer *peer)
+{
+	tcp_peer_send(peer, EARLY);
+	if (send(peer->fd, "!", 1, MSG_OOB) != 1)
+		peer->error = errno;
+	tcp_peer_read_all(peer);
+	tcp_peer_close(peer);
+}
+
+/* recv(2) stops at it and leaves it out, and unread it must not count as unread data. */
+static void an_urgent_byte_costs_nothing(void **state)
+{
+	struct tcp *tcp = *state;
+	struct lb_outcome end;
+
+	tcp_write(tcp, 20000);
+	tcp_play(tcp, sends_an_urgent_byte);
+	assert_int_equal(tcp_end(tcp, NULL, lb_in_ms(10000), &end), 0);
+	tcp_join(tcp);
+	assert_peer_has_all(tcp);
+	assert_ending(&end, "ended: fin by peer in done");
+	assert_counts(&end, 20000, 20000, 0);
+	assert_int_equal(end.discarded, EARLY);
+}
+
+static void answers_below_the_mark(struct tcp_peer *peer)
+{
+	tcp_peer_send(peer, EARLY);
+	tcp_peer_read_all(peer);
+	tcp_peer_await(peer);
+	tcp_peer_close(peer);
+}
+
+/* Below the caller's SO_RCVLOWAT nothing wakes, and close(2) would reset all the same. */
+static void a_low_water_mark_hides_nothing(void **state)
+{
+	const struct lb_ending ending = {.limits = {.grace = soon(50)}};
+	struct tcp *tcp = *state;
+	struct lb_outcome end;
+	int low = SIZE;
+
+	assert_return_code(setsockopt(tcp->ours, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low), errno);
+	tcp_write(tcp, 20000);
+	tcp_play(tcp, answers_below_the_mark);
+	assert_int_equal(tcp_end(tcp, &ending, lb_in_ms(10000), &end), 0);
+	tcp_join(tcp);
+	assert_peer_has_all(tcp);
+	assert_int_equal(tcp->peer.error, 0);
+	assert_ending(&end, "acked: timeout by self in drain");
+	assert_int_equal(end.discarded, EARLY);
+}
+
 static void holds_open(struct tcp_peer *peer)
 {
 	tcp_peer_read_all(peer);
@@ -312,6 +364,8 @@ int main(void)
 		ON_EVERY_SIDE(a_peer_that_reads_only_once_it_has_uploaded_gets_every_byte),
 		ON_EVERY_SIDE(a_flood_is_cut_off_once_the_peer_has_every_byte),
 		ON_EVERY_SIDE(a_flood_does_not_prolong_the_grace),
+		ON_EVERY_SIDE(an_urgent_byte_costs_nothing),
+		ON_EVERY_SIDE(a_low_water_mark_hides_nothing),
 		ON_EVERY_SIDE(a_peer_that_never_closes_is_left_after_the_grace),
 		ON_EVERY_SIDE(a_peer_that_never_reads_is_reset_when_the_queue_stalls),
 		ON_EVERY_SIDE(a_peer_that_ended_once_it_had_every_byte_has_ended_after_them),
