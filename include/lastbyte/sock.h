@@ -35,16 +35,21 @@ struct lb_ending {
  * Ends a connected TCP socket: sends what `ending->last` holds, then FIN, goes on reading and discarding
  * (unread data at close(2) makes Linux send RST and drop the send queue), and closes once the peer has
  * ended too, or once our FIN is acked and `grace` has passed. Blocks, also on an O_NONBLOCK socket, until
- * then or until the deadline; at the deadline, or when a limit passes while bytes of ours are unacked, it
- * resets the connection.
+ * then or until the deadline. When the deadline or a limit passes, it resets the connection if bytes of ours
+ * are unacked; if none are, it leaves what the peer's kernel has in peace and closes. A peer that goes on
+ * sending past `drain_bytes` is reset, once it has every byte of ours.
  *
  * fd        consumed, on success and on failure: never use it again. A copy of it in another process or
  *           descriptor does not keep the FIN from being sent.
  * ending    NULL for the defaults.
  * outcomep  always filled. `rung` ENDED: the peer's kernel has every byte and the peer ended after them
- *           without an error. ACKED: the peer's kernel has every byte, its application may not have read
- *           them. Neither proves that the peer's application has acted on them; only an answer of its own
- *           protocol does.
+ *           without an error; a peer that had ended before they were acked only gets ACKED, as far as that can
+ *           be seen: the kernel keeps no record of the order, and what happened before the call is not seen.
+ *           ACKED: the peer's kernel has every byte, its application may not have read them. Neither proves
+ *           that the peer's application has acted on them; only an answer of its own protocol does.
+ *           accepted, acked: LB_UNKNOWN where the kernel cannot tell, which takes a network that failed before
+ *           the call. On a connection that was reset before the call but after a shutdown(2) of the caller's,
+ *           that FIN may count as one byte lost.
  *
  * Returns 0 when the connection has ended in whatever way (see outcomep); -EBADF: fd is not open;
  * -ENOTSOCK, -EOPNOTSUPP: fd is not a TCP socket (and is closed); -ENOTCONN: it was never connected.
