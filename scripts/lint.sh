@@ -47,7 +47,7 @@ PYTHON
 
 tidy() {
 	database src cli tests bench
-	printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$cores" clang-tidy -p "$log" --quiet
+	printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$cores" clang-tidy -p "$log" --quiet 2> >(grep -v ' warnings generated' >&2)
 }
 
 # What it says of uninitialized variables is wrong for a buffer and its length in one call; the compilers, clang-tidy

@@ -127,7 +127,7 @@ void lb_task_settled(struct lb_task *task);
 /* The connection has ended in the way of session->how: open deliveries are rolled back, others go on alone. */
 void lb_tasks_orphan(struct lb_session *session);
 /* lb_loop.work, on the worker */
-void lb_task_work(void *server, struct lb_job *list);
+void lb_task_work(void *arg, struct lb_job *list);
 /* Whether the worker has something of this session whose answer is still due. */
 bool lb_tasks_at_work(const struct lb_session *session);
 
