@@ -44,6 +44,14 @@ struct lb_delivery {
 LB_PUBLIC LB_CHECKED int lb_client_open(const char *address, const struct lb_client_options *options, lb_time deadline,
 	struct lb_client **clientp, struct lb_outcome *outcomep);
 
+/*
+ * Whether the journal has this delivery open from an earlier call or process, so that lb_client_begin would
+ * take it up. Connects to nothing: it is for when lb_client_open failed, as what is open may have been
+ * committed. 1 and its id, or 0, or a negative errno: as lb_client_open; -EBUSY: another process works on it.
+ */
+LB_PUBLIC LB_CHECKED int lb_client_find(const char *address, const struct lb_client_options *options,
+	const struct lb_delivery *delivery, struct lb_id *idp);
+
 /* The ledger that the server has; its address as it was connected to. */
 LB_PUBLIC const struct lb_uuid *lb_client_ledger(const struct lb_client *client);
 LB_PUBLIC const char           *lb_client_peer(const struct lb_client *client);

@@ -62,6 +62,29 @@ int lb_client_open(const char *address, const struct lb_client_options *options,
 	return lb_client_open_on(lb_host_real(), address, options, deadline, clientp, outcomep);
 }
 
+int lb_client_find(const char *address, const struct lb_client_options *options,
+	const struct lb_delivery *delivery, struct lb_id *idp)
+{
+	struct lb_journal_entry entry = {.address = ""};
+	struct lb_journal *journal;
+	char why[256] = "";
+	int r = lb_client_normalise(address, entry.address);
+
+	if (r == 0)
+		r = lb_journal_open(
+			lb_host_real(), options != NULL ? options->state_dir : NULL, &journal, why);
+	if (r < 0)
+		return r;
+	if (delivery->id.number != 0)
+		r = lb_journal_find(journal, &delivery->id, &entry);
+	else if (delivery->source != NULL)
+		r = lb_journal_find_source(journal, entry.address, delivery->name, delivery->source, &entry);
+	if (r == 1)
+		*idp = entry.id;
+	lb_journal_close(journal); /* what was found is released with it */
+	return r;
+}
+
 const struct lb_uuid *lb_client_ledger(const struct lb_client *client)
 {
 	return &client->ledger;

@@ -19,8 +19,7 @@ void lb_client_begin_operation(struct lb_client *client, enum lb_operation opera
 	client->interrupted = false;
 }
 
-/* "ADDR:PORT", so that an address with and without the port it stands for is one address. */
-static int normalise(const char *address, char out[LB_ADDRESS_TEXT])
+int lb_client_normalise(const char *address, char out[LB_ADDRESS_TEXT])
 {
 	const char *why;
 	unsigned port;
@@ -91,7 +90,7 @@ int lb_client_start_open(struct lb_host *host, const char *address, const struct
 	client->interrupt_fd = options->interrupt_fd > 0 ? options->interrupt_fd : -1;
 	client->end.how = LB_END_NO_CONNECTION;
 	lb_client_begin_operation(client, LB_OPERATION_OPEN, deadline);
-	r = normalise(address, client->address);
+	r = lb_client_normalise(address, client->address);
 	if (r < 0)
 		set_verdict(client, LB_REASON_NO_CONNECTION, -r);
 	if (r == 0)
