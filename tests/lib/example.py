@@ -22,6 +22,7 @@ def source():
 def talk(program, peer, environment=None):
     """Runs the program against a server whose connection is given to `peer`; its exit status and output."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
         errors = []
 
         def serve():
@@ -51,8 +52,7 @@ def reads_all(connection):
 
 def resets(connection):
     """A peer that gives up before it has read anything, though all of it has come."""
-    while len(connection.recv(100, socket.MSG_PEEK)) < len(WORDS):
-        pass
+    assert connection.recv(100, socket.MSG_PEEK | socket.MSG_WAITALL) == WORDS
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
