@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SHORTEST (100 * 1000000LL) /* ns; what the protocol takes as an idle time-out, at least */
+
 int lb_args_wrong(const char *command, const char *format, ...)
 {
 	char text[4096];
@@ -147,9 +149,9 @@ static bool set(const char *command, const struct lb_arg *arg, const char *text)
 	case LB_ARG_TIMEOUT:
 		if (!duration(command, option, text, durationp))
 			return false;
-		if (*durationp == 0)
-			lb_args_wrong(command, "%s %s: it has to be above 0", option, text);
-		return *durationp > 0;
+		if (*durationp < SHORTEST)
+			lb_args_wrong(command, "%s %s: it has to be at least 100ms", option, text);
+		return *durationp >= SHORTEST;
 	case LB_ARG_COUNT:
 		return count(command, option, text, arg->value);
 	case LB_ARG_ID:

@@ -17,7 +17,7 @@ enum lb_arg_kind {
 	LB_ARG_TEXT,     /* const char * */
 	LB_ARG_SIZE,     /* uint64_t: bytes, as in 64M */
 	LB_ARG_DURATION, /* lb_time: as in 500ms, 10s, 2m */
-	LB_ARG_TIMEOUT,  /* the same, above 0 */
+	LB_ARG_TIMEOUT,  /* the same, at least 100 ms */
 	LB_ARG_COUNT,    /* unsigned */
 	LB_ARG_ID,       /* struct lb_id */
 };

@@ -14,30 +14,46 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ENDED       LB_REASON_BROKEN /* the delivery has ended; the library knows how, and tells it */
-#define ROLLBACK_MS 5000             /* after a signal: how long the server has to answer */
+#define ROLLBACK_MS 5000 /* after a signal: how long the server has to answer */
 
-void lb_deliver_not(const char *name, enum lb_reason reason, const char *detail, struct lb_result *result)
+/* The result of a delivery that this run has not begun. */
+static void not_begun(const char *name, enum lb_reason reason, const char *detail, struct lb_result *result)
 {
 	*result =
 		(struct lb_result){.verdict = lb_reason_verdict(reason), .reason = reason, .detail = detail};
 	snprintf(result->receipt.name, sizeof result->receipt.name, "%s", name);
 }
 
-/* What a failed call of the client library means: the reason to roll back for. */
+/* What the journal finds a file by, when an earlier run has left it open. */
+static char *source_of(const char *path)
+{
+	return strcmp(path, "-") == 0 ? strdup("-") : realpath(path, NULL);
+}
+
+void lb_deliver_not(const struct lb_sending *sending, const char *path, const char *name,
+	enum lb_reason reason, const char *detail, struct lb_result *result)
+{
+	const struct lb_client_options options = {.state_dir = sending->peer.state_dir};
+	char *source = source_of(path);
+	struct lb_delivery delivery = {.name = name, .source = source, .id = sending->id};
+	int found = delivery.id.number != 0;
+
+	not_begun(name, reason, detail, result);
+	result->receipt.id = delivery.id;
+	if (!found)
+		found = lb_client_find(sending->peer.address, &options, &delivery, &result->receipt.id);
+	if (found != 0)
+		result->verdict = LB_VERDICT_IN_DOUBT; /* an earlier run may have committed it */
+	free(source);
+}
+
+/* What a failed call of the client library means: the reason to roll back for. When the delivery has ended, that
+ * changes nothing, and gets how it has ended. */
 static enum lb_reason stopped(struct lb_sending *sending, int r)
 {
-	switch (r) {
-	case -EINTR:
+	if (r == -EINTR)
 		lb_peer_interrupted(&sending->peer);
-		return LB_REASON_INTERRUPTED;
-	case -ETIMEDOUT:
-		return LB_REASON_DEADLINE;
-	case -ECONNABORTED:
-		return ENDED;
-	default:
-		return LB_REASON_BROKEN;
-	}
+	return r == -EINTR ? LB_REASON_INTERRUPTED : r == -ETIMEDOUT ? LB_REASON_DEADLINE : LB_REASON_BROKEN;
 }
 
 /* Sends everything: NONE, or why not. */
@@ -61,8 +77,6 @@ static enum lb_reason transfer(struct lb_sending *sending, struct lb_source *sou
 		r = lb_client_write(peer->client, sending->buf, (size_t)n, peer->deadline);
 		if (r < 0)
 			return stopped(sending, r);
-		if (lb_peer_interrupted(peer))
-			return LB_REASON_INTERRUPTED;
 		lb_progress_update(&sending->progress, source->got);
 	}
 	return lb_source_changed(source) ? LB_REASON_SOURCE_CHANGED : LB_REASON_NONE;
@@ -75,7 +89,7 @@ static void conclude(struct lb_sending *sending, enum lb_reason reason, struct l
 	struct lb_outcome outcome;
 	int r;
 
-	if (reason == LB_REASON_NONE || reason == ENDED)
+	if (reason == LB_REASON_NONE)
 		r = lb_client_commit(peer->client, peer->deadline, &result->receipt, &outcome);
 	else
 		r = lb_client_rollback(peer->client, reason, lb_peer_deadline(peer, ROLLBACK_MS),
@@ -83,25 +97,31 @@ static void conclude(struct lb_sending *sending, enum lb_reason reason, struct l
 	lb_peer_interrupted(peer);
 	result->verdict = r == 0 ? outcome.verdict : LB_VERDICT_IN_DOUBT;
 	result->reason = outcome.reason;
-	if (result->verdict == LB_VERDICT_IN_DOUBT && outcome.reason == LB_REASON_NONE)
-		result->reason = LB_REASON_NO_ANSWER;
-	peer->ended = result->ended = outcome.how;
-	peer->reason = outcome.how != LB_END_OPEN ? LB_REASON_BROKEN : LB_REASON_NONE;
-	peer->err = outcome.err;
-	if (outcome.how != LB_END_OPEN && outcome.err != 0)
-		result->detail = strerror(outcome.err);
+	result->detail = lb_peer_trouble(&outcome);
+	peer->ended = outcome.how;
 }
 
-/* The receipt of an earlier run's delivery, for which this run has no proof that it is the same content. */
+/* What an earlier run has committed, while this run has no proof that it is the same content. */
 static void mention(struct lb_sending *sending, const struct lb_receipt *receipt)
 {
 	char id[LB_ID_TEXT], digest[LB_DIGEST_TEXT], time[LB_TIME_TEXT];
 
 	lb_progress_clear(&sending->progress);
-	lb_print_line(STDERR_FILENO,
-		"an interrupted run had committed other content as %s %s %" PRIu64 " %s %s",
+	lb_print_line(STDERR_FILENO, "an earlier run has committed %s %s %" PRIu64 " %s %s",
 		lb_id_text(&receipt->id, id), receipt->name, receipt->length,
 		lb_digest_text(&receipt->digest, digest), lb_print_time(receipt->committed_at, time));
+}
+
+/* The ledger's receipt is for other content: the result is about what was read now. */
+static void is_different(struct lb_sending *sending, const struct lb_source *source,
+	const struct lb_delivery *delivery, struct lb_result *result)
+{
+	struct lb_receipt *receipt = &result->receipt;
+
+	if (receipt->committed_at != 0)
+		mention(sending, receipt);
+	*receipt = (struct lb_receipt){.id = receipt->id, .ledger = receipt->ledger, .length = source->got};
+	snprintf(receipt->name, sizeof receipt->name, "%s", delivery->name);
 }
 
 /* Begins it, sends it, and gets its verdict. */
@@ -112,67 +132,75 @@ static void attempt(struct lb_sending *sending, struct lb_source *source, const 
 	enum lb_reason reason;
 	int r = lb_client_begin(peer->client, delivery, peer->deadline);
 
-	if (r == -EBUSY) {
-		lb_deliver_not(delivery->name, LB_REASON_BUSY, "another process is at this delivery", result);
+	if (r == -EBUSY || r == -EINVAL) {
+		not_begun(delivery->name, r == -EBUSY ? LB_REASON_BUSY : LB_REASON_BAD_NAME, NULL, result);
 		result->receipt.id = delivery->id;
+		if (r == -EBUSY) /* another process works on it, and may commit it */
+			result->verdict = LB_VERDICT_IN_DOUBT;
 		return;
 	}
-	if (r == -EINVAL) {
-		lb_deliver_not(delivery->name, LB_REASON_BAD_NAME, NULL, result);
-		return;
-	}
+	lb_progress_start(&sending->progress, source->length);
 	reason = r == 0 ? transfer(sending, source) : stopped(sending, r);
 	conclude(sending, reason, result);
 	if (reason != LB_REASON_NONE && result->verdict == LB_VERDICT_COMMITTED) {
 		mention(sending, &result->receipt);
-		lb_deliver_not(delivery->name, reason, NULL, result);
+		result->verdict = LB_VERDICT_IN_DOUBT;
+		result->reason = reason;
+		result->detail = "it is committed, and what is there now was not compared with that";
 	}
+	if (result->reason == LB_REASON_DIFFERENT)
+		is_different(sending, source, delivery, result);
 }
 
-/* Whether it is the delivery of an earlier run, which the journal had open, and which has committed something
- * else than what was read now. */
-static bool committed_other(const struct lb_delivery *delivery, const struct lb_result *result)
+/* Whether the delivery of an earlier run, which the journal had open, is settled without what was read now. */
+static bool is_settled_without(const struct lb_delivery *delivery, const struct lb_result *result)
 {
-	return delivery->id.number == 0 && result->verdict == LB_VERDICT_REFUSED &&
-	       result->reason == LB_REASON_DIFFERENT && result->receipt.committed_at != 0;
+	return delivery->id.number == 0 &&
+	       (result->verdict == LB_VERDICT_REFUSED || result->verdict == LB_VERDICT_ROLLED_BACK) &&
+	       (result->reason == LB_REASON_DIFFERENT || result->reason == LB_REASON_FENCED ||
+		       result->reason == LB_REASON_SETTLED);
 }
 
-/* Standard input cannot be read twice. */
-static void send_again(const char *name, struct lb_result *result)
+/* What was read now is a new delivery, if it can be read again. */
+static void anew(struct lb_sending *sending, struct lb_source *source, const char *path,
+	const struct lb_delivery *delivery, struct lb_result *result)
 {
-	lb_deliver_not(name, LB_REASON_DIFFERENT, "what was read now was not sent, so send it again", result);
-	result->verdict = LB_VERDICT_NOT_COMMITTED;
+	int r = 0;
+
+	if (source->got > 0 && source->waits) {
+		result->detail = "what was read now was not sent, so send it again";
+		result->verdict = LB_VERDICT_NOT_COMMITTED;
+		return;
+	}
+	if (source->got > 0) {
+		lb_source_close(source);
+		r = lb_source_open(source, path);
+	}
+	if (r == 0)
+		attempt(sending, source, delivery, result);
+	else
+		not_begun(delivery->name, LB_REASON_SOURCE_UNREADABLE, strerror(-r), result);
 }
 
 void lb_deliver(struct lb_sending *sending, const char *path, const char *name, struct lb_result *result)
 {
-	char *absolute = strcmp(path, "-") == 0 ? strdup("-") : realpath(path, NULL);
+	char *absolute = source_of(path);
 	struct lb_delivery delivery = {.name = name, .source = absolute, .id = sending->id};
 	lb_time started = lb_now();
 	struct lb_source source;
 	int r = lb_source_open(&source, path);
 
-	if (r < 0) {
-		lb_deliver_not(name, LB_REASON_SOURCE_UNREADABLE, strerror(-r), result);
-		free(absolute);
-		return;
-	}
 	*result = (struct lb_result){0};
 	delivery.length = source.length;
-	lb_progress_start(&sending->progress, source.length);
-	attempt(sending, &source, &delivery, result);
-	if (committed_other(&delivery, result)) {
-		mention(sending, &result->receipt);
+	if (r < 0) {
+		lb_deliver_not(sending, path, name, LB_REASON_SOURCE_UNREADABLE, strerror(-r), result);
+	} else {
+		attempt(sending, &source, &delivery, result);
+		if (is_settled_without(&delivery, result))
+			anew(sending, &source, path, &delivery, result);
 		lb_source_close(&source);
-		if (strcmp(path, "-") == 0)
-			send_again(name, result);
-		else if ((r = lb_source_open(&source, path)) < 0)
-			lb_deliver_not(name, LB_REASON_SOURCE_UNREADABLE, strerror(-r), result);
-		else
-			attempt(sending, &source, &delivery, result);
 	}
 	lb_progress_clear(&sending->progress);
 	result->took = lb_now() - started;
-	lb_source_close(&source);
 	free(absolute);
 }

@@ -19,7 +19,8 @@ struct lb_sending {
 /* Delivers `path` ("-": standard input) as `name`. The result is always filled. */
 void lb_deliver(struct lb_sending *sending, const char *path, const char *name, struct lb_result *result);
 
-/* The result of a file that is not even begun, for `reason`. */
-void lb_deliver_not(const char *name, enum lb_reason reason, const char *detail, struct lb_result *result);
+/* The same for one that is not even begun, for `reason`; in doubt if an earlier run has left it undecided. */
+void lb_deliver_not(const struct lb_sending *sending, const char *path, const char *name,
+	enum lb_reason reason, const char *detail, struct lb_result *result);
 
 #endif

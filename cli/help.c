@@ -6,11 +6,12 @@
 #include <unistd.h>
 
 static const struct {
+	enum lb_verdict verdict;
 	const char *word;
 	int code;
 	const char *text;
 } exits[] = {
-#define LB_VERDICT(name, word, exit_code, text) {word, exit_code, text},
+#define LB_VERDICT(name, word, exit_code, text) {LB_VERDICT_##name, word, exit_code, text},
 #include <lastbyte/outcomes.def>
 };
 
@@ -22,7 +23,8 @@ static void help_exits(int fd)
 			dprintf(fd, "  %d  %-14s %s\n", code, "usage",
 				"nothing was done: the message says what to change");
 		for (size_t i = 0; i < sizeof exits / sizeof *exits; i++) {
-			if (exits[i].code == code)
+			/* a delivery is never unproven: that is for connections of other protocols */
+			if (exits[i].code == code && exits[i].verdict != LB_VERDICT_UNPROVEN)
 				dprintf(fd, "  %d  %-14s %s\n", code, exits[i].word, exits[i].text);
 		}
 	}

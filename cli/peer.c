@@ -5,6 +5,7 @@
 #include "print.h"
 #include "signals.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,23 +14,39 @@
 static int mistake(const struct lb_peer *peer, const char *command, int r, const struct lb_outcome *outcome)
 {
 	if (outcome->reason == LB_REASON_JOURNAL) {
-		lb_print_line(STDERR_FILENO,
-			"lastbyte %s: %s%s cannot be used: %s; --state DIR names another one", command,
-			peer->state_dir != NULL ? "the state directory " : "the state directory",
-			peer->state_dir != NULL ? peer->state_dir : "", strerror(-r));
+		lb_print_line(STDERR_FILENO, "lastbyte %s: %s; --state DIR names another state directory",
+			command, peer->why[0] != '\0' ? peer->why : strerror(-r));
 		return LB_EXIT_USAGE;
 	}
 	if (r == -EINVAL)
 		return lb_args_wrong(command,
-			"%s is not an address: that is IPv4, IPv6 in brackets or a name, then :PORT if it is "
-			"not 7117",
+			"'%s' is not an address: that is IPv4, IPv6 in brackets or a name, then :PORT "
+			"if it is not 7117",
 			peer->address);
 	return -1;
 }
 
+const char *lb_peer_trouble(const struct lb_outcome *outcome)
+{
+	if (outcome->err == 0)
+		return NULL;
+	if (outcome->reason == LB_REASON_JOURNAL)
+		return strerror(outcome->err);
+	switch (outcome->err) { /* these three stand for what the server has said */
+	case EBUSY:
+		return lb_failure_text(LB_FAILURE_BUSY);
+	case EIO:
+		return lb_failure_text(LB_FAILURE_STORAGE);
+	case ESHUTDOWN:
+		return lb_failure_text(LB_FAILURE_STOPPED);
+	default:
+		return strerror(outcome->err);
+	}
+}
+
 int lb_peer_open(struct lb_peer *peer, const char *command)
 {
-	struct lb_client_options options = {.state_dir = peer->state_dir};
+	struct lb_client_options options = {.state_dir = peer->state_dir, .why = peer->why};
 	struct lb_outcome outcome;
 	sigset_t signals;
 	int r;
@@ -47,9 +64,10 @@ int lb_peer_open(struct lb_peer *peer, const char *command)
 	r = mistake(peer, command, r, &outcome);
 	if (r >= 0)
 		return r;
-	peer->ended = outcome.how != LB_END_OPEN ? outcome.how : LB_END_NO_CONNECTION;
+	peer->ended = outcome.how;
 	peer->reason = outcome.reason != LB_REASON_NONE ? outcome.reason : LB_REASON_NO_CONNECTION;
-	peer->err = outcome.err;
+	if (peer->why[0] == '\0' && outcome.err != 0)
+		snprintf(peer->why, sizeof peer->why, "%s", lb_peer_trouble(&outcome));
 	return -1;
 }
 

@@ -12,8 +12,8 @@ struct lb_peer {
 	int signals;              /* readable while SIGINT, SIGTERM or SIGHUP is pending */
 	bool interrupted;
 	enum lb_end ended;     /* OPEN while it can be used */
-	enum lb_reason reason; /* why it cannot */
-	int err;               /* the errno behind that, or 0 */
+	enum lb_reason reason; /* why there is none */
+	char why[256];         /* more about that, or "" */
 };
 
 /* Blocks the signals and connects. -1: go on; see `client`. Else the exit code of a mistake, which the user
@@ -25,6 +25,9 @@ bool lb_peer_interrupted(struct lb_peer *peer);
 
 /* The deadline, and `ms` from now at most once a signal has come. */
 lb_time lb_peer_deadline(const struct lb_peer *peer, int64_t ms);
+
+/* What the errno of an outcome means to people; NULL if there is none. */
+const char *lb_peer_trouble(const struct lb_outcome *outcome);
 
 /* Ends the connection, if there is one. */
 void lb_peer_close(struct lb_peer *peer);

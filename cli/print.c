@@ -4,6 +4,7 @@
  * that a name or a peer's text can neither steer a terminal nor break a line in two. Owns no state.
  */
 #include "print.h"
+#include "base/utf8.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -13,41 +14,22 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Bytes of the character at s that may be shown, or 0. lb_name_check knows UTF-8 and control characters; the
- * letter before it keeps the rules about whole names out of it. */
-static size_t shown(const char *s, size_t len)
-{
-	char probe[6] = "x";
-	const char *why;
-
-	if (*s == '/')
-		return 1;
-	for (size_t n = 1; n <= 4 && n <= len; n++) {
-		probe[n] = s[n - 1];
-		if (lb_name_check(probe, n + 1, &why) == 0)
-			return n;
-	}
-	return 0;
-}
-
 char *lb_print_clean(char *text)
 {
-	const char *in = text, *end = text + strlen(text);
+	const uint8_t *in = (const uint8_t *)text, *end = in + strlen(text);
 	char *out = text;
+	uint32_t code;
 
 	while (in < end) {
-		size_t n = shown(in, (size_t)(end - in));
+		size_t n = lb_utf8_sequence(in, (size_t)(end - in), &code);
 
-		if (n == 0) {
+		if (n > 0 && !lb_utf8_is_control(code)) {
+			memmove(out, in, n);
+			out += n;
+		} else {
 			*out++ = '?';
-			in++;
-			/* one "?" for the whole of a character that has several bytes */
-			while (in < end && (*in & 0xC0) == 0x80)
-				in++;
 		}
-		memmove(out, in, n);
-		out += n;
-		in += n;
+		in += n > 0 ? n : 1;
 	}
 	*out = '\0';
 	return text;
@@ -178,6 +160,7 @@ json_t *lb_result_json(const struct lb_result *result)
 	bool unknown = memcmp(&receipt->ledger, &none, sizeof none) == 0;
 	bool committed = result->verdict == LB_VERDICT_COMMITTED;
 	char id[LB_ID_TEXT], digest[LB_DIGEST_TEXT], time[LB_TIME_TEXT], ledger[LB_UUID_TEXT];
+	int64_t microseconds = result->took / 1000;
 	json_t *object = json_object();
 
 	json_object_set_new(object, "verdict", json_string(lb_verdict_word(result->verdict)));
@@ -193,7 +176,7 @@ json_t *lb_result_json(const struct lb_result *result)
 	json_object_set_new(object, "ledger",
 		unknown ? json_null() : json_string(lb_uuid_text(&receipt->ledger, ledger)));
 	json_object_set_new(object, "ended", json_string(lb_end_word(result->ended)));
-	json_object_set_new(object, "seconds", json_real((double)(result->took / 1000) / 1e6));
+	json_object_set_new(object, "seconds", json_real((double)microseconds / 1e6));
 	if (committed && receipt->placed[0] != '\0' && strcmp(receipt->placed, receipt->name) != 0)
 		json_object_set_new(object, "placed", name_or_null(receipt->placed));
 	if (!committed)

@@ -72,7 +72,7 @@ static void bar(double share, unsigned room, char *buf)
 	*buf++ = '[';
 	for (unsigned i = 0; i < cells; i++)
 		*buf++ = i < full ? '=' : i == full ? '>' : ' ';
-	strcpy(buf, "]  ");
+	memcpy(buf, "]  ", 4);
 }
 
 static void draw(const struct lb_progress *progress, uint64_t bytes)

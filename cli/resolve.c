@@ -30,27 +30,22 @@ static int parse(int argc, char **argv, struct lb_peer *peer, struct lb_id *idp,
 	return lb_args_id("resolve", argv[optind], idp) ? -1 : LB_EXIT_USAGE;
 }
 
-/* Asks. What is not an answer for good leaves the delivery in doubt. */
+/* Asks. What is no answer leaves the delivery in doubt. */
 static void ask(struct lb_peer *peer, struct lb_result *result)
 {
 	static const struct lb_uuid none;
 	struct lb_id id = result->receipt.id;
 	struct lb_outcome outcome;
 	int r = lb_client_resolve(peer->client, &id, peer->deadline, &result->receipt, &outcome);
-	bool known =
-		r == 0 &&
-		(outcome.verdict == LB_VERDICT_COMMITTED || outcome.verdict == LB_VERDICT_ROLLED_BACK ||
-			outcome.verdict == LB_VERDICT_REFUSED || outcome.verdict == LB_VERDICT_FORGOTTEN);
 
-	result->verdict = known ? outcome.verdict : LB_VERDICT_IN_DOUBT;
-	result->reason = outcome.reason != LB_REASON_NONE || known ? outcome.reason : LB_REASON_NO_ANSWER;
-	result->ended = outcome.how;
+	result->verdict = r == 0 ? outcome.verdict : LB_VERDICT_IN_DOUBT;
+	result->reason = r == -EBUSY ? LB_REASON_BUSY : outcome.reason;
+	result->detail = r == -EBUSY ? "another process works on it" : lb_peer_trouble(&outcome);
 	result->took = outcome.took;
+	peer->ended = outcome.how;
+	result->receipt.id = id;
 	if (memcmp(&result->receipt.ledger, &none, sizeof none) == 0)
 		result->receipt.ledger = *lb_client_ledger(peer->client);
-	if (r == -EBUSY)
-		result->detail = "another process works on this delivery";
-	peer->ended = outcome.how;
 }
 
 static int resolve(int argc, char **argv)
@@ -70,7 +65,7 @@ static int resolve(int argc, char **argv)
 		ask(&peer, &result);
 	} else {
 		result.reason = peer.reason;
-		result.detail = peer.err != 0 ? strerror(peer.err) : NULL;
+		result.detail = peer.why[0] != '\0' ? peer.why : NULL;
 	}
 	if (!json) {
 		lb_print_result(&result);

@@ -70,9 +70,12 @@ static int compare(const void *a, const void *b, void *send)
 /* Two files of one name: the second one could only be refused. */
 static int check_names(struct send *send)
 {
-	unsigned *order = calloc(send->n, sizeof *order);
+	unsigned *order;
 	int r = -1;
 
+	if (send->n < 2)
+		return -1;
+	order = calloc(send->n, sizeof *order);
 	if (order == NULL)
 		return lb_args_wrong("send", "out of memory");
 	for (unsigned i = 0; i < send->n; i++)
@@ -154,7 +157,7 @@ static void tell(struct send *send, struct lb_result *result, bool last)
 	send->exit = worse(send->exit, result->verdict);
 	if (!send->json)
 		r = lb_print_result(result);
-	if (!send->json && result->verdict == LB_VERDICT_IN_DOUBT)
+	if (!send->json && result->verdict == LB_VERDICT_IN_DOUBT && result->receipt.id.number != 0)
 		advise(send, result);
 	if (last)
 		lb_peer_close(peer);
@@ -173,19 +176,19 @@ static void deliver_all(struct send *send)
 	struct lb_peer *peer = &sending->peer;
 
 	for (unsigned i = 0; i < send->n; i++) {
-		const char *name = name_of(send, i), *why;
+		const char *path = send->files[i], *name = name_of(send, i), *why;
 		struct lb_result result;
 
 		sending->progress.index = i + 1;
 		if (lb_name_check(name, strlen(name), &why) != 0)
-			lb_deliver_not(name, LB_REASON_BAD_NAME, why, &result);
+			lb_deliver_not(sending, path, name, LB_REASON_BAD_NAME, why, &result);
 		else if (lb_peer_interrupted(peer))
-			lb_deliver_not(name, LB_REASON_INTERRUPTED, NULL, &result);
-		else if (peer->client == NULL || peer->ended != LB_END_OPEN)
-			lb_deliver_not(
-				name, peer->reason, peer->err != 0 ? strerror(peer->err) : NULL, &result);
+			lb_deliver_not(sending, path, name, LB_REASON_INTERRUPTED, NULL, &result);
+		else if (peer->client == NULL)
+			lb_deliver_not(sending, path, name, peer->reason,
+				peer->why[0] != '\0' ? peer->why : NULL, &result);
 		else
-			lb_deliver(sending, send->files[i], name, &result);
+			lb_deliver(sending, path, name, &result);
 		tell(send, &result, i + 1 == send->n);
 	}
 }
@@ -205,6 +208,10 @@ static int send_files(int argc, char **argv)
 		return lb_args_wrong("send", "out of memory");
 	r = lb_peer_open(&sending->peer, "send");
 	if (r < 0) {
+		if (sending->peer.client == NULL && access(sending->peer.address, F_OK) == 0)
+			lb_print_line(STDERR_FILENO,
+				"%s is a file; the last argument has to be the server's ADDR[:PORT]",
+				sending->peer.address);
 		sending->progress.on = !send.quiet && lb_progress_possible();
 		sending->progress.count = send.n;
 		deliver_all(&send);
