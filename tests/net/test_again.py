@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The same delivery more than once: after a crash, by its id, at another ledger. It is never there twice."""
 import os
+import re
 import shutil
 import signal
+import struct
 import subprocess
 from libnet import Answer, run, same, test, until
-from libwire import frames
+from libwire import Wire, frame, frames
 
 CONTENT = os.urandom(400000)
 BRIEF = 2000  # bytes that are less than any of the content: greetings, BEGIN, COMMIT, CLOSE
@@ -60,7 +62,7 @@ def _(place):
     process, proxy = begun_unheard(place, server, path)
     process.kill()
     Answer(process)
-    proxy.release()
+    proxy.do_cut("rst")
     place.send(path, proxy.address).exits(0)
     same(place.visible(), ["x"])
     same(place.read("x"), CONTENT)
@@ -145,7 +147,8 @@ def _(place):
                                 ("empty", b"", "x"), ("name", CONTENT, "y")):
         answer = place.send("--id", first.id, "--name", name, place.file("again", content), server.address)
         assert answer.code == 1, (what, answer)
-        assert answer.err.startswith(f"refused {first.id} {name}: "), (what, answer)
+        assert f"\nrefused {first.id} {name}: " in answer.err, (what, answer)
+        assert answer.err.startswith(f"an earlier run has committed {first.out[10:]}"), (what, answer)
     same(place.visible(), ["x"])
     same(place.read("x"), CONTENT)
 
@@ -203,6 +206,65 @@ def _(place):
     assert server.ledger in told.err, told
     same([(row["id"], row["verdict"]) for row in place.ledger()], [(identity, "rolled_back")])
     same(place.resolve("--json", identity, server.address).exits(1).objects[0]["ledger"], server.ledger)
+
+
+@test("fenced meanwhile by somebody else's resolve: sent again it is a new delivery")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    process, proxy = begun_unheard(place, server, path)
+    process.kill()
+    Answer(process)
+    proxy.do_cut("rst")
+    begun = server.event(lambda event: event.get("name") == "x")["id"]
+    place.resolve(begun, server.address, state=place.under("elsewhere")).exits(1)
+    again = place.send(path, proxy.address).exits(0)
+    assert again.id != begun, again
+    same(place.visible(), ["x"])
+
+
+@test("the same for standard input, of which nothing was read yet")
+def _(place):
+    server = place.serve()
+    process = place.start("send", "--name", "x", "-", server.address, stdin=subprocess.PIPE)
+    until("it is being delivered", place.parts)
+    process.kill()
+    Answer(process)
+    begun = server.event(lambda event: event.get("name") == "x")["id"]
+    place.resolve(begun, server.address, state=place.under("elsewhere")).exits(1)
+    again = place.send("--name", "x", "-", server.address, content=CONTENT).exits(0)
+    assert again.id != begun, again
+    same(place.read("x"), CONTENT)
+
+
+@test("an id that another process is delivering: in doubt until that one has ended")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    process, proxy = begun_unheard(place, server, path)
+    until("it is in the journal", lambda: os.listdir(place.state))
+    with open(place.under("state", "journal"), encoding="utf-8") as journal:
+        identity = re.search(r"[0-9a-f]{32}", journal.read())[0] + ":1"
+    place.send("--id", identity, path, server.address).exits(3)
+    told = place.resolve(identity, server.address).exits(3)
+    assert identity in told.err and "another process" in told.err, told
+    proxy.release()
+    same(Answer(process).exits(0).id, identity)
+    place.send("--id", identity, path, server.address).exits(0)
+
+
+@test("an id so old that the ledger has pruned it: resolve and send say forgotten, exit 5")
+def _(place):
+    server = place.serve()
+    with Wire(server.address).greet() as wire:
+        wire.begin("old", length=0)
+        wire.commit(b"")
+        wire.expect("COMMITTED")
+        old = wire.id
+        wire.say(frame("SETTLED", 0, wire.client + struct.pack(">Q", 5000)), frame("CLOSE"))
+        wire.expect("CLOSE_OK")
+    told = place.resolve(old, server.address).exits(5)
+    assert told.err.startswith(f"forgotten {old}: "), told
 
 
 @test("resolve of a committed delivery prints its receipt, also from another state directory")

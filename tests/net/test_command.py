@@ -174,7 +174,7 @@ def _(place):
             (["serve", "--into", "sqlite:x"], "dir:PATH"), (["serve", "--max-delivery", "64X"], "64M"),
             (["serve", "--max-delivery", "0"], "64M"), (["serve", "--max-delivery", "9999999P"], "64M"),
             (["serve", "--max-sessions", "0"], "from 1"), (["serve", "--max-sessions", "many"], "from 1"),
-            (["serve", "--idle-timeout", "0s"], "above 0"), (["serve", "--idle-timeout", "1d"], "10s"),
+            (["serve", "--idle-timeout", "0s"], "at least 100ms"), (["serve", "--idle-timeout", "1d"], "10s"),
             (["serve", "--listen", "nonsense:x", "--into", f"dir:{place.inbox}"], "nonsense:x"),
             (["serve", "--into", f"dir:{place.under('no', 'such')}"], place.under("no", "such")),
             (["serve", "--into", f"dir:{file}"], file)):

@@ -59,11 +59,11 @@ def _(place):
     place.resolve(first.id, server.address).exits(0)
 
 
-def fault_points():
-    """The names that the sources give to LB_FAULT, in the server."""
+def fault_points(layer):
+    """The names that a layer's sources give to LB_FAULT."""
     names = set()
-    for path in glob.glob(os.path.join(SOURCES, "server", "*.c")):
-        with open(path) as source:
+    for path in glob.glob(os.path.join(SOURCES, layer, "*.c")):
+        with open(path, encoding="utf-8") as source:
             names |= set(re.findall(r'LB_FAULT\("([^"]+)"\)', source.read()))
     return sorted(names)
 
@@ -94,17 +94,46 @@ def killed_and_sent_again(place, name):
     same(len(place.committed()), 1)
 
 
-POINTS = fault_points()
-for POINT in POINTS:
+def client_killed_at(place, name):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    killed = place.send(path, server.address, binary=TESTING, env={"LASTBYTE_FAULT": name})
+    same(killed.code, -signal.SIGKILL, "the fault point must have been reached")
+    place.send(path, server.address).exits(0)
+    same(place.visible(), ["x"])
+    same(place.read("x"), CONTENT)
+    same(len(place.committed()), 1)
+    same(place.send("--name", "y", path, server.address).exits(0).id[33:], "2", "numbers that were used")
+
+
+def client_killed_and_asked(place, name):
+    server = place.serve()
+    answer = place.send(place.file("x", CONTENT), server.address, binary=TESTING, env={"LASTBYTE_FAULT": name})
+    same(answer.code, -signal.SIGKILL)
+    with open(place.under("state", "journal"), encoding="utf-8") as journal:
+        identity = re.search(r"[0-9a-f]{32}", journal.read())[0] + ":1"
+    told = place.resolve(identity, server.address)
+    assert told.code in (0, 1), told
+    same(place.visible(), ["x"] if told.code == 0 else [])
+    same([row["verdict"] for row in place.ledger()], ["committed" if told.code == 0 else "rolled_back"])
+    until("no part is left", lambda: not place.parts())
+
+
+for POINT in fault_points("server"):
     test(f"the server killed at '{POINT}', restarted and asked: all of it or nothing, and the ledger agrees")(
         lambda place, point=POINT: killed_at(place, point))
     test(f"the server killed at '{POINT}', restarted and sent to again: there once")(
         lambda place, point=POINT: killed_and_sent_again(place, point))
+for POINT in fault_points("client"):
+    test(f"the client killed at '{POINT}', and run again: there once")(
+        lambda place, point=POINT: client_killed_at(place, point))
+    test(f"the client killed at '{POINT}', then resolve: all of it or nothing, and the ledger agrees")(
+        lambda place, point=POINT: client_killed_and_asked(place, point))
 
 
 @test("there are fault points to be killed at")
 def _(place):
-    assert len(POINTS) >= 4, POINTS
+    assert len(fault_points("server")) >= 4 and len(fault_points("client")) >= 3, place
 
 
 run()
