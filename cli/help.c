@@ -6,12 +6,11 @@
 #include <unistd.h>
 
 static const struct {
+	const char *word, *text;
 	enum lb_verdict verdict;
-	const char *word;
 	int code;
-	const char *text;
 } exits[] = {
-#define LB_VERDICT(name, word, exit_code, text) {LB_VERDICT_##name, word, exit_code, text},
+#define LB_VERDICT(name, word, exit_code, text) {word, text, LB_VERDICT_##name, exit_code},
 #include <lastbyte/outcomes.def>
 };
 

@@ -62,8 +62,10 @@ int lb_peer_open(struct lb_peer *peer, const char *command)
 	if (r == 0)
 		return -1;
 	r = mistake(peer, command, r, &outcome);
-	if (r >= 0)
+	if (r >= 0) {
+		close(peer->signals);
 		return r;
+	}
 	peer->ended = outcome.how;
 	peer->reason = outcome.reason != LB_REASON_NONE ? outcome.reason : LB_REASON_NO_CONNECTION;
 	if (peer->why[0] == '\0' && outcome.err != 0)
@@ -88,14 +90,16 @@ lb_time lb_peer_deadline(const struct lb_peer *peer, int64_t ms)
 
 void lb_peer_close(struct lb_peer *peer)
 {
-	lb_time soon = lb_in_ms(CLOSE_MS), deadline = lb_peer_deadline(peer, CLOSE_MS / 5);
+	lb_time soon = lb_in_ms(CLOSE_MS), deadline;
 	struct lb_outcome outcome;
 
-	if (peer->client == NULL)
-		return;
 	lb_peer_interrupted(peer);
-	(void)lb_client_close(peer->client, deadline < soon ? deadline : soon, &outcome);
-	peer->client = NULL;
-	if (peer->ended == LB_END_OPEN)
-		peer->ended = outcome.how;
+	deadline = lb_peer_deadline(peer, CLOSE_MS / 5);
+	if (peer->client != NULL) {
+		(void)lb_client_close(peer->client, deadline < soon ? deadline : soon, &outcome);
+		peer->client = NULL;
+		if (peer->ended == LB_END_OPEN)
+			peer->ended = outcome.how;
+	}
+	close(peer->signals);
 }

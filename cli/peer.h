@@ -29,7 +29,7 @@ lb_time lb_peer_deadline(const struct lb_peer *peer, int64_t ms);
 /* What the errno of an outcome means to people; NULL if there is none. */
 const char *lb_peer_trouble(const struct lb_outcome *outcome);
 
-/* Ends the connection, if there is one. */
+/* Ends the connection, if there is one. The last call. */
 void lb_peer_close(struct lb_peer *peer);
 
 #endif
