@@ -100,8 +100,10 @@ const struct lb_command lb_command_ledger = {
 	.synopsis = "[--json] PATH",
 	.summary = "Lists what was committed into a directory, and what never will be",
 	.details = "PATH is the directory that 'lastbyte serve --into dir:PATH' names. It may be in use: the "
-		   "rows are those\n"
-		   "of one moment, in the order of their commit.\n"
+		   "rows\n"
+		   "are those of one moment, in the order of their commit. What lies more than 1024 "
+		   "deliveries below\n"
+		   "a client's lowest open one is not kept.\n"
 		   "\n"
 		   "Options:\n"
 		   "  --json  an object for each row, one on a line (off: a table)\n"

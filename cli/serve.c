@@ -8,11 +8,13 @@
 #include <inttypes.h>
 #include <lastbyte/server.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SECOND 1000000000LL
+#define WAKE   SIGUSR1 /* ends the thread that waits for signals */
 
 struct serving {
 	const char *into; /* the path behind "dir:" */
@@ -20,6 +22,7 @@ struct serving {
 	struct lb_server_options options;
 	struct lb_server *server;
 	sigset_t signals;
+	atomic_bool over;
 };
 
 static int parse(int argc, char **argv, struct serving *serving)
@@ -100,12 +103,16 @@ static void announce(const struct serving *serving, const struct lb_sink *sink)
 static void *watch(void *arg)
 {
 	struct serving *serving = arg;
+	bool stopping = false;
 	int number;
 
-	if (sigwait(&serving->signals, &number) == 0) {
-		lb_server_stop(serving->server);
-		if (sigwait(&serving->signals, &number) == 0)
+	while (sigwait(&serving->signals, &number) == 0 && !atomic_load(&serving->over)) {
+		if (number == WAKE)
+			continue;
+		if (stopping)
 			_exit(128 + number);
+		stopping = true;
+		lb_server_stop(serving->server);
 	}
 	return NULL;
 }
@@ -117,13 +124,16 @@ static int run(struct serving *serving, const struct lb_sink *sink)
 
 	lb_signals_block(
 		&serving->signals); /* every thread inherits it, so that they reach the watcher alone */
+	sigaddset(&serving->signals, WAKE);
+	sigprocmask(SIG_BLOCK, &serving->signals, NULL);
 	if (pthread_create(&watcher, NULL, watch, serving) != 0) {
 		lb_print_line(STDERR_FILENO, "lastbyte serve: no thread can be started");
 		return lb_verdict_exit(LB_VERDICT_NOT_COMMITTED);
 	}
 	announce(serving, sink);
 	r = lb_server_run(serving->server);
-	pthread_cancel(watcher);
+	atomic_store(&serving->over, true);
+	pthread_kill(watcher, WAKE);
 	pthread_join(watcher, NULL);
 	if (r == 0)
 		return 0;
