@@ -27,7 +27,7 @@ void lb_clock_start(struct lb_conn *conn, lb_time idle_timeout, lb_time now)
 	if (idle > IDLE_MAX)
 		idle = IDLE_MAX;
 	conn->idle = later((idle + MS - 1) / MS, LB_IDLE_MIN_MS) * MS;
-	conn->last_in = conn->last_out = conn->last_work = conn->last_ping = now;
+	conn->last_in = conn->last_out = conn->last_work = conn->last_ping = conn->last_clear = now;
 }
 
 uint32_t lb_clock_idle_ms(const struct lb_conn *conn)
@@ -99,7 +99,9 @@ static lb_time give_up_at(const struct lb_conn *conn)
 		return after(later(conn->last_in, conn->last_work), conn->idle);
 	/* The client may say nothing more: it is gone only if it does not even read. */
 	if (conn->state == LB_CONN_CLOSING)
-		return has_output(conn) ? after(later(conn->last_in, conn->last_out), conn->idle) : LB_NEVER;
+		return has_output(conn) ? after(later(conn->last_clear, later(conn->last_in, conn->last_out)),
+						  conn->idle)
+					: LB_NEVER;
 	return conn->held ? LB_NEVER : after(conn->last_in, conn->idle);
 }
 
@@ -122,6 +124,7 @@ void lb_conn_tick(struct lb_conn *conn, lb_time now, struct lb_event *eventp)
 		conn->last_ping = now;
 		if (has_output(conn))
 			return; /* a PING behind it would come no sooner than it */
+		conn->last_clear = now;
 		lb_put_be(payload, ++conn->pings, sizeof payload);
 		lb_conn_put(conn, LB_FRAME_PING, 0, payload, sizeof payload);
 	}

@@ -46,10 +46,12 @@ struct lb_conn {
 	struct lb_slot *slots;
 
 	/* clock.c */
-	lb_time idle;                 /* in force */
-	lb_time last_in, last_out;    /* when bytes came, and went */
-	lb_time last_work, last_ping; /* when bytes other than PING and PONG went; when PING was put */
-	uint64_t work_end;            /* where in our stream the last of those ends */
+	lb_time idle;              /* in force */
+	lb_time last_in, last_out; /* when bytes came, and went */
+	lb_time last_work;         /* when bytes other than PING and PONG went */
+	lb_time last_ping;         /* when PING was due */
+	lb_time last_clear;        /* when it was, and nothing waited to be written */
+	uint64_t work_end;         /* where in our stream the last of those ends */
 	uint64_t pings;
 
 	/* the frame that comes in */

@@ -243,6 +243,22 @@ static void a_server_gives_up_a_client_that_does_not_read_its_answers_after_clos
 	pair_free(pair);
 }
 
+static void a_ping_of_a_server_that_comes_late_does_not_end_the_session(void **state)
+{
+	struct pair *pair = at_thirty_seconds();
+
+	(void)state;
+	pair_ask_commit(pair, 1, "abc");
+	assert_int_equal(lb_conn_close(pair->client.conn), 0);
+	pair_run(pair);
+	pair->now += 100 * SECOND;
+	assert_int_equal(tick(&pair->server, pair->now), LB_EVENT_NONE);
+	assert_int_equal(lb_conn_deadline(pair->server.conn), pair->now + 10 * SECOND);
+	assert_int_equal(tick(&pair->server, pair->now + 29 * SECOND), LB_EVENT_NONE);
+	assert_int_equal(tick(&pair->server, pair->now + 30 * SECOND), LB_EVENT_TIMEOUT);
+	pair_free(pair);
+}
+
 static void idle_times_are_brought_into_range(void **state)
 {
 	static const struct {
@@ -280,6 +296,7 @@ int main(void)
 		cmocka_unit_test(bytes_that_a_server_does_not_take_yet_count_as_heard),
 		cmocka_unit_test(greetings_are_complete_within_one_idle_time),
 		cmocka_unit_test(a_server_gives_up_a_client_that_does_not_read_its_answers_after_close),
+		cmocka_unit_test(a_ping_of_a_server_that_comes_late_does_not_end_the_session),
 		cmocka_unit_test(idle_times_are_brought_into_range),
 	};
 
