@@ -31,10 +31,10 @@ extern "C" {
 #endif
 
 #define LB_PORT             7117
-#define LB_VERSION_NUMBER   1     /* of the protocol */
+#define LB_VERSION_NUMBER   1          /* of the protocol */
 #define LB_DATA_MAX         (1u << 20) /* bytes in one DATA frame */
-#define LB_UNDECIDED_MAX    16    /* deliveries and questions of one connection without an answer */
-#define LB_NUMBERS_OPEN_MAX 1024  /* a client's numbers beyond its lowest open one */
+#define LB_UNDECIDED_MAX    16         /* deliveries and questions of one connection without an answer */
+#define LB_NUMBERS_OPEN_MAX 1024       /* a client's numbers beyond its lowest open one */
 
 enum lb_role { LB_ROLE_CLIENT, LB_ROLE_SERVER };
 
@@ -44,9 +44,9 @@ enum lb_feature {
 };
 
 struct lb_conn_options {
-	enum lb_role   role;
-	uint32_t       features;     /* offered; in force is what both offer */
-	lb_time        idle_timeout; /* at least 100 ms; 0: 60 s. The shorter one of both ends counts */
+	enum lb_role role;
+	uint32_t     features;     /* offered; in force is what both offer */
+	lb_time      idle_timeout; /* at least 100 ms; 0: 60 s. The shorter one of both ends counts */
 	/* the server's alone */
 	struct lb_uuid ledger;        /* not all zero */
 	uint64_t       max_delivery;  /* bytes; LB_UNKNOWN: no limit */
@@ -55,7 +55,7 @@ struct lb_conn_options {
 };
 
 enum lb_conn_state {
-	LB_CONN_HELLO,   /* HELLO_OK has not been seen (client), HELLO has not been seen (server) */
+	LB_CONN_HELLO, /* HELLO_OK has not been seen (client), HELLO has not been seen (server) */
 	LB_CONN_READY,
 	LB_CONN_CLOSING, /* CLOSE has been said and CLOSE_OK has not */
 	LB_CONN_CLOSED,  /* CLOSE_OK has been said: write what is left, then end the connection */
@@ -66,32 +66,32 @@ enum lb_event_type {
 	LB_EVENT_NONE,
 	/* at either end */
 	LB_EVENT_ERROR,   /* the machine has failed: `failure`, `from_peer`, `text` */
-	LB_EVENT_TIMEOUT, /* nothing came for the idle time: the machine has failed */
+	LB_EVENT_TIMEOUT, /* nothing came for the idle time: the machine has failed; `failure`, `text` */
 	/* at the client */
-	LB_EVENT_HELLO_OK,    /* `ledger`, `max_delivery` */
-	LB_EVENT_BEGIN_OK,    /* `handle`, `offset`, `resumable` */
-	LB_EVENT_SYNCED,      /* `handle`, `offset` */
-	LB_EVENT_COMMITTED,   /* `handle`, `receipt` (`ledger` filled in), `reply`; also in answer to BEGIN */
-	LB_EVENT_REFUSED,     /* `handle`, `reason`, `text`; in answer to BEGIN, DATA, COMMIT or RESOLVE */
-	LB_EVENT_ROLLED_BACK, /* `handle`: in answer to ROLLBACK */
+	LB_EVENT_HELLO_OK,  /* `ledger`, `max_delivery` */
+	LB_EVENT_BEGIN_OK,  /* `handle`, `offset`, `resumable` */
+	LB_EVENT_SYNCED,    /* `handle`, `offset` */
+	LB_EVENT_COMMITTED, /* `handle`, `receipt` (`ledger` filled in), `reply`; also in answer to BEGIN */
+	LB_EVENT_REFUSED, /* `handle`, `reason`, its `verdict`, `text`; in answer to anything about a handle */
+	LB_EVENT_ROLLED_BACK, /* `handle`: in answer to ROLLBACK, or to CLOSE with one open */
 	LB_EVENT_RESOLVED,    /* `handle`, `verdict`, `reason`, `receipt` if committed, `reply` */
 	LB_EVENT_GOING_AWAY,  /* `handle`: of the last BEGIN that was accepted, 0 if none */
 	LB_EVENT_CLOSE_OK,
 	/* at the server */
-	LB_EVENT_HELLO,    /* `id.client` */
+	LB_EVENT_HELLO, /* `id.client` */
 	/* `handle`, `id`, `attempt`, `ledger` (the one in the options), `length` (LB_UNKNOWN if not said), `name`.
 	 * To be answered with begin_ok, committed or refused. The machine itself refuses another ledger, a bad name, a
 	 * length that is too large, and everything after lb_conn_going_away. */
 	LB_EVENT_BEGIN,
-	LB_EVENT_DATA,     /* `handle`, `data`, `len`: points into the buffer given to lb_conn_recv */
-	LB_EVENT_SYNC,     /* `handle` */
-	LB_EVENT_COMMIT,   /* `handle`, `length`, `digest`: `length` equals the bytes received, else it is ROLLBACK */
+	LB_EVENT_DATA, /* `handle`, `data`, `len`: points into the buffer given to lb_conn_recv */
+	LB_EVENT_SYNC, /* `handle` */
+	LB_EVENT_COMMIT, /* `handle`, `length`, `digest`: `length` equals the bytes received, else it is ROLLBACK */
 	/* `handle`: roll back, then lb_conn_rolled_back. Also made of CLOSE with one open. With a `reason` the machine
 	 * has found that it cannot commit: TOO_LARGE, or WRONG_LENGTH; lb_conn_rolled_back then says REFUSED. */
 	LB_EVENT_ROLLBACK,
-	LB_EVENT_RESOLVE,  /* `handle`, `id`, `ledger` (the one in the options, or all zero) */
-	LB_EVENT_SETTLED,  /* `id`: the client and its lowest open number */
-	LB_EVENT_CLOSE,    /* CLOSE_OK goes out by itself once every delivery has its verdict */
+	LB_EVENT_RESOLVE, /* `handle`, `id`, `ledger` (the one in the options, or all zero) */
+	LB_EVENT_SETTLED, /* `id`: the client and its lowest open number */
+	LB_EVENT_CLOSE,   /* CLOSE_OK goes out by itself once every delivery has its verdict */
 };
 
 /* Only `type` and the fields named above are filled. */
@@ -127,7 +127,8 @@ struct lb_begin {
 
 /* Either end. */
 /* `client` is the client's id; a server gives NULL. A client has HELLO to write at once. NULL: out of memory. */
-LB_PUBLIC struct lb_conn *lb_conn_new(const struct lb_conn_options *options, const uint8_t client[16], lb_time now);
+LB_PUBLIC struct lb_conn *lb_conn_new(
+	const struct lb_conn_options *options, const uint8_t client[16], lb_time now);
 LB_PUBLIC void lb_conn_free(struct lb_conn *conn); /* NULL is fine */
 
 /*
@@ -137,7 +138,8 @@ LB_PUBLIC void lb_conn_free(struct lb_conn *conn); /* NULL is fine */
  * that has changed. A DATA frame gives one event for each piece that comes. After a failure everything is
  * consumed and ignored, and so is what comes after CLOSE_OK.
  */
-LB_PUBLIC size_t lb_conn_recv(struct lb_conn *conn, const void *buf, size_t len, lb_time now, struct lb_event *eventp);
+LB_PUBLIC size_t lb_conn_recv(
+	struct lb_conn *conn, const void *buf, size_t len, lb_time now, struct lb_event *eventp);
 
 /*
  * What to write, at most max vectors (give it 4); 0 when there is nothing. The bytes stay until lb_conn_sent.
@@ -161,9 +163,11 @@ LB_PUBLIC LB_CHECKED int lb_conn_begin(struct lb_conn *conn, const struct lb_beg
 /* -EAGAIN: the bytes of the call before are not all written; buf stays the caller's and must stay as it is until then. */
 LB_PUBLIC LB_CHECKED int lb_conn_data(struct lb_conn *conn, uint32_t handle, const void *buf, size_t len);
 LB_PUBLIC LB_CHECKED int lb_conn_sync(struct lb_conn *conn, uint32_t handle);
-LB_PUBLIC LB_CHECKED int lb_conn_commit(struct lb_conn *conn, uint32_t handle, uint64_t length, const struct lb_digest *digest);
+LB_PUBLIC LB_CHECKED int lb_conn_commit(
+	struct lb_conn *conn, uint32_t handle, uint64_t length, const struct lb_digest *digest);
 LB_PUBLIC LB_CHECKED int lb_conn_rollback(struct lb_conn *conn, uint32_t handle);
-LB_PUBLIC LB_CHECKED int lb_conn_resolve(struct lb_conn *conn, const struct lb_id *id, const struct lb_uuid *ledger, uint32_t *handlep);
+LB_PUBLIC LB_CHECKED int lb_conn_resolve(
+	struct lb_conn *conn, const struct lb_id *id, const struct lb_uuid *ledger, uint32_t *handlep);
 LB_PUBLIC LB_CHECKED int lb_conn_settled(struct lb_conn *conn, const struct lb_id *lowest_open);
 LB_PUBLIC LB_CHECKED int lb_conn_close(struct lb_conn *conn);
 /* True once a byte of a COMMIT for this handle was reported as written: from then on only an answer, or RESOLVE,
@@ -172,18 +176,22 @@ LB_PUBLIC bool lb_conn_commit_sent(const struct lb_conn *conn, uint32_t handle);
 
 /* The server says. */
 /* offset above 0 only with RESUME in force and a resumable sink; without RESUME `resumable` is not said. */
-LB_PUBLIC LB_CHECKED int lb_conn_begin_ok(struct lb_conn *conn, uint32_t handle, uint64_t offset, bool resumable);
+LB_PUBLIC LB_CHECKED int lb_conn_begin_ok(
+	struct lb_conn *conn, uint32_t handle, uint64_t offset, bool resumable);
 LB_PUBLIC LB_CHECKED int lb_conn_synced(struct lb_conn *conn, uint32_t handle, uint64_t offset);
 /* What goes as the reply into the COMMITTED or RESOLVED said next for this handle: at most 64 KiB, the caller's, and
  * to stay as it is until then. That call may return -EAGAIN: too much waits to be written. -EPROTO: REPLY is not in force. */
 LB_PUBLIC LB_CHECKED int lb_conn_reply(struct lb_conn *conn, uint32_t handle, const void *reply, size_t len);
 /* In answer to BEGIN or COMMIT. -EINVAL: the receipt has another id, name, length or digest than the client gave. */
-LB_PUBLIC LB_CHECKED int lb_conn_committed(struct lb_conn *conn, uint32_t handle, const struct lb_receipt *receipt);
+LB_PUBLIC LB_CHECKED int lb_conn_committed(
+	struct lb_conn *conn, uint32_t handle, const struct lb_receipt *receipt);
 /* In answer to anything, or at any time while the delivery is open. text NULL: that of the reason. */
-LB_PUBLIC LB_CHECKED int lb_conn_refused(struct lb_conn *conn, uint32_t handle, enum lb_reason reason, const char *text);
+LB_PUBLIC LB_CHECKED int lb_conn_refused(
+	struct lb_conn *conn, uint32_t handle, enum lb_reason reason, const char *text);
 LB_PUBLIC LB_CHECKED int lb_conn_rolled_back(struct lb_conn *conn, uint32_t handle);
 /* verdict COMMITTED with its receipt; ROLLED_BACK or FORGOTTEN with a reason. */
-LB_PUBLIC LB_CHECKED int lb_conn_resolved(struct lb_conn *conn, uint32_t handle, enum lb_verdict verdict, enum lb_reason reason, const struct lb_receipt *receipt);
+LB_PUBLIC LB_CHECKED int lb_conn_resolved(struct lb_conn *conn, uint32_t handle, enum lb_verdict verdict,
+	enum lb_reason reason, const struct lb_receipt *receipt);
 /* Once. Later BEGINs are refused by the machine. Legal before HELLO too: it is said after HELLO_OK. */
 LB_PUBLIC LB_CHECKED int lb_conn_going_away(struct lb_conn *conn);
 

@@ -1,36 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The tables of what is legal when, and nothing else: no handle is looked up here and no frame is read.
- * A row holds one letter for each of the role's stages, in the order of `columns`.
+ * A row holds one letter for each of the role's stages, in the order that `columns` gives them.
  */
 #include "proto/rules.h"
-#include <string.h>
 
-static const struct {
-	enum lb_stage stage;
+static const struct column {
+	uint8_t number; /* from 1 */
 	const char *name;
-} columns[2][9] = {
+} columns[2][LB_STAGES] = {
 	[LB_ROLE_CLIENT] =
 		{
-			{LB_STAGE_HELLO, "HELLO"},
-			{LB_STAGE_READY, "READY"},
-			{LB_STAGE_CLOSING, "CLOSING"},
-			{LB_STAGE_BEGUN, "BEGUN"},
-			{LB_STAGE_WITHDRAWN, "WITHDRAWN"},
-			{LB_STAGE_OPEN, "OPEN"},
-			{LB_STAGE_COMMITTING, "COMMITTING"},
-			{LB_STAGE_ROLLING, "ROLLING"},
-			{LB_STAGE_ASKED, "ASKED"},
+			[LB_STAGE_HELLO] = {1, "HELLO"},
+			[LB_STAGE_READY] = {2, "READY"},
+			[LB_STAGE_CLOSING] = {3, "CLOSING"},
+			[LB_STAGE_BEGUN] = {4, "BEGUN"},
+			[LB_STAGE_WITHDRAWN] = {5, "WITHDRAWN"},
+			[LB_STAGE_OPEN] = {6, "OPEN"},
+			[LB_STAGE_COMMITTING] = {7, "COMMITTING"},
+			[LB_STAGE_ROLLING] = {8, "ROLLING"},
+			[LB_STAGE_ASKED] = {9, "ASKED"},
 		},
 	[LB_ROLE_SERVER] =
 		{
-			{LB_STAGE_HELLO, "HELLO"},
-			{LB_STAGE_IDLE, "IDLE"},
-			{LB_STAGE_BEGUN, "BEGUN"},
-			{LB_STAGE_OPEN, "OPEN"},
-			{LB_STAGE_DOOMED, "DOOMED"},
-			{LB_STAGE_DECIDED, "DECIDED"},
-			{LB_STAGE_CLOSING, "CLOSING"},
+			[LB_STAGE_HELLO] = {1, "HELLO"},
+			[LB_STAGE_IDLE] = {2, "IDLE"},
+			[LB_STAGE_BEGUN] = {3, "BEGUN"},
+			[LB_STAGE_OPEN] = {4, "OPEN"},
+			[LB_STAGE_DOOMED] = {5, "DOOMED"},
+			[LB_STAGE_DECIDED] = {6, "DECIDED"},
+			[LB_STAGE_CLOSING] = {7, "CLOSING"},
 		},
 };
 
@@ -71,27 +70,17 @@ static const char *const rows[2][LB_FRAME_TYPES] = {
 		},
 };
 
-static int column_of(enum lb_role receiver, enum lb_stage stage)
-{
-	for (int i = 0; i < 9; i++)
-		if (columns[receiver][i].name != NULL && columns[receiver][i].stage == stage)
-			return i;
-	return -1;
-}
-
 const char *lb_stage_name(enum lb_role receiver, enum lb_stage stage)
 {
-	int column = column_of(receiver, stage);
-
-	return column < 0 ? NULL : columns[receiver][column].name;
+	return columns[receiver][stage].name;
 }
 
 char lb_rule_letter(enum lb_role receiver, unsigned type, enum lb_stage stage)
 {
 	const char *row = lb_frame_is_type(type) ? rows[receiver][type] : NULL;
-	int column = column_of(receiver, stage);
+	unsigned number = columns[receiver][stage].number;
 
-	return row == NULL || column < 0 ? '-' : row[column];
+	return row == NULL || number == 0 ? '-' : row[number - 1];
 }
 
 enum lb_rule lb_rule_of(enum lb_role receiver, unsigned type, enum lb_stage stage, uint32_t features)

@@ -3,25 +3,12 @@
  * Fuzzes one machine, of either role: its peer's bytes and its program's calls come from the input. A shadow
  * of every handle knows what may be said and seen about it; what the machine writes is parsed again.
  */
-#include "base/utf8.h"
 #include "fuzz/input.h"
-#include <stdio.h>
-#include <stdlib.h>
+#include "fuzz/shadow.h"
 #include <string.h>
 
-#define HANDLES    64
 #define WIRE       4096
 #define OUTPUT_MAX (LB_UNDECIDED_MAX * LB_ROOM_SLOT + LB_ROOM_KEPT + 2 * LB_ROOM_OWN + LB_REPLY_MAX)
-
-#define MUST(condition)                                                                                      \
-	do {                                                                                                 \
-		if (!(condition)) {                                                                          \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                      \
-			abort();                                                                             \
-		}                                                                                            \
-	} while (0)
-
-enum shadow { UNUSED, BEGUN, OPEN, COMMITTING, ROLLING, WITHDRAWN, ASKED, ANSWERED };
 
 struct fuzz {
 	struct input input;
@@ -29,9 +16,8 @@ struct fuzz {
 	struct lb_conn *conn;
 	lb_time now;
 	bool failed; /* the machine had failed before the present step */
-	enum shadow shadows[HANDLES];
-	uint64_t bytes[HANDLES]; /* before the resume offset and in DATA */
-	uint8_t wire[WIRE];      /* of the peer's, not taken yet */
+	struct shadows shadows;
+	uint8_t wire[WIRE]; /* of the peer's, not taken yet */
 	size_t wire_len;
 	/* what the machine has written */
 	uint8_t header[LB_HEADER_BYTES];
@@ -40,126 +26,16 @@ struct fuzz {
 	uint8_t data[256];
 };
 
-static void shadow_is(struct fuzz *fuzz, uint32_t which, unsigned allowed, enum shadow then)
-{
-	if (which >= HANDLES)
-		return;
-	MUST(which > 0);
-	MUST((allowed >> fuzz->shadows[which] & 1) != 0);
-	fuzz->shadows[which] = then;
-}
-
-#define ONE(shadow) (1u << (shadow))
-#define LIVE        (ONE(BEGUN) | ONE(OPEN) | ONE(COMMITTING) | ONE(ROLLING) | ONE(WITHDRAWN) | ONE(ASKED))
-
-static void check_text(const char *text)
-{
-	size_t len = strlen(text);
-	uint32_t code;
-
-	MUST(len <= LB_TEXT_MAX);
-	for (size_t i = 0, n; i < len; i += n) {
-		n = lb_utf8_sequence((const uint8_t *)text + i, len - i, &code);
-		MUST(n > 0 && !lb_utf8_is_control(code));
-	}
-}
-
-static void check_name(const char *text)
-{
-	const char *why;
-
-	MUST(lb_name_check(text, strlen(text), &why) == 0);
-}
-
-static void see_as_server(struct fuzz *fuzz, const struct lb_event *event)
-{
-	uint32_t which = event->handle;
-
-	switch (event->type) {
-	case LB_EVENT_BEGIN:
-		shadow_is(fuzz, which, ONE(UNUSED), BEGUN);
-		check_name(event->name);
-		MUST(lb_number_ok(event->id.number) && event->attempt > 0 && event->ledger.bytes[0] == 1);
-		fuzz->input.newest = which;
-		break;
-	case LB_EVENT_DATA:
-		shadow_is(fuzz, which, ONE(OPEN), OPEN);
-		MUST(event->len > 0);
-		if (which < HANDLES)
-			fuzz->bytes[which] += event->len;
-		break;
-	case LB_EVENT_SYNC:
-		shadow_is(fuzz, which, ONE(OPEN), OPEN);
-		break;
-	case LB_EVENT_COMMIT:
-		shadow_is(fuzz, which, ONE(OPEN), COMMITTING);
-		MUST(which >= HANDLES || event->length == fuzz->bytes[which]);
-		break;
-	case LB_EVENT_ROLLBACK:
-		shadow_is(fuzz, which, ONE(OPEN), ROLLING);
-		break;
-	case LB_EVENT_RESOLVE:
-		shadow_is(fuzz, which, ONE(UNUSED), ASKED);
-		fuzz->input.newest = which;
-		break;
-	case LB_EVENT_HELLO:
-	case LB_EVENT_SETTLED:
-	case LB_EVENT_CLOSE:
-		break;
-	default:
-		MUST(event->type == LB_EVENT_ERROR || event->type == LB_EVENT_TIMEOUT);
-		check_text(event->text);
-		MUST(lb_conn_state(fuzz->conn) == LB_CONN_FAILED);
-	}
-}
-
-static void see_as_client(struct fuzz *fuzz, const struct lb_event *event)
-{
-	uint32_t which = event->handle;
-
-	switch (event->type) {
-	case LB_EVENT_BEGIN_OK:
-		shadow_is(fuzz, which, ONE(BEGUN), OPEN);
-		break;
-	case LB_EVENT_SYNCED:
-		shadow_is(fuzz, which, ONE(OPEN) | ONE(COMMITTING), fuzz->shadows[which % HANDLES]);
-		break;
-	case LB_EVENT_COMMITTED:
-		shadow_is(fuzz, which, ONE(BEGUN) | ONE(WITHDRAWN) | ONE(COMMITTING), ANSWERED);
-		check_name(event->receipt.name);
-		check_name(event->receipt.placed);
-		break;
-	case LB_EVENT_REFUSED:
-		shadow_is(fuzz, which, LIVE, ANSWERED);
-		MUST(lb_reason_travels(event->reason));
-		check_text(event->text);
-		break;
-	case LB_EVENT_ROLLED_BACK:
-		shadow_is(fuzz, which, ONE(ROLLING) | ONE(WITHDRAWN), ANSWERED);
-		break;
-	case LB_EVENT_RESOLVED:
-		shadow_is(fuzz, which, ONE(ASKED), ANSWERED);
-		break;
-	case LB_EVENT_HELLO_OK:
-	case LB_EVENT_GOING_AWAY:
-		break;
-	case LB_EVENT_CLOSE_OK:
-		for (int i = 0; i < HANDLES; i++)
-			MUST(fuzz->shadows[i] == UNUSED || fuzz->shadows[i] == ANSWERED);
-		break;
-	default:
-		MUST(event->type == LB_EVENT_ERROR || event->type == LB_EVENT_TIMEOUT);
-		check_text(event->text);
-		MUST(lb_conn_state(fuzz->conn) == LB_CONN_FAILED);
-	}
-}
-
 static void see(struct fuzz *fuzz, const struct lb_event *event)
 {
 	if (event->type == LB_EVENT_NONE)
 		return;
 	MUST(!fuzz->failed);
-	(fuzz->role == LB_ROLE_SERVER ? see_as_server : see_as_client)(fuzz, event);
+	MUST((event->type != LB_EVENT_ERROR && event->type != LB_EVENT_TIMEOUT) ||
+		lb_conn_state(fuzz->conn) == LB_CONN_FAILED);
+	if (event->type == LB_EVENT_BEGIN || event->type == LB_EVENT_RESOLVE)
+		fuzz->input.newest = event->handle;
+	shadow_see(&fuzz->shadows, event);
 }
 
 /* Offers what lies on the wire, in pieces of this size. */
@@ -265,7 +141,7 @@ static void parse(struct fuzz *fuzz, uint8_t byte)
 	if (header.type == LB_FRAME_COMMIT && lb_conn_state(fuzz->conn) == LB_CONN_FAILED &&
 		header.handle < HANDLES)
 		MUST(lb_conn_commit_sent(fuzz->conn, header.handle) ||
-			fuzz->shadows[header.handle] == ANSWERED);
+			fuzz->shadows.of[header.handle] == ANSWERED);
 	fuzz->payload_left = header.length;
 	fuzz->ended = header.type == LB_FRAME_ERROR || header.type == LB_FRAME_CLOSE ||
 		      header.type == LB_FRAME_CLOSE_OK;
@@ -305,9 +181,9 @@ static void pass_time(struct fuzz *fuzz)
 
 static void give_up(struct fuzz *fuzz, uint32_t which)
 {
-	bool begun = fuzz->shadows[which % HANDLES] == BEGUN;
+	bool begun = fuzz->shadows.of[which % HANDLES] == BEGUN;
 
-	shadow_is(fuzz, which, ONE(OPEN) | ONE(BEGUN), begun ? WITHDRAWN : ROLLING);
+	shadow_is(&fuzz->shadows, which, ONE(OPEN) | ONE(BEGUN), begun ? WITHDRAWN : ROLLING);
 }
 
 static void say_as_client(struct fuzz *fuzz, uint8_t what)
@@ -319,20 +195,20 @@ static void say_as_client(struct fuzz *fuzz, uint8_t what)
 	switch (what % 8) {
 	case 0:
 		if (lb_conn_begin(fuzz->conn, &first, &fresh) == 0)
-			shadow_is(fuzz, fuzz->input.newest = fresh, ONE(UNUSED), BEGUN);
+			shadow_is(&fuzz->shadows, fuzz->input.newest = fresh, ONE(UNUSED), BEGUN);
 		break;
 	case 1:
 		if (lb_conn_resolve(fuzz->conn, &first.id, &first.ledger, &fresh) == 0)
-			shadow_is(fuzz, fuzz->input.newest = fresh, ONE(UNUSED), ASKED);
+			shadow_is(&fuzz->shadows, fuzz->input.newest = fresh, ONE(UNUSED), ASKED);
 		break;
 	case 2:
 	case 3:
 		if (lb_conn_data(fuzz->conn, which, fuzz->data, first.attempt % 80) == 0)
-			shadow_is(fuzz, which, ONE(OPEN), OPEN);
+			shadow_is(&fuzz->shadows, which, ONE(OPEN), OPEN);
 		break;
 	case 4:
 		if (lb_conn_commit(fuzz->conn, which, first.length, &whole) == 0)
-			shadow_is(fuzz, which, ONE(OPEN), COMMITTING);
+			shadow_is(&fuzz->shadows, which, ONE(OPEN), COMMITTING);
 		break;
 	case 5:
 		if (lb_conn_rollback(fuzz->conn, which) == 0)
@@ -340,14 +216,14 @@ static void say_as_client(struct fuzz *fuzz, uint8_t what)
 		break;
 	case 6:
 		if (lb_conn_sync(fuzz->conn, which) == 0)
-			shadow_is(fuzz, which, ONE(OPEN), OPEN);
+			shadow_is(&fuzz->shadows, which, ONE(OPEN), OPEN);
 		break;
 	default:
 		if (first.attempt != 1)
 			(void)!lb_conn_settled(fuzz->conn, &first.id);
 		else if (lb_conn_close(fuzz->conn) == 0)
 			for (int i = 0; i < HANDLES; i++)
-				if (fuzz->shadows[i] == BEGUN || fuzz->shadows[i] == OPEN)
+				if (fuzz->shadows.of[i] == BEGUN || fuzz->shadows.of[i] == OPEN)
 					give_up(fuzz, (uint32_t)i);
 	}
 }
@@ -362,36 +238,37 @@ static void say_as_server(struct fuzz *fuzz, uint8_t what)
 	switch (what % 8) {
 	case 0:
 		if (lb_conn_begin_ok(fuzz->conn, which, 0, what & 8) == 0)
-			shadow_is(fuzz, which, ONE(BEGUN), OPEN);
+			shadow_is(&fuzz->shadows, which, ONE(BEGUN), OPEN);
 		break;
 	case 1:
 		if (lb_conn_begin_ok(fuzz->conn, which, offset, true) == 0) {
-			shadow_is(fuzz, which, ONE(BEGUN), OPEN);
+			shadow_is(&fuzz->shadows, which, ONE(BEGUN), OPEN);
 			if (which < HANDLES)
-				fuzz->bytes[which] = offset;
+				fuzz->shadows.bytes[which] = offset;
 		}
 		break;
 	case 2:
 		if (lb_conn_synced(fuzz->conn, which, offset) == 0)
-			shadow_is(fuzz, which, ONE(OPEN) | ONE(COMMITTING), fuzz->shadows[which % HANDLES]);
+			shadow_is(&fuzz->shadows, which, ONE(OPEN) | ONE(COMMITTING),
+				fuzz->shadows.of[which % HANDLES]);
 		break;
 	case 3:
 		(void)!lb_conn_reply(fuzz->conn, which, reply, what > 250 ? sizeof reply : what);
 		if (lb_conn_committed(fuzz->conn, which, &paid) == 0)
-			shadow_is(fuzz, which, ONE(BEGUN) | ONE(COMMITTING), ANSWERED);
+			shadow_is(&fuzz->shadows, which, ONE(BEGUN) | ONE(COMMITTING), ANSWERED);
 		break;
 	case 4:
 		if (lb_conn_refused(fuzz->conn, which, (enum lb_reason)offset, paid.name) == 0)
-			shadow_is(fuzz, which, LIVE, ANSWERED);
+			shadow_is(&fuzz->shadows, which, LIVE, ANSWERED);
 		break;
 	case 5:
 		if (lb_conn_rolled_back(fuzz->conn, which) == 0)
-			shadow_is(fuzz, which, ONE(ROLLING), ANSWERED);
+			shadow_is(&fuzz->shadows, which, ONE(ROLLING), ANSWERED);
 		break;
 	case 6:
 		if (lb_conn_resolved(
 			    fuzz->conn, which, (enum lb_verdict)(offset % 8), LB_REASON_FENCED, &paid) == 0)
-			shadow_is(fuzz, which, ONE(ASKED), ANSWERED);
+			shadow_is(&fuzz->shadows, which, ONE(ASKED), ANSWERED);
 		break;
 	default:
 		(void)!lb_conn_going_away(fuzz->conn);
@@ -437,7 +314,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		.max_undecided = how >> 4 & 3,
 		.busy = how == 255};
 
-	fuzz.role = options.role;
+	fuzz.role = fuzz.shadows.role = options.role;
 	fuzz.conn = lb_conn_new(&options, client, fuzz.now);
 	if (fuzz.conn == NULL)
 		return 0;

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define START (1000 * SECOND)
-
 struct player {
 	enum lb_role role;
 	size_t piece;
@@ -105,28 +103,25 @@ static struct lb_receipt receipt(const struct player *player)
 	return result;
 }
 
-static enum lb_reason reason(const struct player *player)
+/* What `reason` or `failure` names; 0 without one. */
+static int code(const struct player *player, const char *key)
 {
+	static const struct {
+		const char *key, *name;
+		int code;
+	} codes[] = {
+#define LB_REASON(name, code, verdict, word, text) {"reason", #name, code},
+#define LB_FAILURE(name, code, word, text)         {"failure", #name, code},
+#include <lastbyte/outcomes.def>
+	};
 	char value[128];
 
-	argument(player, "reason", value, sizeof value);
-#define LB_REASON(name, code, verdict, word, text)                                                           \
-	if (strcmp(value, #name) == 0)                                                                       \
-		return LB_REASON_##name;
-#include <lastbyte/outcomes.def>
-	return LB_REASON_NONE;
-}
-
-static enum lb_failure failure(const struct player *player)
-{
-	char value[128];
-
-	argument(player, "failure", value, sizeof value);
-#define LB_FAILURE(name, code, word, text)                                                                   \
-	if (strcmp(value, #name) == 0)                                                                       \
-		return LB_FAILURE_##name;
-#include <lastbyte/outcomes.def>
-	return LB_FAILURE_NONE;
+	argument(player, key, value, sizeof value);
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+		if (strcmp(codes[i].key, key) == 0 && strcmp(codes[i].name, value) == 0)
+			return codes[i].code;
+	CHECK(*value == '\0');
+	return 0;
 }
 
 static void begin_playing(struct player *player)
@@ -137,7 +132,7 @@ static void begin_playing(struct player *player)
 		return;
 	player->options.role = player->role;
 	player->options.ledger = ledger;
-	player->now = START;
+	player->now = 1000 * SECOND;
 	player->side.conn = lb_conn_new(&player->options, who.client, player->now);
 	CHECK(player->side.conn != NULL);
 }
@@ -207,7 +202,7 @@ static int server_says(struct player *player, const char *verb)
 	if (verb_is(verb, "synced"))
 		return lb_conn_synced(conn, handle, number(player, "offset"));
 	if (verb_is(verb, "refused"))
-		return lb_conn_refused(conn, handle, reason(player), NULL);
+		return lb_conn_refused(conn, handle, (enum lb_reason)code(player, "reason"), NULL);
 	if (verb_is(verb, "rolled_back"))
 		return lb_conn_rolled_back(conn, handle);
 	if (verb_is(verb, "going_away"))
@@ -217,39 +212,33 @@ static int server_says(struct player *player, const char *verb)
 			strcmp(verdict, "committed") == 0     ? LB_VERDICT_COMMITTED
 			: strcmp(verdict, "rolled_back") == 0 ? LB_VERDICT_ROLLED_BACK
 							      : LB_VERDICT_FORGOTTEN,
-			reason(player), &receipt_of);
+			(enum lb_reason)code(player, "reason"), &receipt_of);
 	if (!verb_is(verb, "fail"))
 		return -ENOSYS;
-	lb_conn_fail(conn, failure(player), NULL);
+	lb_conn_fail(conn, (enum lb_failure)code(player, "failure"), NULL);
 	return 0;
-}
-
-static const char *event_name(enum lb_event_type type)
-{
-	static const char *const names[] = {"NONE", "ERROR", "TIMEOUT", "HELLO_OK", "BEGIN_OK", "SYNCED",
-		"COMMITTED", "REFUSED", "ROLLED_BACK", "RESOLVED", "GOING_AWAY", "CLOSE_OK", "HELLO", "BEGIN",
-		"DATA", "SYNC", "COMMIT", "ROLLBACK", "RESOLVE", "SETTLED", "CLOSE"};
-
-	return names[type];
 }
 
 static void sees(struct player *player, const char *what)
 {
+	static const char *const names[] = {"NONE", "ERROR", "TIMEOUT", "HELLO_OK", "BEGIN_OK", "SYNCED",
+		"COMMITTED", "REFUSED", "ROLLED_BACK", "RESOLVED", "GOING_AWAY", "CLOSE_OK", "HELLO", "BEGIN",
+		"DATA", "SYNC", "COMMIT", "ROLLBACK", "RESOLVE", "SETTLED", "CLOSE"};
 	struct side *side = &player->side;
 	const struct lb_event *event;
 	char value[128];
 
 	CHECK(side->next < side->n_events);
 	event = &side->events[side->next++];
-	CHECK(verb_is(what, event_name(event->type)));
+	CHECK(verb_is(what, names[event->type]));
 	if (has(player, "handle"))
 		CHECK(event->handle == number(player, "handle"));
 	if (has(player, "offset"))
 		CHECK(event->offset == number(player, "offset"));
 	if (has(player, "number"))
 		CHECK(event->id.number == number(player, "number"));
-	CHECK(event->reason == reason(player));
-	CHECK(event->failure == failure(player));
+	CHECK((int)event->reason == code(player, "reason"));
+	CHECK((int)event->failure == code(player, "failure"));
 	if (*argument(player, "verdict", value, sizeof value) != '\0')
 		CHECK(strcmp(lb_verdict_word(event->verdict), value) == 0);
 	argument(player, "reply", value, sizeof value);
