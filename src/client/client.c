@@ -3,11 +3,12 @@
 #include "client/link.h"
 #include <errno.h>
 
-static int wait_for(struct lb_client *client, const struct lb_needs *needs, int fd, lb_time until)
+static int wait_for(
+	struct lb_client *client, const struct lb_needs *needs, int interrupt_fd, int fd, lb_time until)
 {
 	struct lb_host *host = client->host;
-	int r = host->net->wait(host, needs->fd, needs->events, client->interrupt_fd, fd,
-		needs->at < until ? needs->at : until);
+	int r = host->net->wait(
+		host, needs->fd, needs->events, interrupt_fd, fd, needs->at < until ? needs->at : until);
 
 	if (r < 0)
 		lb_client_break(client, LB_END_NET_ERROR, LB_PARTY_SELF, -r);
@@ -20,14 +21,15 @@ static bool is_interrupted(const struct lb_client *client)
 	       client->host->net->wait(client->host, -1, 0, client->interrupt_fd, -1, 0) == 2;
 }
 
-/* Waits for the end of the operation. */
+/* Waits for the end of the operation. What cannot be interrupted must not be woken all the time either. */
 static int run(struct lb_client *client)
 {
+	bool deaf = client->operation == LB_OPERATION_ROLLBACK || client->operation == LB_OPERATION_CLOSE;
 	struct lb_needs needs;
 
 	while (!lb_client_step(client)) {
 		lb_client_needs(client, &needs);
-		if (wait_for(client, &needs, -1, LB_NEVER) & 2)
+		if (wait_for(client, &needs, deaf ? -1 : client->interrupt_fd, -1, LB_NEVER) & 2)
 			lb_client_interrupt(client);
 	}
 	return client->result;
@@ -126,7 +128,7 @@ int lb_client_wait(struct lb_client *client, int fd, lb_time deadline)
 			(client->link != LB_LINK_READY && attempt->course != LB_COURSE_COMPARE))
 			return -ECONNABORTED;
 		lb_client_needs(client, &needs);
-		r = wait_for(client, &needs, fd, deadline);
+		r = wait_for(client, &needs, client->interrupt_fd, fd, deadline);
 		if (r & 2)
 			return -EINTR;
 		if (r & 4)
