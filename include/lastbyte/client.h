@@ -39,7 +39,8 @@ struct lb_delivery {
  * order) and greets the server. On failure *clientp is NULL and the outcome says why: -EACCES, -EROFS,
  * -ENOSPC, ... with reason JOURNAL: the state directory cannot be used, nothing was connected; -EINVAL: the
  * address cannot be parsed; -EHOSTUNREACH with reason NO_CONNECTION: no address answered (outcome.err has
- * the last errno); -EINTR; -ETIMEDOUT; -EPROTO: not a Lastbyte server.
+ * the last errno); -EBUSY: the server has too many connections; -ECONNRESET: it hung up instead of greeting;
+ * -EINTR; -ETIMEDOUT; -EPROTO: not a Lastbyte server.
  */
 LB_PUBLIC LB_CHECKED int lb_client_open(const char *address, const struct lb_client_options *options, lb_time deadline,
 	struct lb_client **clientp, struct lb_outcome *outcomep);
@@ -60,7 +61,9 @@ LB_PUBLIC const char           *lb_client_peer(const struct lb_client *client);
  * Begins a delivery: makes its id durable in the journal, then asks the server. Afterwards lb_client_write,
  * lb_client_commit or lb_client_rollback is legal, whatever it returned but -EINVAL (a bad name: nothing
  * happened) and -EBUSY (one is open, or another process works on this id). When the id is committed already,
- * what is written is only compared and not sent. Returns 0, or as lb_client_write.
+ * what is written is only compared and not sent. An id that is given, or was open, may have been committed by an
+ * attempt before: then no answer means IN_DOUBT, and giving up asks as lb_client_resolve does. Returns 0, or as
+ * lb_client_write.
  */
 LB_PUBLIC LB_CHECKED int lb_client_begin(struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline);
 
@@ -70,35 +73,42 @@ LB_PUBLIC const struct lb_id *lb_client_id(const struct lb_client *client);
 /*
  * Sends len bytes. 0: our kernel has them, no more is proven. -ECONNABORTED: the delivery has ended;
  * lb_client_commit or lb_client_rollback tells how. -ETIMEDOUT, -EINTR: not all were taken, and how many is
- * not told: only lb_client_rollback is legal now.
+ * not told: only lb_client_rollback is legal now. -EMSGSIZE: more than the length that lb_client_begin was told; none
+ * of it was sent, and likewise. In none of these cases is buf needed any longer.
  */
 LB_PUBLIC LB_CHECKED int lb_client_write(struct lb_client *client, const void *buf, size_t len, lb_time deadline);
 
-/* Waits until fd is readable, keeping the session alive meanwhile. Returns as lb_client_write. */
+/* Waits until fd is readable, keeping the session alive meanwhile. Returns as lb_client_write, but after -ETIMEDOUT
+ * and -EINTR everything is as before. */
 LB_PUBLIC LB_CHECKED int lb_client_wait(struct lb_client *client, int fd, lb_time deadline);
 
 /*
  * Asks for the commit and waits for the answer. Returns 0 when the outcome is certain, -EINPROGRESS when it
  * is in doubt. outcome.verdict COMMITTED proves that the server's storage has it, once, as the receipt says;
  * IN_DOUBT: ask again with lb_client_resolve, also in another process, as long as the journal lives. For any
- * other verdict the receipt holds id, ledger, name and length, and the digest of what was written.
+ * other verdict the receipt holds id, ledger, name and length, and the digest of what was written; but for REFUSED
+ * as DIFFERENT it is that of what was committed under this id. Interrupted before a byte of COMMIT was written:
+ * rolled back; after: IN_DOUBT. -EINVAL: no delivery was begun.
  */
 LB_PUBLIC int lb_client_commit(struct lb_client *client, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
 
 /* Gives the open delivery up for `reason`: the outcome is that reason's verdict, unless it is in doubt or
- * committed because an attempt of an earlier process had sent COMMIT. Returns as lb_client_commit. */
+ * committed because an attempt of an earlier process had sent COMMIT. The interrupt does not end it. Returns as
+ * lb_client_commit. */
 LB_PUBLIC int lb_client_rollback(struct lb_client *client, enum lb_reason reason, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
 
 /*
  * Asks what became of a delivery, and makes it impossible to commit if it has not. COMMITTED with the
  * receipt; ROLLED_BACK; FORGOTTEN; or IN_DOUBT when no answer came, or another ledger answered than the one
  * that the journal names for it. An id that the journal does not know is asked of whichever ledger answers.
- * Legal when no delivery is open (else -EBUSY). Returns as lb_client_commit.
+ * Legal when no delivery is open (else -EBUSY; also when another process works on it, -EINVAL: no such id can
+ * be). Returns as lb_client_commit.
  */
 LB_PUBLIC int lb_client_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
 
 /* Says CLOSE, waits for CLOSE_OK, ends the connection. Consumes client, always. An open delivery is rolled
- * back. The outcome is the connection's, its verdict that of the last delivery. */
+ * back. The interrupt does not end it. The outcome is the connection's, its verdict that of the last delivery.
+ * 0: both ends agreed; -ETIMEDOUT; -ECONNABORTED: it ended otherwise, as the outcome says. */
 LB_PUBLIC int lb_client_close(struct lb_client *client, lb_time deadline, struct lb_outcome *outcomep);
 
 /* Ends the connection at once, with RST. Consumes client, always. */

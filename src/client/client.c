@@ -72,10 +72,10 @@ int lb_client_find(const char *address, const struct lb_client_options *options,
 	char why[256] = "";
 	int r = lb_client_normalise(address, entry.address);
 
-	if (r != 0)
+	if (r < 0)
 		return r;
 	r = lb_journal_open(lb_host_real(), options != NULL ? options->state_dir : NULL, &journal, why);
-	if (r != 0)
+	if (r < 0)
 		return r;
 	if (delivery->id.number != 0)
 		r = lb_journal_find(journal, &delivery->id, &entry);

@@ -50,8 +50,8 @@ static bool is_what_was_written(const struct lb_attempt *attempt, const struct l
 	struct lb_digest digest;
 
 	lb_hasher_digest(&attempt->hasher, &digest);
-	return attempt->whole && strcmp(receipt->name, attempt->entry.name) == 0 &&
-	       receipt->length == attempt->length && memcmp(&receipt->digest, &digest, sizeof digest) == 0;
+	return strcmp(receipt->name, attempt->entry.name) == 0 && receipt->length == attempt->length &&
+	       memcmp(&receipt->digest, &digest, sizeof digest) == 0;
 }
 
 /* A server that confirms what nobody asked for cannot be believed in anything. */
@@ -224,19 +224,17 @@ void lb_delivery_broken(struct lb_client *client)
 }
 
 /* COMMIT may wait in the machine, to be written whenever there is room: it must not go out after we have said that
- * it never did. lb_conn_fail takes it back, at the price of the connection. */
+ * it never did. Nothing is written to a connection that is given up. */
 static void cut_commit(struct lb_client *client, enum lb_reason reason)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	enum lb_end how = reason == LB_REASON_DEADLINE ? LB_END_TIMEOUT : LB_END_LOCAL_ABORT;
+	const struct lb_attempt *attempt = &client->attempt;
+	bool waits =
+		attempt->course == LB_COURSE_COMMIT && !lb_conn_commit_sent(client->conn, attempt->handle);
 
-	if (attempt->course != LB_COURSE_COMMIT || lb_conn_commit_sent(client->conn, attempt->handle)) {
-		unanswered(client, reason);
-		return;
-	}
-	lb_conn_fail(client->conn, LB_FAILURE_IDLE, "given up before COMMIT was sent");
 	unanswered(client, reason);
-	lb_client_break(
-		client, reason == LB_REASON_DEADLINE ? LB_END_TIMEOUT : LB_END_LOCAL_ABORT, LB_PARTY_SELF, 0);
+	if (waits)
+		lb_client_break(client, how, LB_PARTY_SELF, 0);
 }
 
 void lb_delivery_cut(struct lb_client *client, int error)

@@ -190,6 +190,24 @@ static void a_verdict_is_given_out_once(void **state)
 	fake_close(fake, client);
 }
 
+static void what_is_open_can_be_found_without_a_server(void **state)
+{
+	struct fake *fake = *state;
+	const struct lb_client_options options = {.state_dir = fake->dir};
+	struct lb_delivery delivery = {.name = "name", .source = "/source"};
+	struct lb_id id = fake_leave_open(fake, "name", "/source"), found = {.number = 0};
+
+	assert_int_equal(lb_client_find("host", &options, &delivery, &found), 1);
+	assert_memory_equal(&found, &id, sizeof id);
+	assert_int_equal(lb_client_find("elsewhere", &options, &delivery, &found), 0);
+	assert_int_equal(lb_client_find("host:x", &options, &delivery, &found), -EINVAL);
+	delivery = (struct lb_delivery){.name = "any", .id = id};
+	assert_int_equal(lb_client_find("elsewhere", &options, &delivery, &found), 1);
+	delivery.id.number++;
+	assert_int_equal(lb_client_find("host", &options, &delivery, &found), 0);
+	assert_true(fake_is_open(fake, &id));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void)
@@ -206,6 +224,7 @@ int main(void)
 		TEST(a_long_wait_keeps_the_session),
 		TEST(a_wait_ends_with_the_delivery),
 		TEST(a_verdict_is_given_out_once),
+		TEST(what_is_open_can_be_found_without_a_server),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,6 +179,21 @@ static void while_one_operation_runs_no_other_can_be_started(void **state)
 	lb_client_abort(client, &outcome);
 }
 
+static void a_rollback_hears_no_interrupt(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = fake_client(fake);
+	struct lb_outcome outcome;
+
+	fake_begin(fake, client);
+	fake->silent_at = LB_EVENT_ROLLBACK;
+	assert_int_equal(lb_client_start_rollback(client, LB_REASON_INTERRUPTED, fake_in(fake, 10)), 0);
+	lb_client_interrupt(client);
+	assert_false(lb_client_step(client));
+	lb_client_abort(client, &outcome);
+	assert_int_equal(outcome.verdict, LB_VERDICT_ROLLED_BACK);
+}
+
 static void a_call_takes_the_time_that_it_took(void **state)
 {
 	struct fake *fake = *state;
@@ -206,6 +221,7 @@ int main(void)
 		TEST(a_server_that_never_greets_is_given_up_at_the_deadline),
 		TEST(every_operation_is_a_start_and_steps),
 		TEST(while_one_operation_runs_no_other_can_be_started),
+		TEST(a_rollback_hears_no_interrupt),
 		TEST(a_call_takes_the_time_that_it_took),
 	};
 

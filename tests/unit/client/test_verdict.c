@@ -198,7 +198,8 @@ static void different_comes_with_the_receipt_of_what_is_there(void **state)
 	earlier_receipt = fake_receipt(fake, &id, "other", "text");
 	fake->has = &earlier_receipt;
 	fake->refuse_begin = LB_REASON_DIFFERENT;
-	told = deliver(fake, client, "text");
+	assert_int_equal(try_begin(fake, client), -ECONNABORTED);
+	told = fake_commit(fake, client);
 	assert_string_equal(told.receipt.name, "other");
 	expect(fake, client, told, LB_VERDICT_REFUSED, LB_REASON_DIFFERENT);
 	assert_string_equal(fake->order, "HSB?X");
@@ -703,6 +704,23 @@ static void a_late_answer_is_nobodys(void **state)
 	expect(fake, client, fake_commit(fake, client), LB_VERDICT_NOT_COMMITTED, LB_REASON_DISK_FULL);
 }
 
+static void a_verdict_that_was_given_out_stays(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = client_with(fake, false);
+	struct lb_receipt receipt;
+	struct told told;
+
+	fake->silent_at = LB_EVENT_COMMIT;
+	told = deliver(fake, client, "text");
+	receipt = fake_receipt(fake, &told.receipt.id, "name", "text");
+	assert_int_equal(lb_conn_committed(fake->server, fake->last[LB_EVENT_COMMIT].handle, &receipt), 0);
+	told = fake_close(fake, client);
+	assert_int_equal(told.r, 0);
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_IN_DOUBT);
+	assert_int_equal(told.outcome.confirmed, 0);
+}
+
 static void an_end_that_the_journal_cannot_take_does_not_change_the_verdict(void **state)
 {
 	struct fake *fake = *state;
@@ -759,6 +777,7 @@ int main(void)
 		TEST(a_question_has_the_ledgers_answer),
 		TEST(each_answer_for_good_ends_the_journals_entry),
 		TEST(a_late_answer_is_nobodys),
+		TEST(a_verdict_that_was_given_out_stays),
 		TEST(an_end_that_the_journal_cannot_take_does_not_change_the_verdict),
 	};
 
