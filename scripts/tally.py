@@ -5,8 +5,9 @@
 tally.py tap FILE STATUS            the output of one program and its exit status
 tally.py meson BUILD SUITE,...|all  what the last `meson test` in BUILD ran, beside what it should have run
 
-Prints "PASSED FAILED SKIPPED". A program without a line of TAP is one case. One that ends badly without a
-"not ok", says fewer lines than its plan, or did not run at all, is one failure: nothing passes by silence.
+Prints "PASSED FAILED SKIPPED", and on standard error all that was said by those tests in which something failed.
+A program without a line of TAP is one case. One that ends badly without a "not ok", says fewer lines than its plan,
+or did not run at all, is one failure: nothing passes by silence.
 """
 
 import json
@@ -63,8 +64,11 @@ def meson(build, suites):
         status = entry.get("returncode", 1)
         if not ended_well and status == 0:
             status = 1
-        for i, n in enumerate(count(entry.get("stdout", ""), status)):
-            total[i] += n
+        counts = count(entry.get("stdout", ""), status)
+        total = [a + b for a, b in zip(total, counts)]
+        if counts[1] > 0:
+            print(f"== {name} in {build}: {entry['result']}, exit status {status}", file=sys.stderr)
+            print(entry.get("stdout", "") + entry.get("stderr", ""), file=sys.stderr)
     for name in missing:
         print(f"{build}: {name} did not run", file=sys.stderr)
     total[1] += len(missing)

@@ -56,7 +56,7 @@ tests() { # STEP BUILD SUITES(comma-separated, or all)
 		[ "$suite" = all ] || chosen+=(--suite "$suite")
 	done
 	rm -f "$dir/meson-logs/testlog.json"
-	"${under[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs "${chosen[@]}" || status=$?
+	"${under[@]}" meson test -C "$dir" --no-rebuild "${chosen[@]}" >"$log/$step.meson" 2>&1 || status=$?
 	scripts/tally.py meson "$dir" "$suites" >"$log/$step.cases"
 	return $status
 }
