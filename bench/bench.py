@@ -226,7 +226,7 @@ def copies():
         grind = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}"]
         with serving(folder, folder / "inbox2", before=grind) as (address, _):
             send(folder, file, address).end()
-        text = subprocess.run(["callgrind_annotate", "--threshold=100", out], check=True, capture_output=True, text=True).stdout
+        text = subprocess.run(["callgrind_annotate", "--auto=no", "--threshold=100", out], check=True, capture_output=True, text=True).stdout
         spent = {}
         for count, what in re.findall(r"^\s*([\d,]+) \([\d. ]+%\)\s+(.*)$", text, re.MULTILINE):
             spent[what] = spent.get(what, 0) + int(count.replace(",", ""))
