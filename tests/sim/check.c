@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The oracle's rules: what may lie in an inbox, and which answers are true. Owns the record of sources and ids;
+ * recover.c looks at what a loss of power would leave. Each violation is named by its number in the design.
+ */
+#include "sim/check.h"
+#include "base/digest.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void placed(void *arg, const char *name, const struct sim_inode *file, const struct sim_inode *before);
+
+void sim_check_init(struct sim_check *check, struct sim_world *world)
+{
+	*check = (struct sim_check){.world = world};
+}
+
+void sim_check_server(struct sim_check *check, struct sim_machine *machine)
+{
+	check->servers[check->n_servers++] = machine;
+	machine->disk->watch = SIM_INBOX;
+	machine->disk->placed = placed;
+	machine->disk->arg = check;
+}
+
+void sim_check_deinit(struct sim_check *check)
+{
+	while (check->sources != NULL) {
+		struct sim_source *source = check->sources;
+
+		check->sources = source->next;
+		free(source->bytes);
+		free(source);
+	}
+	while (check->idents != NULL) {
+		struct sim_ident *ident = check->idents;
+
+		check->idents = ident->next;
+		free(ident);
+	}
+	while (check->wiped != NULL) {
+		struct sim_ledger *ledger = check->wiped;
+
+		check->wiped = ledger->next;
+		free(ledger);
+	}
+}
+
+struct sim_source *sim_check_source(struct sim_check *check, const char *name, size_t len)
+{
+	struct sim_source *source = calloc(1, sizeof *source);
+	struct lb_hasher hasher;
+
+	if (source == NULL)
+		abort();
+	source->bytes = malloc(len + 1);
+	if (source->bytes == NULL)
+		abort();
+	source->len = len;
+	for (size_t i = 0; i < len; i += 8) {
+		uint64_t bits = sim_random_next(&check->world->random);
+
+		memcpy(source->bytes + i, &bits, len - i < 8 ? len - i : 8);
+	}
+	lb_hasher_init(&hasher);
+	lb_hasher_update(&hasher, source->bytes, len);
+	lb_hasher_digest(&hasher, &source->digest);
+	snprintf(source->name, sizeof source->name, "%s", name);
+	snprintf(source->path, sizeof source->path, "/home/%s", name);
+	source->next = check->sources;
+	check->sources = source;
+	return source;
+}
+
+static const char *name_of(const struct sim_ident *ident)
+{
+	return ident->source != NULL ? ident->source->name : "an id that no server has seen";
+}
+
+struct sim_source *sim_source_named(struct sim_check *check, const char *name)
+{
+	for (struct sim_source *source = check->sources; source != NULL; source = source->next) {
+		size_t len = strlen(source->name);
+
+		if (strncmp(source->name, name, len) == 0 && (name[len] == '\0' || name[len] == '~'))
+			return source;
+	}
+	return NULL;
+}
+
+struct sim_ident *sim_check_ident(struct sim_check *check, const struct lb_id *id, struct sim_source *source)
+{
+	struct sim_ident *ident = check->idents;
+
+	while (ident != NULL && (ident->id.number != id->number ||
+					memcmp(ident->id.client, id->client, sizeof id->client) != 0))
+		ident = ident->next;
+	if (ident == NULL) {
+		ident = calloc(1, sizeof *ident);
+		if (ident == NULL)
+			abort();
+		ident->id = *id;
+		ident->next = check->idents;
+		check->idents = ident;
+	}
+	if (ident->source == NULL)
+		ident->source = source;
+	if (source != NULL && ident->source != source)
+		sim_violation(check->world, 4, "one id for %s and for %s", ident->source->name, source->name);
+	return ident;
+}
+
+bool sim_check_is_wiped(const struct sim_check *check, const struct lb_uuid *ledger)
+{
+	const struct sim_ledger *wiped = check->wiped;
+
+	while (wiped != NULL && memcmp(&wiped->uuid, ledger, sizeof *ledger) != 0)
+		wiped = wiped->next;
+	return wiped != NULL;
+}
+
+static bool is_foreign(const struct sim_inode *file)
+{
+	return sim_file_is(file, SIM_FOREIGN, strlen(SIM_FOREIGN));
+}
+
+static unsigned count_in(const struct sim_machine *machine, const struct sim_source *source)
+{
+	const struct sim_inode *inbox = sim_dir_find(machine->disk->root, SIM_INBOX);
+	size_t len = strlen(source->name);
+	unsigned n = 0;
+
+	for (size_t i = 0; inbox != NULL && i < inbox->names.n; i++) {
+		const char *name = inbox->names.at[i].text;
+
+		if (strncmp(name, source->name, len) == 0 && (name[len] == '\0' || name[len] == '~') &&
+			!is_foreign(inbox->names.at[i].inode))
+			n++;
+	}
+	return n;
+}
+
+unsigned sim_source_delivered(const struct sim_check *check, const struct sim_source *source)
+{
+	unsigned n = source->taken + source->destroyed;
+
+	for (int i = 0; i < check->n_servers; i++)
+		n += count_in(check->servers[i], source);
+	return n;
+}
+
+/* Invariant 1: all of a delivery that somebody asked to commit, or nothing. */
+static struct sim_source *check_file(struct sim_check *check, const char *name, const struct sim_inode *file)
+{
+	struct sim_source *source = sim_source_named(check, name);
+
+	if (is_foreign(file))
+		return NULL;
+	if (source == NULL)
+		sim_violation(check->world, 1, "%s appears in an inbox, which nobody has sent", name);
+	if (!source->asked)
+		sim_violation(check->world, 1, "%s appears in an inbox, and no COMMIT was sent for it", name);
+	if (!sim_file_is(file, source->bytes, source->len))
+		sim_violation(check->world, 1,
+			"%s appears in an inbox with %zu bytes that are not the %zu bytes sent", name,
+			file->seen.len, source->len);
+	return source;
+}
+
+/* Invariants 3 and 7: not twice, be it at one ledger or at several. */
+static void check_once(struct sim_check *check, const struct sim_source *source)
+{
+	int ledgers = source->destroyed > 0;
+
+	if (sim_source_delivered(check, source) <= 1)
+		return;
+	for (int i = 0; i < check->n_servers; i++)
+		ledgers += count_in(check->servers[i], source) > 0;
+	sim_violation(check->world, ledgers > 1 ? 7 : 3, "%s was delivered twice", source->name);
+}
+
+static void placed(void *arg, const char *name, const struct sim_inode *file, const struct sim_inode *before)
+{
+	struct sim_check *check = arg;
+	const struct sim_source *source = check_file(check, name, file);
+
+	if (before != NULL)
+		sim_violation(check->world, 1, "%s in an inbox is overwritten", name);
+	sim_trace(check->world, "%s appears in an inbox", name);
+	if (source != NULL)
+		check_once(check, source);
+}
+
+void sim_check_inbox(struct sim_check *check, struct sim_machine *machine)
+{
+	const struct sim_inode *inbox = sim_dir_find(machine->disk->root, SIM_INBOX);
+
+	for (size_t i = 0; inbox != NULL && i < inbox->names.n; i++) {
+		const struct sim_name *name = &inbox->names.at[i];
+		const struct sim_source *source =
+			name->inode->is_dir ? NULL : check_file(check, name->text, name->inode);
+
+		if (source != NULL)
+			check_once(check, source);
+	}
+}
+
+void sim_check_take(struct sim_check *check, struct sim_machine *machine)
+{
+	struct sim_inode *inbox = sim_dir_find(machine->disk->root, SIM_INBOX);
+	struct sim_source *source;
+	char name[LB_NAME_MAX + 1];
+	size_t i;
+
+	if (inbox == NULL || inbox->names.n == 0 || machine->disk->read_only)
+		return;
+	i = (size_t)sim_below(check->world, inbox->names.n);
+	if (inbox->names.at[i].inode->is_dir)
+		return;
+	strcpy(name, inbox->names.at[i].text);
+	source = check_file(check, name, inbox->names.at[i].inode);
+	sim_trace(check->world, "%s is taken out of the inbox", name);
+	if (sim_disk_remove(machine->disk, inbox, name, false) != 0)
+		return;
+	(void)sim_disk_sync_dir(machine->disk, inbox);
+	if (source != NULL)
+		source->taken++;
+}
+
+void sim_check_destroy(struct sim_check *check, struct sim_machine *machine, const struct lb_uuid *ledger)
+{
+	struct sim_ledger *wiped = calloc(1, sizeof *wiped);
+
+	if (wiped == NULL)
+		abort();
+	wiped->uuid = *ledger;
+	wiped->next = check->wiped;
+	check->wiped = wiped;
+	for (struct sim_source *source = check->sources; source != NULL; source = source->next)
+		source->destroyed += count_in(machine, source);
+}
+
+/* Invariant 3: a number is used until its end is known. A process may have known it that died before it could tell. */
+void sim_check_begins(struct sim_check *check, const struct lb_id *id, struct sim_source *source)
+{
+	struct sim_ident *ident = sim_check_ident(check, id, source);
+
+	ident->not_yet = false;
+	for (const struct sim_ident *other = check->idents; other != NULL; other = other->next)
+		if (other != ident && other->source == source && other->undecided > 0)
+			sim_violation(check->world, 3, "%s gets another number, and the last one is in doubt",
+				source->name);
+}
+
+bool sim_source_is_known(const struct sim_check *check, const struct sim_source *source)
+{
+	for (const struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
+		if (ident->source == source && ident->committed && ident->undecided == 0)
+			return true;
+	return false;
+}
+
+/* Somebody has it from the server, or from its ledger, that this id is committed. */
+static void check_is_committed(struct sim_check *check, struct sim_ident *ident, const char *who)
+{
+	ident->committed = true;
+	if (ident->never)
+		sim_violation(check->world, 6,
+			"%s says that %s is committed, after it was said that it never will be", who,
+			name_of(ident));
+	if (ident->not_yet)
+		sim_violation(check->world, 5,
+			"%s says that %s is committed, after its client was told that it was not", who,
+			name_of(ident));
+	if (sim_source_delivered(check, ident->source) == 0)
+		sim_violation(check->world, 2, "%s says that %s is committed, and it is in no inbox", who,
+			name_of(ident));
+}
+
+static void check_receipt(
+	struct sim_check *check, const struct sim_ident *ident, const struct lb_receipt *receipt)
+{
+	const struct sim_source *source = ident->source;
+
+	if (memcmp(receipt->id.client, ident->id.client, sizeof ident->id.client) != 0 ||
+		receipt->id.number != ident->id.number)
+		sim_violation(check->world, 3, "the receipt for %s names another delivery", source->name);
+	if (strcmp(receipt->name, source->name) != 0 || receipt->length != source->len ||
+		memcmp(&receipt->digest, &source->digest, sizeof source->digest) != 0)
+		sim_violation(check->world, 4, "the receipt for %s is not for its content", source->name);
+	if (memcmp(&receipt->ledger, &ident->ledger, sizeof ident->ledger) != 0)
+		sim_violation(check->world, 7, "the receipt for %s is of another ledger than it was begun at",
+			source->name);
+}
+
+void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_source *source,
+	const struct lb_outcome *outcome, const struct lb_receipt *receipt)
+{
+	struct sim_ident *ident = sim_check_ident(check, id, source);
+
+	sim_mix(check->world, outcome->verdict);
+	switch (outcome->verdict) {
+	case LB_VERDICT_COMMITTED:
+		if (receipt != NULL)
+			check_receipt(check, ident, receipt);
+		check_is_committed(check, ident, "the client");
+		for (int i = 0; i < check->n_servers; i++)
+			if (sim_chance(check->world, check->recoveries) &&
+				count_in(check->servers[i], source) > 0)
+				sim_check_survives(check, check->servers[i], ident);
+		break;
+	case LB_VERDICT_REFUSED:
+		if (outcome->reason == LB_REASON_DIFFERENT)
+			sim_violation(check->world, 4, "%s is said to differ from what it was before",
+				source->name);
+		/* fall through */
+	case LB_VERDICT_ROLLED_BACK:
+		if (ident->committed)
+			sim_violation(check->world, 6,
+				"the client is told that %s will never be committed, and it is",
+				source->name);
+		ident->never = true;
+		break;
+	case LB_VERDICT_NOT_COMMITTED:
+		if (ident->committed)
+			sim_violation(check->world, 5,
+				"the client is told that %s is not committed, and it is", source->name);
+		ident->not_yet = true;
+		break;
+	case LB_VERDICT_FORGOTTEN:
+		sim_violation(check->world, 8, "%s is forgotten, and nothing was ever pruned", source->name);
+	case LB_VERDICT_IN_DOUBT:
+		break;
+	case LB_VERDICT_UNPROVEN:
+		if (receipt == NULL)
+			break; /* it was given up in the middle of comparing, and stays open */
+		sim_violation(check->world, 5, "the client learns nothing of %s", source->name);
+	}
+}
+
+/* Invariant 7: an id belongs to the ledger at which it was begun. */
+static void check_ledger(
+	struct sim_check *check, struct sim_ident *ident, const struct lb_uuid *ledger, const char *what)
+{
+	static const struct lb_uuid none;
+
+	if (memcmp(&ident->ledger, &none, sizeof none) == 0)
+		ident->ledger = *ledger;
+	if (memcmp(&ident->ledger, ledger, sizeof *ledger) != 0)
+		sim_violation(check->world, 7, "%s was begun at one ledger and is %s another", name_of(ident),
+			what);
+}
+
+void sim_check_names(struct sim_check *check, struct sim_ident *ident, const struct lb_uuid *ledger)
+{
+	check_ledger(check, ident, ledger, "begun again for");
+}
+
+void sim_check_begun(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_intake *intake)
+{
+	struct sim_source *source = sim_source_named(check, intake->name);
+
+	if (source == NULL)
+		sim_violation(check->world, 11, "a server begins %s, which nobody sends", intake->name);
+	check_ledger(check, sim_check_ident(check, &intake->id, source), ledger, "begun at");
+}
+
+void sim_check_settles(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_id *lowest)
+{
+	for (const struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
+		if (ident->undecided > 0 && ident->id.number < lowest->number &&
+			memcmp(ident->id.client, lowest->client, sizeof lowest->client) == 0 &&
+			memcmp(&ident->ledger, ledger, sizeof *ledger) == 0)
+			sim_violation(check->world, 8, "%s is settled, and its client does not know its end",
+				name_of(ident));
+}
+
+void sim_check_commits(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_intake *intake)
+{
+	struct sim_ident *ident = sim_check_ident(check, &intake->id, NULL);
+	const struct sim_source *source = ident->source;
+
+	check_ledger(check, ident, ledger, "committed at");
+	if (!source->asked)
+		sim_violation(
+			check->world, 1, "a server commits %s, and no COMMIT was sent for it", source->name);
+	if (intake->received != source->len ||
+		memcmp(&intake->digest, &source->digest, sizeof source->digest) != 0)
+		sim_violation(check->world, 1, "a server commits %llu bytes as %s, which has %zu",
+			(unsigned long long)intake->received, source->name, source->len);
+}
+
+void sim_check_committed(struct sim_check *check, struct sim_machine *machine, const struct lb_intake *intake)
+{
+	struct sim_ident *ident = sim_check_ident(check, &intake->id, NULL);
+
+	check_receipt(check, ident, &intake->receipt);
+	check_is_committed(check, ident, "a server");
+	if (sim_chance(check->world, check->recoveries))
+		sim_check_survives(check, machine, ident);
+}
+
+void sim_check_resolved(struct sim_check *check, struct sim_machine *machine, const struct lb_uuid *ledger,
+	const struct lb_resolution *resolution)
+{
+	struct sim_ident *ident = sim_check_ident(check, &resolution->id, NULL);
+
+	if (resolution->verdict == LB_VERDICT_NOT_COMMITTED || resolution->verdict == LB_VERDICT_IN_DOUBT)
+		return;
+	if (resolution->verdict == LB_VERDICT_FORGOTTEN)
+		sim_violation(check->world, 8, "an id is forgotten, and nothing was ever pruned");
+	check_ledger(check, ident, ledger, "resolved by");
+	if (resolution->verdict == LB_VERDICT_COMMITTED) {
+		check_receipt(check, ident, &resolution->receipt);
+		check_is_committed(check, ident, "a server");
+		return;
+	}
+	if (ident->committed)
+		sim_violation(check->world, 6, "a server says that %s will never be committed, and it is",
+			name_of(ident));
+	ident->never = true;
+	if (sim_chance(check->world, check->recoveries))
+		sim_check_fence_survives(check, machine, ident);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The oracle: it knows what every client has, has asked for and was told, sees what every server does, and says
+ * at each step whether the invariants hold, by their numbers.
+ */
+#ifndef SIM_CHECK_H
+#define SIM_CHECK_H
+
+#include "server/sink.h"
+#include "sim/machine.h"
+
+#define SIM_INBOX   "inbox" /* below the root of a server's disk */
+#define SIM_FOREIGN "not a delivery"
+
+/* Something that a user wants delivered, once. */
+struct sim_source {
+	struct sim_source *next;
+	char name[40], path[64];
+	unsigned char *bytes;
+	size_t len;
+	struct lb_digest digest;
+	bool wanted;               /* its user has asked for the commit of all of it */
+	bool asked;                /* and COMMIT was sent */
+	unsigned taken, destroyed; /* out of inboxes, by whoever reads them, or with them */
+};
+
+/* One id, whose it is and what was said of it. */
+struct sim_ident {
+	struct sim_ident *next;
+	struct lb_id id;
+	struct sim_source *source;
+	struct lb_uuid ledger; /* where it was begun first; all zero: not yet */
+	bool committed;        /* a sink has said so, or a client was told */
+	bool never;            /* somebody was told that it never will be */
+	bool not_yet;          /* its client was told so, and has not begun it again */
+	bool found;            /* at the end, its ledger */
+	unsigned undecided;    /* COMMITs of it that were sent and whose answer its client has not read */
+};
+
+/* A ledger that has been wiped away by its operator. */
+struct sim_ledger {
+	struct sim_ledger *next;
+	struct lb_uuid uuid;
+};
+
+struct sim_check {
+	struct sim_world *world;
+	struct sim_machine *servers[2];
+	int n_servers;
+	struct sim_source *sources;
+	struct sim_ident *idents;
+	struct sim_ledger *wiped;
+	unsigned recoveries; /* percent of occasions on which a copy of a disk is recovered */
+};
+
+void sim_check_init(struct sim_check *check, struct sim_world *world);
+void sim_check_deinit(struct sim_check *check);
+void sim_check_server(struct sim_check *check, struct sim_machine *machine); /* watches its disk */
+
+struct sim_source *sim_check_source(struct sim_check *check, const char *name, size_t len);
+struct sim_source *sim_source_named(
+	struct sim_check *check, const char *name); /* also as NAME~...; or NULL */
+struct sim_ident *sim_check_ident(struct sim_check *check, const struct lb_id *id, struct sim_source *source);
+bool sim_check_is_wiped(const struct sim_check *check, const struct lb_uuid *ledger);
+
+/* In inboxes, or taken out of them, or gone with them. */
+unsigned sim_source_delivered(const struct sim_check *check, const struct sim_source *source);
+
+/* Whoever reads the inbox takes a file away, durably. */
+void sim_check_take(struct sim_check *check, struct sim_machine *machine);
+/* Before an inbox is wiped. */
+void sim_check_destroy(struct sim_check *check, struct sim_machine *machine, const struct lb_uuid *ledger);
+/* Everything that lies in the inbox now, as after a loss of power. */
+void sim_check_inbox(struct sim_check *check, struct sim_machine *machine);
+
+/* What a client does and is told. */
+void sim_check_begins(struct sim_check *check, const struct lb_id *id, struct sim_source *source);
+void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_source *source,
+	const struct lb_outcome *outcome, const struct lb_receipt *receipt);
+
+/* Whether a client has read that it is committed. */
+bool sim_source_is_known(const struct sim_check *check, const struct sim_source *source);
+
+/* A BEGIN names a ledger. */
+void sim_check_names(struct sim_check *check, struct sim_ident *ident, const struct lb_uuid *ledger);
+
+/* What a server's sink does. */
+void sim_check_begun(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_intake *intake);
+void sim_check_settles(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_id *lowest);
+void sim_check_commits(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_intake *intake);
+void sim_check_committed(
+	struct sim_check *check, struct sim_machine *machine, const struct lb_intake *intake);
+void sim_check_resolved(struct sim_check *check, struct sim_machine *machine, const struct lb_uuid *ledger,
+	const struct lb_resolution *resolution);
+
+/* On a copy of the machine as a loss of power would leave it now, recovered. */
+void sim_check_survives(struct sim_check *check, struct sim_machine *machine, const struct sim_ident *ident);
+void sim_check_fence_survives(
+	struct sim_check *check, struct sim_machine *machine, const struct sim_ident *ident);
+
+/* When everything has been settled and no server runs any more. */
+void sim_check_end(struct sim_check *check);
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a user's command does, on the real client: begin, write, commit; roll back, give up or vanish at times; ask
+ * again what is in doubt. Tells the oracle what was asked for and what was said.
+ */
+#include "sim/client.h"
+#include "client/client.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What an invocation has in hand. */
+struct hand {
+	struct sim_client *client;
+	struct sim_process *process;
+	struct sim_world *world;
+	struct lb_client *lb;
+	struct sim_wish *wish;
+	bool open; /* it was begun, and nothing was said of it yet */
+};
+
+static lb_time deadline_of(const struct hand *hand)
+{
+	struct sim_world *world = hand->world;
+
+	if (hand->client->healed)
+		return world->now + 300 * SIM_SECOND;
+	return world->now + sim_between(world, 1, sim_chance(world, 20) ? 300 : 30000) * SIM_MS;
+}
+
+/* The user has an answer. */
+static void told(struct hand *hand, const struct lb_outcome *outcome, const struct lb_receipt *receipt)
+{
+	struct sim_wish *wish = hand->wish;
+
+	hand->open = false;
+	if (hand->process->dead)
+		return;
+	sim_trace(hand->world, "%s: %s is %s (%s)", hand->process->name, wish->source->name,
+		lb_verdict_word(outcome->verdict), lb_reason_word(outcome->reason));
+	if (wish->id.number != 0)
+		sim_check_told(hand->client->check, &wish->id, wish->source, outcome, receipt);
+	wish->doubted = outcome->verdict == LB_VERDICT_IN_DOUBT;
+	switch (outcome->verdict) {
+	case LB_VERDICT_COMMITTED:
+		wish->done = true;
+		break;
+	case LB_VERDICT_REFUSED:
+	case LB_VERDICT_ROLLED_BACK:
+		wish->useless++;
+		wish->id.number = 0;
+		break;
+	case LB_VERDICT_IN_DOUBT:
+		/* Nobody can settle what another ledger, or one that is no more, has in doubt. */
+		if (hand->client->healed && outcome->reason == LB_REASON_ANOTHER_LEDGER)
+			wish->done = true;
+		break;
+	default:
+		break;
+	}
+	/* A user who is refused for good tries once or twice more, then gives it up. */
+	if (wish->useless > 2)
+		wish->done = true;
+}
+
+static int write_all(struct hand *hand, size_t stop_at)
+{
+	const struct sim_source *source = hand->wish->source;
+	struct sim_world *world = hand->world;
+	size_t at = 0;
+	int result = 0;
+
+	while (at < stop_at && result == 0 && !hand->process->dead) {
+		size_t n = stop_at - at;
+
+		if (sim_chance(world, 50))
+			n = 1 + (size_t)sim_below(world, n);
+		result = lb_client_write(hand->lb, source->bytes + at, n, deadline_of(hand));
+		at += n;
+		if (sim_chance(world, 5) && !hand->process->dead)
+			sim_task_pause(world, world->now + sim_between(world, 0, 5 * SIM_SECOND), false);
+	}
+	return result;
+}
+
+static void resolve(struct hand *hand)
+{
+	struct lb_outcome outcome;
+	struct lb_receipt receipt;
+	int result = lb_client_resolve(hand->lb, &hand->wish->id, deadline_of(hand), &receipt, &outcome);
+
+	if (result == 0 || result == -EINPROGRESS)
+		told(hand, &outcome, &receipt);
+}
+
+/* False: the command ends here, without a farewell. */
+static bool deliver(struct hand *hand)
+{
+	struct sim_source *source = hand->wish->source;
+	struct sim_world *world = hand->world;
+	struct lb_delivery delivery = {.name = source->name,
+		.length = sim_chance(world, 50) ? source->len : LB_UNKNOWN,
+		.source = source->path};
+	bool patient = hand->client->healed;
+	unsigned plan = patient ? 99 : (unsigned)sim_below(world, 100);
+	struct lb_outcome outcome;
+	struct lb_receipt receipt;
+	int result = lb_client_begin(hand->lb, &delivery, deadline_of(hand));
+
+	if (result == -EBUSY || result == -EINVAL || hand->process->dead)
+		return !hand->process->dead;
+	hand->wish->id = *lb_client_id(hand->lb);
+	sim_trace(world, "%s: begins %s as %llu: %d", hand->process->name, source->name,
+		(unsigned long long)hand->wish->id.number, result);
+	hand->open = true;
+	if (hand->wish->id.number != 0) /* else it was broken already, and nothing was begun */
+		sim_check_begins(hand->client->check, &hand->wish->id, source);
+	result = write_all(hand, plan < 15 ? (size_t)sim_below(world, source->len + 1) : source->len);
+	if (hand->process->dead || plan < 5)
+		return false;
+	if (plan < 15 || (result != 0 && result != -ECONNABORTED)) {
+		result = lb_client_rollback(hand->lb,
+			plan < 10 ? LB_REASON_ROLLED_BACK : LB_REASON_SOURCE_CHANGED, deadline_of(hand),
+			&receipt, &outcome);
+	} else {
+		source->wanted = true;
+		result = lb_client_commit(hand->lb, deadline_of(hand), &receipt, &outcome);
+	}
+	told(hand, &outcome, &receipt);
+	if (!hand->process->dead && result == -EINPROGRESS && sim_chance(world, 50))
+		resolve(hand);
+	return !hand->process->dead;
+}
+
+static bool serve_wish(struct hand *hand, struct sim_wish *wish)
+{
+	bool go_on = true;
+
+	/* A command that died knew the answer already, and its user did not: who sends it again now, sends it twice. */
+	if (sim_source_is_known(hand->client->check, wish->source)) {
+		wish->done = true;
+		return true;
+	}
+	hand->wish = wish;
+	wish->busy = true;
+	if (wish->doubted && wish->id.number != 0 && sim_chance(hand->world, 40))
+		resolve(hand);
+	if (!wish->done && !hand->process->dead)
+		go_on = deliver(hand);
+	wish->busy = false;
+	return go_on;
+}
+
+static void invoke(struct hand *hand)
+{
+	struct sim_client *client = hand->client;
+	struct lb_client_options options = {
+		.state_dir = "/state", .idle_timeout = sim_between(hand->world, 1, 60) * SIM_SECOND};
+	struct lb_outcome outcome;
+	bool go_on = true;
+	int result = lb_client_open_on(
+		&hand->process->host, client->address, &options, deadline_of(hand), &hand->lb, &outcome);
+
+	sim_trace(hand->world, "%s: opens: %d (%s)", hand->process->name, result,
+		lb_reason_word(outcome.reason));
+	if (result != 0)
+		return;
+	for (int i = 0; i < client->n_wishes && go_on; i++) {
+		struct sim_wish *wish = &client->wishes[i];
+
+		if (!wish->done && !wish->busy && (client->healed || sim_chance(hand->world, 80)))
+			go_on = serve_wish(hand, wish);
+	}
+	if (go_on && sim_chance(hand->world, 90))
+		(void)lb_client_close(hand->lb, deadline_of(hand), &outcome);
+	else
+		lb_client_abort(hand->lb, &outcome);
+	if (hand->open)
+		told(hand, &outcome, NULL);
+	sim_trace(hand->world, "%s: ends (%s)", hand->process->name, lb_end_word(outcome.how));
+}
+
+static void run_command(struct sim_task *task)
+{
+	struct sim_process *process = task->arg;
+	struct sim_invocation *run = process->arg;
+	struct hand hand = {.client = run->client, .process = process, .world = task->world};
+
+	invoke(&hand);
+	if (hand.wish != NULL)
+		hand.wish->busy = false;
+	sim_process_exit(process);
+	sim_event_set(task->world, &run->next, task->world->now);
+}
+
+static bool has_work(const struct sim_client *client)
+{
+	for (int i = 0; i < client->n_wishes; i++)
+		if (!client->wishes[i].done)
+			return true;
+	return false;
+}
+
+static void next_run(struct sim_event *event)
+{
+	struct sim_invocation *run =
+		(struct sim_invocation *)((char *)event - offsetof(struct sim_invocation, next));
+	struct sim_client *client = run->client;
+	struct sim_world *world = client->machine.world;
+
+	if (run->process != NULL) {
+		sim_process_free(run->process);
+		run->process = NULL;
+		sim_event_set(world, event, world->now + sim_between(world, SIM_MS, 5 * SIM_SECOND));
+		return;
+	}
+	if (!has_work(client))
+		return;
+	if (client->healed && ++client->tries > 200)
+		sim_violation(world, 5, "%s cannot settle its deliveries, though nothing is wrong any more",
+			client->machine.name);
+	client->machine.up = true;
+	run->process = sim_process_new(&client->machine, run->name, run);
+	sim_process_start(run->process, run_command);
+}
+
+bool sim_client_is_done(const struct sim_client *client)
+{
+	for (int i = 0; i < client->n_runs; i++)
+		if (client->runs[i].process != NULL)
+			return false;
+	return !has_work(client);
+}
+
+void sim_client_doom(struct sim_client *client)
+{
+	struct sim_world *world = client->machine.world;
+	struct sim_process *process = client->runs[sim_below(world, (uint64_t)client->n_runs)].process;
+
+	if (process == NULL || process->dead || process->ops_left > 0)
+		return;
+	process->only_decisive = sim_chance(world, 60);
+	process->ops_left = 1 + sim_below(world, sim_chance(world, 50) ? 10 : 80);
+	process->power = sim_chance(world, 50);
+}
+
+static size_t random_length(struct sim_world *world)
+{
+	unsigned draw = (unsigned)sim_below(world, 100);
+
+	if (draw < 10)
+		return (size_t)sim_below(world, 3);
+	if (draw < 60)
+		return (size_t)sim_below(world, 500);
+	return (size_t)sim_below(world, draw < 95 ? 8000 : 80000);
+}
+
+void sim_client_init(struct sim_client *client, struct sim_net *net, struct sim_check *check,
+	const char *name, uint32_t address, const char *server)
+{
+	static const unsigned kept[] = {0, 30, 50, 90, 100};
+	struct sim_world *world = net->world;
+
+	memset(client, 0, sizeof *client);
+	client->check = check;
+	client->address = server;
+	client->machine = (struct sim_machine){.world = world,
+		.net = net,
+		.next = net->machines,
+		.name = name,
+		.address = address,
+		.up = true,
+		.disk = sim_disk_new(world),
+		.percent_kept = kept[sim_below(world, sizeof kept / sizeof *kept)]};
+	net->machines = &client->machine;
+	client->n_wishes = 1 + (int)sim_below(world, SIM_SOURCES);
+	for (int i = 0; i < client->n_wishes; i++) {
+		char file[40];
+
+		snprintf(file, sizeof file, "%s-%d.dat", name, i);
+		client->wishes[i].source = sim_check_source(check, file, random_length(world));
+	}
+	client->n_runs = sim_chance(world, 30) ? 2 : 1;
+	for (int i = 0; i < client->n_runs; i++) {
+		struct sim_invocation *run = &client->runs[i];
+
+		run->client = client;
+		run->next.fire = next_run;
+		snprintf(run->name, sizeof run->name, "%s.%d", name, i);
+		sim_event_set(world, &run->next, world->now + sim_between(world, 0, SIM_SECOND));
+	}
+}
+
+void sim_client_deinit(struct sim_client *client)
+{
+	for (int i = 0; i < client->n_runs; i++)
+		sim_event_cancel(client->machine.world, &client->runs[i].next);
+	sim_disk_free(client->machine.disk);
+}

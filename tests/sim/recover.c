@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What would be left if the power failed now: a copy of a server's disk loses its power and is recovered by the real
+ * sink, and must still bear out what was said. Owns only the copies.
+ */
+#include "sim/check.h"
+#include "sim/net.h"
+#include "sim/vfs.h"
+#include "base/test.h"
+#include "server/ledger.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct copy {
+	struct sim_machine machine;
+	struct sim_process *process;
+	struct sim_vfs *vfs;
+	struct lb_sink *sink;
+	const char *bug; /* it is planted in what is watched, not in the observer */
+};
+
+static void copy_start(struct copy *copy, const struct sim_machine *machine)
+{
+	static const unsigned kept[] = {0, 0, 50, 100};
+
+	memset(copy, 0, sizeof *copy);
+	copy->machine = (struct sim_machine){.world = machine->world,
+		.net = machine->net,
+		.name = "a copy",
+		.address = machine->address,
+		.up = true,
+		.disk = sim_disk_copy(machine->disk)};
+	sim_disk_lose_power(copy->machine.disk, kept[sim_below(machine->world, sizeof kept / sizeof *kept)]);
+	copy->machine.disk->room = UINT64_MAX;
+	copy->process = sim_process_new(&copy->machine, "a copy", NULL);
+	copy->process->instant = true;
+	copy->bug = lb_test_bug;
+	lb_test_bug = NULL;
+	copy->vfs = sim_vfs_new(copy->process);
+}
+
+static void copy_end(struct copy *copy)
+{
+	lb_sink_close(copy->sink);
+	lb_test_bug = copy->bug;
+	sim_vfs_free(copy->vfs);
+	sim_process_free(copy->process);
+	sim_disk_free(copy->machine.disk);
+}
+
+static void copy_recover(struct copy *copy, const struct sim_machine *machine)
+{
+	char why[256] = "";
+
+	copy_start(copy, machine);
+	if (lb_sink_dir_open_on(&copy->process->host, copy->process->name, "/" SIM_INBOX, &copy->sink, why) !=
+		0)
+		sim_violation(
+			machine->world, 2, "after a loss of power the inbox cannot be recovered: %s", why);
+}
+
+static unsigned visible(const struct sim_machine *machine, const struct sim_source *source)
+{
+	const struct sim_inode *inbox = sim_dir_find(machine->disk->root, SIM_INBOX);
+	size_t len = strlen(source->name);
+	unsigned n = 0;
+
+	for (size_t i = 0; inbox != NULL && i < inbox->names.n; i++) {
+		const struct sim_name *name = &inbox->names.at[i];
+
+		n += strncmp(name->text, source->name, len) == 0 &&
+		     (name->text[len] == '\0' || name->text[len] == '~') &&
+		     sim_file_is(name->inode, source->bytes, source->len);
+	}
+	return n;
+}
+
+void sim_check_survives(struct sim_check *check, struct sim_machine *machine, const struct sim_ident *ident)
+{
+	const struct sim_source *source = ident->source;
+	struct lb_resolution resolution = {.id = ident->id};
+	struct copy copy;
+
+	copy_recover(&copy, machine);
+	copy.sink->ops->resolve(copy.sink, &resolution);
+	if (resolution.verdict != LB_VERDICT_COMMITTED)
+		sim_violation(check->world, 2,
+			"%s is said to be committed, and a loss of power would undo it (%s, %s)",
+			source->name, lb_verdict_word(resolution.verdict), lb_reason_word(resolution.reason));
+	if (visible(&copy.machine, source) + source->taken != 1)
+		sim_violation(check->world, 2,
+			"%s is said to be committed, and after a loss of power the inbox has it %u times",
+			source->name, visible(&copy.machine, source) + source->taken);
+	copy_end(&copy);
+}
+
+/* A fence holds an id off; what was never fenced would be taken in. */
+void sim_check_fence_survives(
+	struct sim_check *check, struct sim_machine *machine, const struct sim_ident *ident)
+{
+	struct lb_intake intake = {
+		.id = ident->id, .attempt = 1000, .declared = LB_UNKNOWN, .part = -1, .part_dir = -1};
+	struct copy copy;
+
+	strcpy(intake.name, "never");
+	copy_recover(&copy, machine);
+	copy.sink->ops->begin(copy.sink, &intake);
+	if (intake.verdict == LB_VERDICT_UNPROVEN)
+		sim_violation(check->world, 6, "an id was fenced, and a loss of power would undo it");
+	copy_end(&copy);
+}
+
+/* What the ledger says of an id, now that nobody uses it. */
+static void check_row(struct sim_check *check, struct lb_ledger *ledger, struct sim_ident *ident)
+{
+	const struct sim_source *source = ident->source;
+	enum lb_ledger_state state;
+	struct lb_receipt receipt;
+
+	if (memcmp(lb_ledger_uuid(ledger), &ident->ledger, sizeof ident->ledger) != 0)
+		return;
+	ident->found = true;
+	if (lb_ledger_look(ledger, &ident->id, &state, &receipt) != 0)
+		sim_violation(check->world, 2, "the ledger cannot be read at the end");
+	if (ident->committed && state != LB_LEDGER_COMMITTED)
+		sim_violation(check->world, 2, "%s was said to be committed, and the ledger does not say so",
+			source->name);
+	if (ident->never && state == LB_LEDGER_COMMITTED)
+		sim_violation(check->world, 6, "%s was said to be never committed, and the ledger says it is",
+			source->name);
+	if (ident->not_yet && state == LB_LEDGER_COMMITTED)
+		sim_violation(check->world, 5, "%s was said to be not committed, and the ledger says it is",
+			source->name);
+	if (state == LB_LEDGER_COMMITTED && sim_source_delivered(check, source) != 1)
+		sim_violation(check->world, 2,
+			"the ledger says that %s is committed, and it was delivered %u times", source->name,
+			sim_source_delivered(check, source));
+}
+
+static void check_ledger(struct sim_check *check, struct sim_machine *machine)
+{
+	struct lb_ledger *ledger;
+	char why[256] = "";
+	struct copy copy;
+
+	copy_start(&copy, machine);
+	if (sim_disk_find(copy.machine.disk, SIM_INBOX "/.lastbyte/ledger.db") == NULL) {
+		copy_end(&copy); /* it has never come so far */
+		return;
+	}
+	if (lb_ledger_open(&copy.process->host, copy.process->name, "/" SIM_INBOX "/.lastbyte/ledger.db",
+		    &ledger, why) != 0)
+		sim_violation(check->world, 2, "the ledger cannot be opened at the end: %s", why);
+	for (struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
+		check_row(check, ledger, ident);
+	lb_ledger_close(ledger);
+	copy_end(&copy);
+}
+
+void sim_check_end(struct sim_check *check)
+{
+	for (int i = 0; i < check->n_servers; i++) {
+		sim_check_inbox(check, check->servers[i]);
+		check_ledger(check, check->servers[i]);
+	}
+	for (const struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
+		if (ident->committed && !ident->found && !sim_check_is_wiped(check, &ident->ledger))
+			sim_violation(check->world, 2, "%s was said to be committed, and its ledger is gone",
+				ident->source->name);
+	for (const struct sim_source *source = check->sources; source != NULL; source = source->next) {
+		unsigned committed = 0;
+
+		for (const struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
+			committed += ident->source == source && ident->committed;
+		if (committed > 1)
+			sim_violation(
+				check->world, 3, "%s was committed under %u ids", source->name, committed);
+		if (committed == 1 && sim_source_delivered(check, source) != 1)
+			sim_violation(check->world, 2, "%s was committed, and was delivered %u times",
+				source->name, sim_source_delivered(check, source));
+	}
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* The sink around the real one. What a dead process believes to have done is of no interest. Owns nothing. */
+#include "sim/sink.h"
+
+static struct sim_sink *sink_of(struct lb_sink *sink)
+{
+	return (struct sim_sink *)sink;
+}
+
+static void sink_begin(struct lb_sink *base, struct lb_intake *intake)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	sim_check_begun(sink->check, &base->ledger, intake);
+	sink->real->ops->begin(sink->real, intake);
+	if (!sink->process->dead && intake->verdict == LB_VERDICT_COMMITTED)
+		sim_check_committed(sink->check, sink->process->machine, intake);
+}
+
+static enum lb_reason sink_write(struct lb_sink *base, struct lb_intake *intake, const void *buf, size_t len)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	return sink->real->ops->write(sink->real, intake, buf, len);
+}
+
+static void sink_commit(struct lb_sink *base, struct lb_intake **intakes, size_t n)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	for (size_t i = 0; i < n; i++)
+		sim_check_commits(sink->check, &base->ledger, intakes[i]);
+	sink->real->ops->commit(sink->real, intakes, n);
+	for (size_t i = 0; i < n; i++) {
+		sim_trace(sink->process->world, "%s: sink says %s (%s) of %s", sink->process->name,
+			lb_verdict_word(intakes[i]->verdict), lb_reason_word(intakes[i]->reason),
+			intakes[i]->name);
+		if (!sink->process->dead && intakes[i]->verdict == LB_VERDICT_COMMITTED)
+			sim_check_committed(sink->check, sink->process->machine, intakes[i]);
+	}
+}
+
+static void sink_rollback(struct lb_sink *base, struct lb_intake *intake)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	sink->real->ops->rollback(sink->real, intake);
+}
+
+static void sink_resolve(struct lb_sink *base, struct lb_resolution *resolution)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	sink->real->ops->resolve(sink->real, resolution);
+	sim_trace(sink->process->world, "%s: sink resolves %s", sink->process->name,
+		lb_verdict_word(resolution->verdict));
+	if (!sink->process->dead)
+		sim_check_resolved(sink->check, sink->process->machine, &base->ledger, resolution);
+}
+
+static void sink_settle(struct lb_sink *base, const struct lb_id *lowest)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	sim_check_settles(sink->check, &base->ledger, lowest);
+	sink->real->ops->settle(sink->real, lowest);
+}
+
+static void sink_close(struct lb_sink *base)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	sink->real->ops->close(sink->real);
+}
+
+static const struct lb_sink_ops ops = {
+	.begin = sink_begin,
+	.write = sink_write,
+	.commit = sink_commit,
+	.rollback = sink_rollback,
+	.resolve = sink_resolve,
+	.settle = sink_settle,
+	.close = sink_close,
+};
+
+void sim_sink_init(
+	struct sim_sink *sink, struct lb_sink *real, struct sim_process *process, struct sim_check *check)
+{
+	*sink = (struct sim_sink){.sink = *real, .real = real, .process = process, .check = check};
+	sink->sink.ops = &ops;
+}
