@@ -21,8 +21,6 @@ static void answered(struct lb_conn *conn, struct lb_slot *slot)
 {
 	if (slot == conn->current && conn->flow != LB_STAGE_IDLE)
 		conn->flow = LB_STAGE_DECIDED;
-	if (slot->handle == conn->reply_handle)
-		conn->reply_handle = 0;
 	lb_conn_slot_free(conn, slot);
 	lb_server_close_when_done(conn);
 }

@@ -325,7 +325,7 @@ size_t lb_conn_recv(struct lb_conn *conn, const void *buf, size_t len, lb_time n
 			break;
 		used += n;
 	}
-	if (used > 0 || conn->held)
+	if (used > 0)
 		lb_clock_received(conn, now);
 	return used;
 }

@@ -209,7 +209,6 @@ void lb_server_close_when_done(struct lb_conn *conn)
 		return;
 	lb_conn_put(conn, LB_FRAME_CLOSE_OK, 0, NULL, 0);
 	conn->state = LB_CONN_CLOSED;
-	conn->quiet = true;
 }
 
 void lb_server_close_open(struct lb_conn *conn, struct lb_event *event)

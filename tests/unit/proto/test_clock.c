@@ -159,6 +159,26 @@ static void a_client_that_waits_asks_although_it_writes(void **state)
 	pair_free(pair);
 }
 
+static void a_client_that_waits_for_synced_asks_too(void **state)
+{
+	struct lb_conn_options options = {.idle_timeout = 30 * SECOND, .features = LB_FEATURE_RESUME};
+	struct pair *pair = pair_new(options, options);
+	uint32_t handle;
+
+	(void)state;
+	pair_run(pair);
+	side_event(&pair->server, LB_EVENT_HELLO);
+	side_event(&pair->client, LB_EVENT_HELLO_OK);
+	handle = pair_open(pair, 1);
+	assert_int_equal(lb_conn_sync(pair->client.conn, handle), 0);
+	pair_run(pair);
+	pair->now += 6 * SECOND;
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, "abc", 3), 0);
+	side_wrote_frame(&pair->client, LB_FRAME_DATA, handle, pair->now);
+	assert_int_equal(lb_conn_deadline(pair->client.conn), pair->now + 4 * SECOND);
+	pair_free(pair);
+}
+
 static void a_client_that_cannot_write_gives_up_and_queues_no_pings(void **state)
 {
 	struct pair *pair = at_thirty_seconds();
@@ -243,6 +263,25 @@ static void a_server_gives_up_a_client_that_does_not_read_its_answers_after_clos
 	pair_free(pair);
 }
 
+static void a_server_is_patient_with_a_client_that_reads_slowly_after_close(void **state)
+{
+	struct lb_receipt receipt = pair_receipt(1, "name", 3, pair_digest(7));
+	struct pair *pair = at_thirty_seconds();
+	uint32_t handle = pair_ask_commit(pair, 1, "abc"), question;
+
+	(void)state;
+	assert_int_equal(lb_conn_resolve(pair->client.conn, &receipt.id, &pair_ledger, &question), 0);
+	assert_int_equal(lb_conn_close(pair->client.conn), 0);
+	pair_run(pair);
+	assert_int_equal(lb_conn_committed(pair->server.conn, handle, &receipt), 0);
+	for (int i = 0; i < 10; i++) {
+		lb_conn_sent(pair->server.conn, 1, pair->now += 25 * SECOND);
+		assert_int_equal(tick(&pair->server, pair->now), LB_EVENT_NONE);
+	}
+	assert_int_equal(tick(&pair->server, pair->now + 30 * SECOND), LB_EVENT_TIMEOUT);
+	pair_free(pair);
+}
+
 static void a_ping_of_a_server_that_comes_late_does_not_end_the_session(void **state)
 {
 	struct pair *pair = at_thirty_seconds();
@@ -291,11 +330,13 @@ int main(void)
 		cmocka_unit_test(a_client_that_hears_nothing_gives_up),
 		cmocka_unit_test(a_client_that_writes_need_not_hear_anything),
 		cmocka_unit_test(a_client_that_waits_asks_although_it_writes),
+		cmocka_unit_test(a_client_that_waits_for_synced_asks_too),
 		cmocka_unit_test(a_client_that_cannot_write_gives_up_and_queues_no_pings),
 		cmocka_unit_test(a_server_that_hears_nothing_gives_up),
 		cmocka_unit_test(bytes_that_a_server_does_not_take_yet_count_as_heard),
 		cmocka_unit_test(greetings_are_complete_within_one_idle_time),
 		cmocka_unit_test(a_server_gives_up_a_client_that_does_not_read_its_answers_after_close),
+		cmocka_unit_test(a_server_is_patient_with_a_client_that_reads_slowly_after_close),
 		cmocka_unit_test(a_ping_of_a_server_that_comes_late_does_not_end_the_session),
 		cmocka_unit_test(idle_times_are_brought_into_range),
 	};

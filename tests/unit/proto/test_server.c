@@ -21,6 +21,13 @@ static void hello_ok_says_what_is_in_force(void **state)
 	assert_int_equal(ok.max_undecided, 3);
 	assert_true(ok.max_delivery == LB_UNKNOWN);
 	pair_free(pair);
+
+	pair = hand_alone((struct lb_conn_options){.features = LB_FEATURE_RESUME | LB_FEATURE_REPLY});
+	hand_say_hello(
+		pair, (struct lb_hello){.min_version = 1, .max_version = 1, .features = 2, .idle_ms = 30000});
+	lb_hello_ok_get(side_wrote_frame(&pair->server, LB_FRAME_HELLO_OK, 0, pair->now), 40, &ok, &why);
+	assert_int_equal(ok.features, LB_FEATURE_REPLY);
+	pair_free(pair);
 }
 
 static void a_version_that_it_does_not_speak_is_refused_with_those_it_does(void **state)
@@ -88,6 +95,39 @@ static void a_committed_delivery_cannot_be_rolled_back(void **state)
 	side_event(&pair->server, LB_EVENT_COMMIT);
 	side_frame(&pair->server, LB_FRAME_ROLLBACK, 1, NULL, 0, pair->now);
 	side_failed(&pair->server, LB_FAILURE_STATE, pair->now);
+	pair_free(pair);
+}
+
+static void after_the_answer_to_commit_nothing_more_belongs_to_it(void **state)
+{
+	struct lb_receipt receipt = pair_receipt(1, "name", 0, pair_digest(1));
+	struct pair *pair = hand_open_one(none, LB_UNKNOWN);
+
+	(void)state;
+	hand_say_commit(pair, 1, 0);
+	side_event(&pair->server, LB_EVENT_COMMIT);
+	assert_int_equal(lb_conn_committed(pair->server.conn, 1, &receipt), 0);
+	side_wrote_frame(&pair->server, LB_FRAME_COMMITTED, 1, pair->now);
+	side_frame(&pair->server, LB_FRAME_DATA, 1, "abc", 3, pair->now);
+	side_failed(&pair->server, LB_FAILURE_STATE, pair->now);
+	pair_free(pair);
+}
+
+static void a_question_waits_until_there_is_room_for_its_answer(void **state)
+{
+	struct pair *pair = hand_greeted((struct lb_conn_options){.max_undecided = 1});
+	uint8_t scrap[4096];
+
+	(void)state;
+	for (int i = 0; i < 50; i++)
+		side_frame(&pair->server, LB_FRAME_PING, 0, "12345678", 8, pair->now);
+	assert_int_equal(pair->server.stash_len, 0);
+	hand_say_resolve(pair, 1, &pair_ledger);
+	side_no_event(&pair->server);
+	assert_true(pair->server.stash_len > 0);
+	side_written(&pair->server, scrap, sizeof scrap, pair->now);
+	side_feed(&pair->server, "", 0, 0, pair->now);
+	side_event(&pair->server, LB_EVENT_RESOLVE);
 	pair_free(pair);
 }
 
@@ -273,6 +313,8 @@ int main(void)
 		cmocka_unit_test(handles_ascend_over_begin_and_resolve_together),
 		cmocka_unit_test(only_the_delivery_begun_last_can_be_gone_on_with),
 		cmocka_unit_test(a_committed_delivery_cannot_be_rolled_back),
+		cmocka_unit_test(after_the_answer_to_commit_nothing_more_belongs_to_it),
+		cmocka_unit_test(a_question_waits_until_there_is_room_for_its_answer),
 		cmocka_unit_test(more_questions_than_allowed_are_an_error),
 		cmocka_unit_test(settled_says_whose_numbers_and_from_which_on),
 		cmocka_unit_test(one_sync_at_a_time),
