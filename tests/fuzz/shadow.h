@@ -29,7 +29,7 @@ struct shadows {
 #define LIVE        (ONE(BEGUN) | ONE(OPEN) | ONE(COMMITTING) | ONE(ROLLING) | ONE(WITHDRAWN) | ONE(ASKED))
 
 /* It must be one of these, and is then the other. */
-void shadow_is(struct shadows *shadows, uint32_t handle, unsigned allowed, enum shadow then);
+void shadow_is(struct shadows *shadows, uint32_t which, unsigned allowed, enum shadow then);
 void shadow_see(struct shadows *shadows, const struct lb_event *event);
 
 #endif
