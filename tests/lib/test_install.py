@@ -91,9 +91,8 @@ def a_program_that_serves_is_built_against_both_kinds_of_library():
             return 0;
         }
     """
-    flags = package("--cflags", "--libs", "lastbyte-server")
-    static = " ".join(package("--static", "--cflags", "--libs", "lastbyte-server"))
-    static = re.sub(r"-l(lastbyte\S*)", r"-l:lib\1.a", static).split()
+    flags = package("--cflags", "--libs", "lastbyte-server", "sqlite3")
+    static = re.sub(r"-l(lastbyte\S*)", r"-l:lib\1.a", " ".join(flags)).split()
     identities = set()
     for kind, options in ("served", flags), ("served-static", static):
         program = SCRATCH / kind

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A delivery with both ends under valgrind: no use of memory that is not theirs, and none kept."""
 import os
-import re
 import shutil
 from libnet import COMMAND, Answer, Skip, run, same, test
 
@@ -14,19 +13,9 @@ def watched(place, role):
     script = place.under(f"{role}.sh")
     with open(script, "w") as file:
         file.write(f'#!/bin/sh\nexec valgrind --quiet --log-file={report} --error-exitcode=99 --leak-check=full '
-                   f'--show-leak-kinds=all --errors-for-leak-kinds=all --track-fds=yes {COMMAND} "$@"\n')
+                   f'--show-leak-kinds=all --errors-for-leak-kinds=all {COMMAND} "$@"\n')
     os.chmod(script, 0o755)
     return script, report
-
-
-def silent(report):
-    """Valgrind's report names no more than descriptors that came from outside, or end with the process by design."""
-    with open(report) as file:
-        text = "\n".join(line.split("==", 2)[-1].strip() for line in file)
-    paragraphs = [paragraph.strip() for paragraph in text.split("\n\n")]
-    wrong = [paragraph for paragraph in paragraphs if paragraph and "<inherited from parent>" not in paragraph
-             and "signalfd" not in paragraph and not re.fullmatch(r"FILE DESCRIPTORS:.*", paragraph)]
-    same(wrong, [], "valgrind's report")
 
 
 @test("valgrind finds nothing wrong and nothing left at either end of a delivery")
@@ -41,8 +30,9 @@ def _(place):
     same(place.read("file") == content, True, "the content is what was sent")
     server.signal()
     same(server.wait(), 0, "serve exits with")
-    silent(send_report)
-    silent(serve_report)
+    for report in send_report, serve_report:
+        with open(report) as file:
+            same(file.read(), "", "valgrind's report")
 
 
 run()
