@@ -11,23 +11,36 @@
 #include <errno.h>
 #include <string.h>
 
+/* "Will never commit" is the client's word alone where no server has said so: it must be written down, or a later
+ * process finds the delivery open and sends it. */
+static bool is_our_word(enum lb_verdict verdict, enum lb_reason reason)
+{
+	return verdict == LB_VERDICT_ROLLED_BACK && reason >= LB_REASON_NO_CONNECTION;
+}
+
 void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_reason reason)
 {
 	struct lb_attempt *attempt = &client->attempt;
 	const struct lb_id *id = &attempt->entry.id;
+	int r = 0;
 
+	LB_FAULT("client_decided");
+	/* If its end cannot be written down it stays open there: asked again, the ledger says the same. */
+	if (attempt->claimed && verdict != LB_VERDICT_IN_DOUBT)
+		r = lb_journal_done(client->journal, id);
+	else if (attempt->claimed)
+		lb_journal_release(client->journal, id);
+	if (r < 0 && is_our_word(verdict, reason)) {
+		verdict = LB_VERDICT_NOT_COMMITTED;
+		reason = LB_REASON_JOURNAL;
+		attempt->err = -r;
+	}
+	attempt->claimed = false;
 	attempt->course = LB_COURSE_ENDED;
 	attempt->verdict = verdict;
 	attempt->reason = reason;
 	if (verdict == LB_VERDICT_COMMITTED)
 		client->confirmed += attempt->stored.length;
-	LB_FAULT("client_decided");
-	/* If its end cannot be written down it stays open there: asked again, the ledger says the same. */
-	if (attempt->claimed && verdict != LB_VERDICT_IN_DOUBT)
-		(void)lb_journal_done(client->journal, id);
-	else if (attempt->claimed)
-		lb_journal_release(client->journal, id);
-	attempt->claimed = false;
 }
 
 /* The reason that a connection gives for a delivery that was not committed. */

@@ -737,6 +737,40 @@ static void an_end_that_the_journal_cannot_take_does_not_change_the_verdict(void
 	fake_close(fake, client);
 }
 
+/* The next process will find it open, and may send it: nobody can say that it never commits. */
+static void a_rollback_that_cannot_be_written_down_is_only_not_committed(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = client_with(fake, false);
+	struct told told;
+
+	assert_int_equal(try_begin(fake, client), 0);
+	fake->machine.fail_append = -ENOSPC;
+	told = fake_rollback(fake, client, LB_REASON_INTERRUPTED);
+	fake->machine.fail_append = 0;
+	assert_int_equal(told.r, 0);
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_NOT_COMMITTED);
+	assert_int_equal(told.outcome.reason, LB_REASON_JOURNAL);
+	assert_int_equal(told.outcome.err, ENOSPC);
+	assert_true(fake_is_open(fake, &told.receipt.id));
+	fake_close(fake, client);
+}
+
+static void a_fence_that_cannot_be_written_down_is_one(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_id id = fake_leave_open(fake, "name", "/source");
+	struct lb_client *client = fake_client(fake);
+	struct told told;
+
+	fake->machine.fail_append = -ENOSPC;
+	told = fake_resolve(fake, client, &id);
+	fake->machine.fail_append = 0;
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_ROLLED_BACK);
+	assert_int_equal(told.outcome.reason, LB_REASON_FENCED);
+	fake_close(fake, client);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void)
@@ -778,6 +812,8 @@ int main(void)
 		TEST(each_answer_for_good_ends_the_journals_entry),
 		TEST(a_late_answer_is_nobodys),
 		TEST(a_verdict_that_was_given_out_stays),
+		TEST(a_rollback_that_cannot_be_written_down_is_only_not_committed),
+		TEST(a_fence_that_cannot_be_written_down_is_one),
 		TEST(an_end_that_the_journal_cannot_take_does_not_change_the_verdict),
 	};
 
