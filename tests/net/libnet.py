@@ -234,10 +234,6 @@ class Server:
                 assert not over and left > 0, f"no such event in {self.events}; {self.errors.decode()}"
                 self.changed.wait(left)
 
-    def deliveries(self):
-        with self.changed:
-            return [event for event in self.events if event["event"] == "delivery"]
-
     def kill(self):
         """SIGKILL: nothing of it goes on."""
         self.process.kill()
