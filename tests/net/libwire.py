@@ -44,6 +44,20 @@ def boundaries(stream):
     return sorted(set(ends))
 
 
+def cuts(stream):
+    """Every boundary and its neighbours that lie in the stream; its whole length means after the last byte."""
+    points = {end + by for end in boundaries(stream) for by in (-1, 0, 1)}
+    return sorted(point for point in points if 0 <= point <= len(stream))
+
+
+def record(place, server, *contents):
+    """The bytes, up and down, of an undisturbed delivery of a file of each content over one connection."""
+    proxy = place.proxy(server.address)
+    paths = [place.file(f"sent/recorded-{number}", content) for number, content in enumerate(contents)]
+    place.send(*paths, proxy.address, state=place.under("recorder")).exits(0)
+    return {"up": bytes(proxy.up), "down": bytes(proxy.down)}
+
+
 def hello(client, magic=b"LASTBYTE", versions=(1, 1), features=0, idle_ms=60000):
     return frame("HELLO", 0, magic + struct.pack(">HHI", *versions, features) + client + struct.pack(">I", idle_ms))
 

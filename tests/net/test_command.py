@@ -2,7 +2,6 @@
 """What people see: lines, JSON, help, the progress bar, and what they are told when they mistype."""
 import datetime
 import fcntl
-import json
 import os
 import pty
 import re

@@ -128,8 +128,9 @@ def _(place):
 @test("a signal that is ignored from the start, as under nohup, is ignored")
 def _(place):
     server = place.serve()
-    process = place.start("send", "--name", "x", "-", server.address, stdin=subprocess.PIPE,
-                          preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    script = place.file("nohup", f'#!/bin/sh\ntrap "" HUP\nexec {COMMAND} "$@"\n'.encode())
+    os.chmod(script, 0o755)
+    process = place.start("send", "--name", "x", "-", server.address, stdin=subprocess.PIPE, binary=script)
     until("it is being delivered", place.parts)
     process.send_signal(signal.SIGHUP)
     Answer(process, CONTENT).exits(0)
