@@ -95,11 +95,11 @@ def _(place):
     proxy.release()
     first = [row for row in place.committed() if row["name"] == "x"][0]
     os.unlink(os.path.join(place.inbox, "x"))
-    place.file("x", b"other content")
+    place.file("x", CONTENT + b"other content")
     again = place.send("--json", path, proxy.address).exits(0)
     assert again.id != first["id"], again
     assert first["digest"] in again.err, again
-    same(place.read("x"), b"other content")
+    same(place.read("x"), CONTENT + b"other content")
 
 
 @test("standard input whose earlier run had committed other content: exit 4, and it says to send it again")
@@ -113,6 +113,20 @@ def _(place):
     assert "send it again" in again.err, again
     same(place.read("x"), CONTENT)
     same([row["name"] for row in place.committed()], ["p", "x"])
+
+
+@test("the same when standard input is a file: it is not begun anew from where the first reading ended")
+def _(place):
+    server = place.serve()
+    process, proxy = committed_unheard(place, server, "-", "--name", "x", content=CONTENT)
+    process.kill()
+    Answer(process)
+    proxy.release()
+    os.unlink(os.path.join(place.inbox, "x"))
+    with open(place.file("other", os.urandom(len(CONTENT))), "rb") as other:
+        again = Answer(place.start("send", "--name", "x", "-", proxy.address, stdin=other)).exits(4)
+    assert "send it again" in again.err, again
+    same(place.visible(), [])
 
 
 @test("standard input whose earlier run had committed the same content gets the stored receipt")

@@ -226,8 +226,17 @@ def _(place):
     process = subprocess.Popen(["/bin/sh", "-c", 'exec "$@" <&-', "sh", COMMAND, "send", "--state", place.state, "--name", "x", "-",
                                 server.address], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     answer = Answer(process).exits(4)
-    assert "could not be read" in answer.err, answer
+    assert "could not be read: Bad file descriptor" in answer.err, answer
     same(place.visible(), [])
+
+
+@test("standard input that is a file is sent from where it stands")
+def _(place):
+    server = place.serve()
+    with open(place.file("x", CONTENT), "rb") as file:
+        os.lseek(file.fileno(), 1000, os.SEEK_SET)
+        Answer(place.start("send", "--name", "x", "-", server.address, stdin=file)).exits(0)
+    same(place.read("x"), CONTENT[1000:])
 
 
 @test("a result that cannot be written is said, and the exit code is still the delivery's")

@@ -211,7 +211,7 @@ def _(place):
     same(place.visible(), ["p", "x"])
 
 
-@test("nobody listens, or it is another protocol: exit 4")
+@test("nobody listens: exit 4")
 def _(place):
     server = place.serve()
     server.kill()

@@ -94,6 +94,44 @@ def _(place):
     place.resolve(answer.id, server.address).exits(1)
 
 
+def mute(place):
+    """Something that listens and says nothing; it, and its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    place.stack.callback(listener.close)
+    return listener, "127.0.0.1:%d" % listener.getsockname()[1]
+
+
+@test("SIGINT to send while the server has said nothing yet: exit 1, and to resolve: exit 3")
+def _(place):
+    listener, address = mute(place)
+    for command, what, code in (("send", place.file("x", CONTENT), 1), ("resolve", "0123456789abcdef0123456789abcdef:1", 3)):
+        process = place.start(command, what, address)
+        connection, _ = listener.accept()
+        assert connection.recv(1)
+        process.send_signal(signal.SIGINT)
+        Answer(process).exits(code)
+        connection.close()
+
+
+@test("--deadline passes while the server has said nothing yet: send exits 4, resolve 3")
+def _(place):
+    _, address = mute(place)
+    answer = place.send("--deadline", "200ms", place.file("x", CONTENT), address).exits(4)
+    assert answer.err.startswith("not_committed - x: the deadline passed"), answer
+    place.resolve("--deadline", "200ms", "0123456789abcdef0123456789abcdef:1", address).exits(3)
+
+
+@test("a server of another protocol: send exits 4, and says that it is one")
+def _(place):
+    listener, address = mute(place)
+    process = place.start("send", place.file("x", CONTENT), address)
+    connection, _ = listener.accept()
+    connection.sendall(b"220 mail.example ESMTP\r\n")
+    answer = Answer(process).exits(4)
+    connection.close()
+    same(answer.err, "not_committed - x: the other end does not follow the protocol\n")
+
+
 @test("SIGTERM to send with several files: the open one is rolled back, the others are not begun")
 def _(place):
     server = place.serve()
