@@ -140,8 +140,8 @@ LB_PUBLIC LB_CHECKED int lb_name_check(const char *name, size_t len, const char 
 
 /* What stands behind the word "durable" in a receipt. */
 enum lb_durability {
-	LB_DURABILITY_NONE,   /* memory only: the file system has no disk behind it */
-	LB_DURABILITY_FSYNC,  /* fsync(2) returned 0 for data, directory entries and the ledger */
+	LB_DURABILITY_NONE,  /* memory only: the file system has no disk behind it */
+	LB_DURABILITY_FSYNC, /* fsync(2) returned 0 for data, directory entries and the ledger */
 };
 LB_PUBLIC const char *lb_durability_word(enum lb_durability durability);
 
@@ -154,7 +154,7 @@ struct lb_receipt {
 	int64_t            committed_at; /* nanoseconds since 1970-01-01T00:00:00Z */
 	enum lb_durability durability;
 	char               name[LB_NAME_MAX + 1]; /* as asked for in BEGIN, with a NUL */
-	char               placed[LB_NAME_MAX + 1]; /* as it lies in the inbox; differs if the name was taken */
+	char placed[LB_NAME_MAX + 1];             /* as it lies in the inbox; differs if the name was taken */
 };
 
 #ifdef __cplusplus

@@ -21,17 +21,20 @@ extern "C" {
 struct lb_client;
 
 struct lb_client_options {
-	const char *state_dir;    /* NULL: $XDG_STATE_HOME/lastbyte, else ~/.local/state/lastbyte; made if missing */
-	lb_time     idle_timeout; /* give the server up when nothing moves for so long: 0 is 60 s */
-	int         interrupt_fd; /* while it is readable, calls return -EINTR; 0: none */
-	char       *why;          /* NULL, or 256 bytes for a sentence: why the state directory or the address failed */
+	const char *
+		state_dir; /* NULL: $XDG_STATE_HOME/lastbyte, else ~/.local/state/lastbyte; made if missing */
+	lb_time idle_timeout; /* give the server up when nothing moves for so long: 0 is 60 s */
+	int     interrupt_fd; /* while it is readable, calls return -EINTR; 0: none */
+	char   *why; /* NULL, or 256 bytes for a sentence: why the state directory or the address failed */
 };
 
 struct lb_delivery {
-	const char  *name;   /* as it shall be called at the server */
-	uint64_t     length; /* bytes, or LB_UNKNOWN */
-	const char  *source; /* what is sent, an absolute path, to find it again after a crash; NULL: nothing */
-	struct lb_id id;     /* all zero: take the open one of the same source, name and address, else a new one */
+	const char *name;   /* as it shall be called at the server */
+	uint64_t    length; /* bytes, or LB_UNKNOWN */
+	const char
+		*source; /* what is sent, an absolute path, to find it again after a crash; NULL: nothing */
+	struct lb_id
+		id; /* all zero: take the open one of the same source, name and address, else a new one */
 };
 
 /*
@@ -42,8 +45,8 @@ struct lb_delivery {
  * the last errno); -EBUSY: the server has too many connections; -ECONNRESET: it hung up instead of greeting;
  * -EINTR; -ETIMEDOUT; -EPROTO: not a Lastbyte server.
  */
-LB_PUBLIC LB_CHECKED int lb_client_open(const char *address, const struct lb_client_options *options, lb_time deadline,
-	struct lb_client **clientp, struct lb_outcome *outcomep);
+LB_PUBLIC LB_CHECKED int lb_client_open(const char *address, const struct lb_client_options *options,
+	lb_time deadline, struct lb_client **clientp, struct lb_outcome *outcomep);
 
 /*
  * Whether the journal has this delivery open from an earlier call or process, so that lb_client_begin would
@@ -65,7 +68,8 @@ LB_PUBLIC const char           *lb_client_peer(const struct lb_client *client);
  * attempt before: then no answer means IN_DOUBT, and giving up asks as lb_client_resolve does. Returns 0, or as
  * lb_client_write.
  */
-LB_PUBLIC LB_CHECKED int lb_client_begin(struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline);
+LB_PUBLIC LB_CHECKED int lb_client_begin(
+	struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline);
 
 /* The id of the delivery that was begun last. */
 LB_PUBLIC const struct lb_id *lb_client_id(const struct lb_client *client);
@@ -76,7 +80,8 @@ LB_PUBLIC const struct lb_id *lb_client_id(const struct lb_client *client);
  * not told: only lb_client_rollback is legal now. -EMSGSIZE: more than the length that lb_client_begin was told; none
  * of it was sent, and likewise. In none of these cases is buf needed any longer.
  */
-LB_PUBLIC LB_CHECKED int lb_client_write(struct lb_client *client, const void *buf, size_t len, lb_time deadline);
+LB_PUBLIC LB_CHECKED int lb_client_write(
+	struct lb_client *client, const void *buf, size_t len, lb_time deadline);
 
 /* Waits until fd is readable, keeping the session alive meanwhile. Returns as lb_client_write, but after -ETIMEDOUT
  * and -EINTR everything is as before. */
@@ -90,12 +95,14 @@ LB_PUBLIC LB_CHECKED int lb_client_wait(struct lb_client *client, int fd, lb_tim
  * as DIFFERENT it is that of what was committed under this id. Interrupted before a byte of COMMIT was written:
  * rolled back; after: IN_DOUBT. -EINVAL: no delivery was begun.
  */
-LB_PUBLIC int lb_client_commit(struct lb_client *client, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
+LB_PUBLIC int lb_client_commit(
+	struct lb_client *client, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
 
 /* Gives the open delivery up for `reason`: the outcome is that reason's verdict, unless it is in doubt or
  * committed because an attempt of an earlier process had sent COMMIT. The interrupt does not end it. Returns as
  * lb_client_commit. */
-LB_PUBLIC int lb_client_rollback(struct lb_client *client, enum lb_reason reason, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
+LB_PUBLIC int lb_client_rollback(struct lb_client *client, enum lb_reason reason, lb_time deadline,
+	struct lb_receipt *receiptp, struct lb_outcome *outcomep);
 
 /*
  * Asks what became of a delivery, and makes it impossible to commit if it has not. COMMITTED with the
@@ -104,7 +111,8 @@ LB_PUBLIC int lb_client_rollback(struct lb_client *client, enum lb_reason reason
  * Legal when no delivery is open (else -EBUSY; also when another process works on it, -EINVAL: no such id can
  * be). Returns as lb_client_commit.
  */
-LB_PUBLIC int lb_client_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
+LB_PUBLIC int lb_client_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline,
+	struct lb_receipt *receiptp, struct lb_outcome *outcomep);
 
 /* Says CLOSE, waits for CLOSE_OK, ends the connection. Consumes client, always. An open delivery is rolled
  * back. The interrupt does not end it. The outcome is the connection's, its verdict that of the last delivery.

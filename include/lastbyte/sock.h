@@ -26,8 +26,8 @@ struct lb_limits {
 
 /* How to end a connection. All zero is a good choice. */
 struct lb_ending {
-	const void      *last; /* written before the FIN: a close_notify, a QUIT; the caller's, until it returns */
-	size_t           last_len;
+	const void *last; /* written before the FIN: a close_notify, a QUIT; the caller's, until it returns */
+	size_t      last_len;
 	struct lb_limits limits;
 };
 

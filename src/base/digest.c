@@ -3,17 +3,18 @@
 #include "base/digest.h"
 #include "base/digest_variant.h"
 
-_Static_assert(sizeof(((struct lb_hasher *)0)->state) == LB_HASHER_SIZE, "digest.h and digest_variant.h differ");
+_Static_assert(
+	sizeof(((struct lb_hasher *)0)->state) == LB_HASHER_SIZE, "digest.h and digest_variant.h differ");
 
 #ifdef __x86_64__
-#define PICK(call, ...)                                                                                                \
-	do {                                                                                                           \
-		if (__builtin_cpu_supports("avx512f"))                                                                 \
-			lb_xxh3_##call##_avx512(__VA_ARGS__);                                                          \
-		else if (__builtin_cpu_supports("avx2"))                                                               \
-			lb_xxh3_##call##_avx2(__VA_ARGS__);                                                            \
-		else                                                                                                   \
-			lb_xxh3_##call##_base(__VA_ARGS__);                                                            \
+#define PICK(call, ...)                                                                                      \
+	do {                                                                                                 \
+		if (__builtin_cpu_supports("avx512f"))                                                       \
+			lb_xxh3_##call##_avx512(__VA_ARGS__);                                                \
+		else if (__builtin_cpu_supports("avx2"))                                                     \
+			lb_xxh3_##call##_avx2(__VA_ARGS__);                                                  \
+		else                                                                                         \
+			lb_xxh3_##call##_base(__VA_ARGS__);                                                  \
 	} while (0)
 #else
 #define PICK(call, ...) lb_xxh3_##call##_base(__VA_ARGS__)

@@ -7,9 +7,9 @@
 
 #define LB_HASHER_SIZE 576
 
-#define LB_DECLARE_VARIANT(variant)                                                                                    \
-	void lb_xxh3_init_##variant(void *state);                                                                      \
-	void lb_xxh3_update_##variant(void *state, const void *buf, size_t len);                                       \
+#define LB_DECLARE_VARIANT(variant)                                                                          \
+	void lb_xxh3_init_##variant(void *state);                                                            \
+	void lb_xxh3_update_##variant(void *state, const void *buf, size_t len);                             \
 	void lb_xxh3_digest_##variant(const void *state, unsigned char out[16])
 
 LB_DECLARE_VARIANT(base);

@@ -8,8 +8,8 @@
 const char *lb_rung_word(enum lb_rung rung)
 {
 	switch (rung) {
-#define LB_RUNG(name, word, text)                                                                                      \
-	case LB_RUNG_##name:                                                                                           \
+#define LB_RUNG(name, word, text)                                                                            \
+	case LB_RUNG_##name:                                                                                 \
 		return word;
 #include <lastbyte/outcomes.def>
 	}
@@ -19,8 +19,8 @@ const char *lb_rung_word(enum lb_rung rung)
 const char *lb_verdict_word(enum lb_verdict verdict)
 {
 	switch (verdict) {
-#define LB_VERDICT(name, word, exit_code, text)                                                                        \
-	case LB_VERDICT_##name:                                                                                        \
+#define LB_VERDICT(name, word, exit_code, text)                                                              \
+	case LB_VERDICT_##name:                                                                              \
 		return word;
 #include <lastbyte/outcomes.def>
 	}
@@ -30,8 +30,8 @@ const char *lb_verdict_word(enum lb_verdict verdict)
 int lb_verdict_exit(enum lb_verdict verdict)
 {
 	switch (verdict) {
-#define LB_VERDICT(name, word, exit_code, text)                                                                        \
-	case LB_VERDICT_##name:                                                                                        \
+#define LB_VERDICT(name, word, exit_code, text)                                                              \
+	case LB_VERDICT_##name:                                                                              \
 		return exit_code;
 #include <lastbyte/outcomes.def>
 	}
@@ -41,8 +41,8 @@ int lb_verdict_exit(enum lb_verdict verdict)
 const char *lb_end_word(enum lb_end end)
 {
 	switch (end) {
-#define LB_END(name, word, text)                                                                                       \
-	case LB_END_##name:                                                                                            \
+#define LB_END(name, word, text)                                                                             \
+	case LB_END_##name:                                                                                  \
 		return word;
 #include <lastbyte/outcomes.def>
 	}
@@ -52,8 +52,8 @@ const char *lb_end_word(enum lb_end end)
 const char *lb_party_word(enum lb_party party)
 {
 	switch (party) {
-#define LB_PARTY(name, word)                                                                                           \
-	case LB_PARTY_##name:                                                                                          \
+#define LB_PARTY(name, word)                                                                                 \
+	case LB_PARTY_##name:                                                                                \
 		return word;
 #include <lastbyte/outcomes.def>
 	}
@@ -63,8 +63,8 @@ const char *lb_party_word(enum lb_party party)
 const char *lb_phase_word(enum lb_phase phase)
 {
 	switch (phase) {
-#define LB_PHASE(name, word, text)                                                                                     \
-	case LB_PHASE_##name:                                                                                          \
+#define LB_PHASE(name, word, text)                                                                           \
+	case LB_PHASE_##name:                                                                                \
 		return word;
 #include <lastbyte/outcomes.def>
 	}
@@ -74,8 +74,8 @@ const char *lb_phase_word(enum lb_phase phase)
 const char *lb_reason_word(enum lb_reason reason)
 {
 	switch (reason) {
-#define LB_REASON(name, code, verdict, word, text)                                                                     \
-	case LB_REASON_##name:                                                                                         \
+#define LB_REASON(name, code, verdict, word, text)                                                           \
+	case LB_REASON_##name:                                                                               \
 		return word;
 #include <lastbyte/outcomes.def>
 	}
@@ -85,8 +85,8 @@ const char *lb_reason_word(enum lb_reason reason)
 const char *lb_reason_text(enum lb_reason reason)
 {
 	switch (reason) {
-#define LB_REASON(name, code, verdict, word, text)                                                                     \
-	case LB_REASON_##name:                                                                                         \
+#define LB_REASON(name, code, verdict, word, text)                                                           \
+	case LB_REASON_##name:                                                                               \
 		return text;
 #include <lastbyte/outcomes.def>
 	}
@@ -96,8 +96,8 @@ const char *lb_reason_text(enum lb_reason reason)
 enum lb_verdict lb_reason_verdict(enum lb_reason reason)
 {
 	switch (reason) {
-#define LB_REASON(name, code, verdict, word, text)                                                                     \
-	case LB_REASON_##name:                                                                                         \
+#define LB_REASON(name, code, verdict, word, text)                                                           \
+	case LB_REASON_##name:                                                                               \
 		return LB_VERDICT_##verdict;
 #include <lastbyte/outcomes.def>
 	}
@@ -109,8 +109,8 @@ const char *lb_failure_word(enum lb_failure failure)
 	switch (failure) {
 	case LB_FAILURE_NONE:
 		return "none";
-#define LB_FAILURE(name, code, word, text)                                                                             \
-	case LB_FAILURE_##name:                                                                                        \
+#define LB_FAILURE(name, code, word, text)                                                                   \
+	case LB_FAILURE_##name:                                                                              \
 		return word;
 #include <lastbyte/outcomes.def>
 	}
@@ -122,8 +122,8 @@ const char *lb_failure_text(enum lb_failure failure)
 	switch (failure) {
 	case LB_FAILURE_NONE:
 		return "no failure";
-#define LB_FAILURE(name, code, word, text)                                                                             \
-	case LB_FAILURE_##name:                                                                                        \
+#define LB_FAILURE(name, code, word, text)                                                                   \
+	case LB_FAILURE_##name:                                                                              \
 		return text;
 #include <lastbyte/outcomes.def>
 	}
@@ -150,10 +150,13 @@ const char *lb_outcome_text(const struct lb_outcome *o, char *buf, size_t len)
 	if (o->reason != LB_REASON_NONE)
 		snprintf(reason, sizeof reason, " (%s)", lb_reason_word(o->reason));
 	if (o->err != 0)
-		snprintf(cause, sizeof cause, ", %s", strerrorname_np(o->err) ? strerrorname_np(o->err) : "unknown error");
-	snprintf(buf, len, "%s%s: %s by %s in %s%s; %s: accepted %s, acked %s, lost %s, discarded %s bytes; %.3f s",
-		lb_verdict_word(o->verdict), reason, lb_end_word(o->how), lb_party_word(o->by), lb_phase_word(o->phase), cause,
-		lb_rung_word(o->rung), count(o->accepted, accepted), count(o->acked, acked), count(o->lost, lost),
-		count(o->discarded, discarded), (double)o->took / 1e9);
+		snprintf(cause, sizeof cause, ", %s",
+			strerrorname_np(o->err) ? strerrorname_np(o->err) : "unknown error");
+	snprintf(buf, len,
+		"%s%s: %s by %s in %s%s; %s: accepted %s, acked %s, lost %s, discarded %s bytes; %.3f s",
+		lb_verdict_word(o->verdict), reason, lb_end_word(o->how), lb_party_word(o->by),
+		lb_phase_word(o->phase), cause, lb_rung_word(o->rung), count(o->accepted, accepted),
+		count(o->acked, acked), count(o->lost, lost), count(o->discarded, discarded),
+		(double)o->took / 1e9);
 	return buf;
 }

@@ -37,7 +37,8 @@ static void place(struct lb_wheel *wheel, struct lb_timer *timer)
 		link_timer(&wheel->due, timer);
 		return;
 	}
-	while (level < LB_WHEEL_LEVELS - 1 && (at >> (BITS * (level + 1))) != (wheel->tick >> (BITS * (level + 1))))
+	while (level < LB_WHEEL_LEVELS - 1 &&
+		(at >> (BITS * (level + 1))) != (wheel->tick >> (BITS * (level + 1))))
 		level++;
 	if ((at >> (BITS * level)) - (wheel->tick >> (BITS * level)) >= LB_WHEEL_SLOTS)
 		at = wheel->tick + ((uint64_t)(LB_WHEEL_SLOTS - 1) << (BITS * level));

@@ -10,7 +10,7 @@
 /* What `xxhsum -H2` prints for the first len bytes of the pattern below. The lengths are those at which XXH3
  * goes over to another way of mixing, and the borders of its inner buffer. */
 static const struct {
-	size_t      len;
+	size_t len;
 	const char *text;
 } vectors[] = {
 	{0, "xxh128:99aa06d3014798d86001c324468d497f"},
@@ -80,7 +80,8 @@ static void pieces_of_any_size_make_the_same_digest(void **state)
 	for (size_t p = 0; p < COUNT(pieces); p++) {
 		lb_hasher_init(&hasher);
 		for (size_t at = 0; at < LONGEST; at += pieces[p])
-			lb_hasher_update(&hasher, pattern + at, LONGEST - at < pieces[p] ? LONGEST - at : pieces[p]);
+			lb_hasher_update(
+				&hasher, pattern + at, LONGEST - at < pieces[p] ? LONGEST - at : pieces[p]);
 		lb_hasher_digest(&hasher, &digest);
 		assert_digest(&digest, vectors[COUNT(vectors) - 1].text);
 	}
@@ -174,7 +175,8 @@ static void the_variant_for_avx2_agrees(void **state)
 
 static void the_variant_for_avx512_agrees(void **state)
 {
-	static const struct variant avx512 = {lb_xxh3_init_avx512, lb_xxh3_update_avx512, lb_xxh3_digest_avx512};
+	static const struct variant avx512 = {
+		lb_xxh3_init_avx512, lb_xxh3_update_avx512, lb_xxh3_digest_avx512};
 
 	(void)state;
 	if (!__builtin_cpu_supports("avx512f"))

@@ -55,7 +55,8 @@ static void a_uuid_survives_text(void **state)
 
 static void names_that_are_file_names_are_fine(void **state)
 {
-	static const char *const fine[] = {"a", "...", ".last", "dump 1.sql", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"};
+	static const char *const fine[] = {
+		"a", "...", ".last", "dump 1.sql", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"};
 	const char *why;
 
 	(void)state;
@@ -67,7 +68,7 @@ static void other_names_are_refused_with_the_reason(void **state)
 {
 	static const struct {
 		const char *name;
-		size_t      len;
+		size_t len;
 		const char *why;
 	} wrong[] = {
 		{"", 0, "empty"},

@@ -42,7 +42,7 @@ static const struct word failures[] = {
 
 static const struct {
 	const struct word *words;
-	size_t             n;
+	size_t n;
 } tables[] = {
 	{rungs, COUNT(rungs)},
 	{verdicts, COUNT(verdicts)},
@@ -75,7 +75,8 @@ static void no_word_or_text_of_a_table_comes_twice(void **state)
 			for (size_t j = 0; j < i; j++) {
 				assert_string_not_equal(tables[t].words[i].word, tables[t].words[j].word);
 				if (tables[t].words != parties)
-					assert_string_not_equal(tables[t].words[i].text, tables[t].words[j].text);
+					assert_string_not_equal(
+						tables[t].words[i].text, tables[t].words[j].text);
 			}
 		}
 	}
@@ -89,12 +90,12 @@ static void the_functions_say_what_the_table_says(void **state)
 #define LB_END(name, word, text)                assert_string_equal(lb_end_word(LB_END_##name), word);
 #define LB_PARTY(name, word)                    assert_string_equal(lb_party_word(LB_PARTY_##name), word);
 #define LB_PHASE(name, word, text)              assert_string_equal(lb_phase_word(LB_PHASE_##name), word);
-#define LB_REASON(name, code, verdict, word, text)                                                                     \
-	assert_string_equal(lb_reason_word(LB_REASON_##name), word);                                                   \
-	assert_string_equal(lb_reason_text(LB_REASON_##name), text);                                                   \
+#define LB_REASON(name, code, verdict, word, text)                                                           \
+	assert_string_equal(lb_reason_word(LB_REASON_##name), word);                                         \
+	assert_string_equal(lb_reason_text(LB_REASON_##name), text);                                         \
 	assert_int_equal(lb_reason_verdict(LB_REASON_##name), LB_VERDICT_##verdict);
-#define LB_FAILURE(name, code, word, text)                                                                             \
-	assert_string_equal(lb_failure_word(LB_FAILURE_##name), word);                                                 \
+#define LB_FAILURE(name, code, word, text)                                                                   \
+	assert_string_equal(lb_failure_word(LB_FAILURE_##name), word);                                       \
 	assert_string_equal(lb_failure_text(LB_FAILURE_##name), text);
 #include <lastbyte/outcomes.def>
 }
@@ -131,7 +132,7 @@ static void exit_code_0_is_for_committed_alone(void **state)
 static void no_reason_stands_for_committed_and_an_unknown_one_may_be_retried(void **state)
 {
 	(void)state;
-#define LB_REASON(name, code, verdict, word, text)                                                                     \
+#define LB_REASON(name, code, verdict, word, text)                                                           \
 	assert_int_not_equal(lb_reason_verdict(LB_REASON_##name), LB_VERDICT_COMMITTED);
 #include <lastbyte/outcomes.def>
 	assert_int_equal(lb_reason_verdict((enum lb_reason)999), LB_VERDICT_NOT_COMMITTED);
@@ -176,7 +177,8 @@ static void the_text_has_everything_in_one_line(void **state)
 
 	(void)state;
 	assert_string_equal(lb_outcome_text(&reset, text, sizeof text),
-		"in_doubt (no_answer): rst by peer in drain, ECONNRESET; acked: accepted 1000000, acked 1000000, "
+		"in_doubt (no_answer): rst by peer in drain, ECONNRESET; acked: accepted 1000000, acked "
+		"1000000, "
 		"lost 0, discarded 12 bytes; 1.235 s");
 }
 
@@ -193,7 +195,8 @@ static void the_text_leaves_out_what_there_is_not_and_says_what_is_unknown(void 
 
 	(void)state;
 	assert_string_equal(lb_outcome_text(&outcome, text, sizeof text),
-		"unproven: fin by peer in done; ended: accepted 5, acked unknown, lost unknown, discarded 0 bytes; "
+		"unproven: fin by peer in done; ended: accepted 5, acked unknown, lost unknown, discarded 0 "
+		"bytes; "
 		"0.000 s");
 }
 

@@ -61,7 +61,8 @@ static void no_timer_is_early_or_late(void **state)
 			switch (rand() % 4) {
 			case 0:
 			case 1:
-				lb_timer_set(&wheel, timer, now + (lb_time)(rand() % 1000) * (INT64_C(1) << rand() % 45));
+				lb_timer_set(&wheel, timer,
+					now + (lb_time)(rand() % 1000) * (INT64_C(1) << rand() % 45));
 				break;
 			case 2:
 				lb_timer_cancel(&wheel, timer);
