@@ -148,7 +148,7 @@ static bool serve_wish(struct hand *hand, struct sim_wish *wish)
 		resolve(hand);
 	if (!wish->done && !hand->process->dead)
 		go_on = deliver(hand);
-	wish->busy = false;
+	wish->busy = hand->open;
 	return go_on;
 }
 
@@ -176,8 +176,10 @@ static void invoke(struct hand *hand)
 		(void)lb_client_close(hand->lb, deadline_of(hand), &outcome);
 	else
 		lb_client_abort(hand->lb, &outcome);
-	if (hand->open)
+	if (hand->open) {
+		hand->wish->busy = false;
 		told(hand, &outcome, NULL);
+	}
 	sim_trace(hand->world, "%s: ends (%s)", hand->process->name, lb_end_word(outcome.how));
 }
 
@@ -188,8 +190,6 @@ static void run_command(struct sim_task *task)
 	struct hand hand = {.client = run->client, .process = process, .world = task->world};
 
 	invoke(&hand);
-	if (hand.wish != NULL)
-		hand.wish->busy = false;
 	sim_process_exit(process);
 	sim_event_set(task->world, &run->next, task->world->now);
 }
