@@ -174,58 +174,26 @@ static int reopen(struct lb_journal *journal, const struct lb_file_stat *st)
 	return 0;
 }
 
-/* Under the lock: reads what others have written. They may have been killed before they synced it. */
-int lb_journal_catch_up(struct lb_journal *journal)
+/* Reads what others have written: the rest of the file, or all of another one that has its name by now. */
+static int read_new(struct lb_journal *journal, bool *replacedp)
 {
-	const struct lb_disk_ops *disk = journal->host->disk;
-	uint64_t before = journal->offset;
 	struct lb_file_stat st;
-	bool replaced;
-	int r = disk->stat(journal->host, journal->dir, "journal", &st);
+	int r = journal->host->disk->stat(journal->host, journal->dir, "journal", &st);
 
 	if (r < 0)
 		return r;
-	replaced = journal->file < 0 || st.inode != journal->inode || st.device != journal->device;
-	if (replaced) {
+	*replacedp = journal->file < 0 || st.inode != journal->inode || st.device != journal->device;
+	if (*replacedp) {
 		r = reopen(journal, &st);
 		if (r < 0)
 			return r;
-		before = 0;
 	}
 	journal->size = st.size;
 	if (st.size < journal->offset)
-		r = -EUCLEAN;
-	else if (st.size > journal->offset || journal->lines == 0)
+		return -EUCLEAN;
+	if (st.size > journal->offset || journal->lines == 0)
 		r = read_on(journal);
-	if (r == 0 && journal->lines == 0)
-		r = -EBADMSG;
-	if (r == 0 && journal->offset > before && disk->sync(journal->host, journal->file) < 0)
-		r = -EIO;
-	if (r == 0 && replaced && disk->sync(journal->host, journal->dir) < 0)
-		r = -EIO;
-	if (r < 0)
-		journal->dead = r == -EBADMSG ? -EUCLEAN : r;
-	return journal->dead;
-}
-
-int lb_journal_enter(struct lb_journal *journal)
-{
-	int r;
-
-	if (journal->dead < 0)
-		return journal->dead;
-	r = journal->host->disk->lock(journal->host, journal->lock, 0, true);
-	if (r < 0)
-		return r;
-	r = lb_journal_catch_up(journal);
-	if (r < 0)
-		(void)journal->host->disk->unlock(journal->host, journal->lock, 0);
-	return r;
-}
-
-void lb_journal_leave(struct lb_journal *journal)
-{
-	(void)journal->host->disk->unlock(journal->host, journal->lock, 0);
+	return r == 0 && journal->lines == 0 ? -EBADMSG : r;
 }
 
 /* Writes everything that still counts to journal.new and puts it in the place of `journal`. */
@@ -262,13 +230,69 @@ static int replace_file(struct lb_journal *journal)
 	return r;
 }
 
+/* Goes on with the file that replace_file has put in place. */
+static int adopt(struct lb_journal *journal)
+{
+	bool replaced;
+	int r = read_new(journal, &replaced);
+
+	return r == 0 && journal->host->disk->sync(journal->host, journal->dir) < 0 ? -EIO : r;
+}
+
+/*
+ * Under the lock: reads what others have written, and makes it durable. They may have been killed before they synced
+ * it, or their sync may have failed: then Linux keeps what it could not write readable, and tells those alone who
+ * had the file open; for anybody else a sync returns 0. So what we find at first is not synced but written anew.
+ */
+int lb_journal_catch_up(struct lb_journal *journal)
+{
+	const struct lb_disk_ops *disk = journal->host->disk;
+	bool first = journal->file < 0, replaced;
+	uint64_t before = journal->offset;
+	int r = read_new(journal, &replaced);
+
+	if (r == 0 && first) {
+		r = replace_file(journal);
+		if (r == 0)
+			r = adopt(journal);
+	} else if (r == 0) {
+		if ((replaced || journal->offset > before) && disk->sync(journal->host, journal->file) < 0)
+			r = -EIO;
+		if (replaced && disk->sync(journal->host, journal->dir) < 0)
+			r = -EIO;
+	}
+	if (r < 0)
+		journal->dead = r == -EBADMSG ? -EUCLEAN : r;
+	return journal->dead;
+}
+
+int lb_journal_enter(struct lb_journal *journal)
+{
+	int r;
+
+	if (journal->dead < 0)
+		return journal->dead;
+	r = journal->host->disk->lock(journal->host, journal->lock, 0, true);
+	if (r < 0)
+		return r;
+	r = lb_journal_catch_up(journal);
+	if (r < 0)
+		(void)journal->host->disk->unlock(journal->host, journal->lock, 0);
+	return r;
+}
+
+void lb_journal_leave(struct lb_journal *journal)
+{
+	(void)journal->host->disk->unlock(journal->host, journal->lock, 0);
+}
+
 /* A journal that cannot be made smaller is still a good one: only a new one that cannot be read is an error. */
 static void compact(struct lb_journal *journal)
 {
 	if (journal->offset <= COMPACT_BYTES || journal->live > journal->offset / 2)
 		return;
 	if (replace_file(journal) == 0)
-		(void)lb_journal_catch_up(journal);
+		journal->dead = adopt(journal);
 }
 
 /* Cuts a torn line off, durably: what is appended next must not mix with it in a crash. */
@@ -301,9 +325,12 @@ int lb_journal_append(struct lb_journal *journal, const struct lb_line *line)
 		return r;
 	}
 	LB_FAULT("journal_written");
-	/* fsync(2) reports an error once and may have dropped the pages: nothing that follows could be trusted. */
-	if (disk->sync(journal->host, journal->file) < 0)
+	/* fsync(2) reports an error once and may have dropped the pages: nothing that follows could be trusted, and
+	 * nobody shall read what may be in memory alone. */
+	if (disk->sync(journal->host, journal->file) < 0) {
+		(void)disk->truncate(journal->host, journal->file, journal->offset);
 		return journal->dead = -EIO;
+	}
 	LB_FAULT("journal_synced");
 	journal->size += len;
 	r = apply(journal, text, len);
@@ -323,5 +350,7 @@ int lb_journal_create(struct lb_journal *journal, const char *path, char why[256
 	journal->next = 1;
 	journal->host->clock->random(journal->host, journal->client, sizeof journal->client);
 	r = replace_file(journal);
+	if (r == 0)
+		r = adopt(journal);
 	return r < 0 ? lb_state_explain(why, "make the journal in", path, r) : 0;
 }

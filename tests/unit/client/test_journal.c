@@ -517,13 +517,20 @@ static void what_a_killed_process_wrote_is_synced_before_it_is_relied_on(void **
 {
 	struct place *place = *state;
 	struct lb_journal *journal = open_journal(place), *reader = open_journal(place);
-	struct lb_journal_entry entry = entry_of("name", "/source");
+	struct lb_journal_entry entry;
 	unsigned syncs;
+	int status;
+	pid_t pid = fork();
 
-	place->machine.fail_sync = -EIO;
-	assert_int_equal(lb_journal_begin(journal, &entry), -EIO);
-	lb_journal_close(journal);
-	place->machine.fail_sync = 0;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setenv("LASTBYTE_FAULT", "journal_written", 1);
+		begin(journal, "name", "/source");
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	lb_journal_close(journal); /* the child's lock is ours, too */
 	syncs = place->machine.syncs;
 	assert_int_equal(find_source(reader, "name", "/source", &entry), 1);
 	assert_int_equal(place->machine.syncs, syncs + 1);
@@ -531,6 +538,42 @@ static void what_a_killed_process_wrote_is_synced_before_it_is_relied_on(void **
 	assert_int_equal(find_source(reader, "name", "/source", &entry), 1);
 	assert_int_equal(place->machine.syncs, syncs + 1);
 	lb_journal_close(reader);
+}
+
+static void nobody_reads_what_could_not_be_synced(void **state)
+{
+	struct place *place = *state;
+	struct lb_journal *journal = open_journal(place), *reader = open_journal(place);
+	struct lb_journal_entry entry = entry_of("name", "/source");
+
+	assert_int_equal(find_source(journal, "name", "/source", &entry), 0);
+	place->machine.fail_sync = -EIO;
+	entry = entry_of("name", "/source");
+	assert_int_equal(lb_journal_begin(journal, &entry), -EIO);
+	place->machine.fail_sync = 0;
+	assert_int_equal(find_source(reader, "name", "/source", &entry), 0);
+	lb_journal_close(journal);
+	lb_journal_close(reader);
+}
+
+/* A sync of what somebody else has written says nothing: its pages may have been lost before, and only they were told. */
+static void a_journal_that_is_opened_is_written_anew(void **state)
+{
+	struct place *place = *state;
+	struct lb_journal *journal = open_journal(place);
+	struct lb_id id = begin(journal, "name", "/source");
+	char *path = strdup(scratch_path(&place->scratch, "state/journal"));
+	struct lb_file_stat before, after;
+	struct lb_journal_entry entry;
+
+	assert_int_equal(lb_disk_real.stat(&place->machine.host, LB_HERE, path, &before), 0);
+	lb_journal_close(journal);
+	journal = open_journal(place);
+	assert_int_equal(lb_disk_real.stat(&place->machine.host, LB_HERE, path, &after), 0);
+	assert_true(before.inode != after.inode);
+	assert_int_equal(lb_journal_find(journal, &id, &entry), 1);
+	lb_journal_close(journal);
+	free(path);
 }
 
 static void nothing_is_begun_on_a_full_disk(void **state)
@@ -735,6 +778,8 @@ int main(void)
 		TEST(a_process_killed_after_the_sync_has_used_its_number),
 		TEST(a_process_killed_before_the_sync_has_used_its_number_too),
 		TEST(what_a_killed_process_wrote_is_synced_before_it_is_relied_on),
+		TEST(nobody_reads_what_could_not_be_synced),
+		TEST(a_journal_that_is_opened_is_written_anew),
 		TEST(nothing_is_begun_on_a_full_disk),
 		TEST(an_end_that_cannot_be_written_leaves_the_delivery_open),
 		TEST(after_a_failed_sync_nothing_works_and_nothing_is_written),
