@@ -78,6 +78,7 @@ int lb_journal_find_source(struct lb_journal *journal, const char *address, cons
 	const char *source, struct lb_journal_entry *entryp)
 {
 	struct lb_line line;
+	bool busy = false;
 	int r = lb_journal_enter(journal);
 
 	if (r < 0)
@@ -94,11 +95,12 @@ int lb_journal_find_source(struct lb_journal *journal, const char *address, cons
 			*entryp = line.entry;
 			r = 1;
 		} else if (r == -EBUSY) {
+			busy = true;
 			r = 0;
 		}
 	}
 	lb_journal_leave(journal);
-	return r;
+	return r == 0 && busy ? -EBUSY : r;
 }
 
 int lb_journal_begin(struct lb_journal *journal, struct lb_journal_entry *entry)
@@ -184,7 +186,7 @@ static int open_files(struct lb_journal *journal, const char *path, char why[256
 			snprintf(why, 256, "line %" PRIu64 " of %.160s/journal is of a newer version",
 				journal->lines + 1, path);
 		else if (r < 0)
-			lb_state_explain(why, "read the journal in", path, r);
+			lb_state_explain(why, "take up the journal in", path, r);
 	}
 	lb_journal_leave(journal);
 	return r;

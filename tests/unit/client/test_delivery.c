@@ -317,6 +317,7 @@ static void a_delivery_that_another_process_works_on_is_busy(void **state)
 	assert_int_equal(lb_journal_open(&fake->machine.host, fake->dir, &journal, why), 0);
 	assert_int_equal(lb_journal_find(journal, &delivery.id, &entry), 1);
 	assert_int_equal(lb_client_begin(client, &delivery, fake_in(fake, 1)), -EBUSY);
+	assert_int_equal(lb_client_begin(client, &a_file, fake_in(fake, 1)), -EBUSY);
 	assert_int_equal(fake_resolve(fake, client, &delivery.id).r, -EBUSY);
 	assert_string_equal(fake->order, "H");
 	lb_journal_close(journal);

@@ -186,7 +186,7 @@ static void a_claimed_delivery_is_nobody_elses(void **state)
 	struct lb_journal_entry entry;
 
 	assert_int_equal(lb_journal_find(two, &id, &entry), -EBUSY);
-	assert_int_equal(find_source(two, "name", "/source", &entry), 0);
+	assert_int_equal(find_source(two, "name", "/source", &entry), -EBUSY);
 	entry = entry_of("name", "/source");
 	entry.id = id;
 	assert_int_equal(lb_journal_begin(two, &entry), -EBUSY);
@@ -196,6 +196,22 @@ static void a_claimed_delivery_is_nobody_elses(void **state)
 	lb_journal_close(two);
 	assert_int_equal(find_source(one, "name", "/source", &entry), 1);
 	lb_journal_close(one);
+}
+
+static void of_two_deliveries_of_a_source_the_free_one_is_found(void **state)
+{
+	struct lb_journal *one = open_journal(*state), *two = open_journal(*state);
+	struct lb_journal_entry entry;
+	struct lb_id ids[2];
+
+	for (int i = 0; i < 2; i++)
+		ids[i] = begin(one, "name", "/source");
+	assert_int_equal(find_source(two, "name", "/source", &entry), -EBUSY);
+	lb_journal_release(one, &ids[1]);
+	assert_int_equal(find_source(two, "name", "/source", &entry), 1);
+	assert_int_equal(entry.id.number, ids[1].number);
+	lb_journal_close(one);
+	lb_journal_close(two);
 }
 
 static void a_number_is_never_used_twice(void **state)
@@ -471,7 +487,7 @@ static void a_killed_process_leaves_its_delivery_to_be_found(void **state)
 		_exit(1);
 	}
 	assert_int_equal(read(pipes[0], &byte, 1), 1);
-	assert_int_equal(find_source(journal, "name", "/source", &entry), 0);
+	assert_int_equal(find_source(journal, "name", "/source", &entry), -EBUSY);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(find_source(journal, "name", "/source", &entry), 1);
@@ -528,9 +544,9 @@ static void what_a_killed_process_wrote_is_synced_before_it_is_relied_on(void **
 		begin(journal, "name", "/source");
 		_exit(1);
 	}
+	lb_journal_close(journal); /* else its lock would outlive the child, which has the same descriptor */
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
-	lb_journal_close(journal); /* the child's lock is ours, too */
 	syncs = place->machine.syncs;
 	assert_int_equal(find_source(reader, "name", "/source", &entry), 1);
 	assert_int_equal(place->machine.syncs, syncs + 1);
@@ -763,6 +779,7 @@ int main(void)
 		TEST(another_source_name_or_address_is_another_delivery),
 		TEST(a_later_attempt_replaces_the_earlier_one),
 		TEST(a_claimed_delivery_is_nobody_elses),
+		TEST(of_two_deliveries_of_a_source_the_free_one_is_found),
 		TEST(a_number_is_never_used_twice),
 		TEST(a_number_that_the_user_named_is_not_given_out_again),
 		TEST(another_clients_delivery_keeps_its_id_and_takes_no_number),
