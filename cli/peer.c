@@ -28,7 +28,7 @@ static int mistake(const struct lb_peer *peer, const char *command, int r, const
 
 const char *lb_peer_trouble(const struct lb_outcome *outcome)
 {
-	if (outcome->err == 0)
+	if (outcome->err == 0 || outcome->reason == LB_REASON_PROTOCOL) /* EPROTO says no more than that */
 		return NULL;
 	if (outcome->reason == LB_REASON_JOURNAL)
 		return strerror(outcome->err);
@@ -68,7 +68,7 @@ int lb_peer_open(struct lb_peer *peer, const char *command)
 	}
 	peer->ended = outcome.how;
 	peer->reason = outcome.reason != LB_REASON_NONE ? outcome.reason : LB_REASON_NO_CONNECTION;
-	if (peer->why[0] == '\0' && outcome.err != 0)
+	if (peer->why[0] == '\0' && lb_peer_trouble(&outcome) != NULL)
 		snprintf(peer->why, sizeof peer->why, "%s", lb_peer_trouble(&outcome));
 	return -1;
 }
