@@ -8,7 +8,6 @@
 #include "source.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,10 +39,10 @@ void lb_deliver_not(const struct lb_sending *sending, const char *path, const ch
 
 	not_begun(name, reason, detail, result);
 	result->receipt.id = delivery.id;
-	if (!found)
+	if (!found && reason != LB_REASON_BAD_NAME)
 		found = lb_client_find(sending->peer.address, &options, &delivery, &result->receipt.id);
-	if (found != 0)
-		result->verdict = LB_VERDICT_IN_DOUBT; /* an earlier run may have committed it */
+	if (found != 0 && reason != LB_REASON_BAD_NAME) /* an earlier run may have committed it */
+		result->verdict = LB_VERDICT_IN_DOUBT;
 	free(source);
 }
 
@@ -125,13 +124,15 @@ static void is_different(struct lb_sending *sending, const struct lb_source *sou
 }
 
 /* Begins it, sends it, and gets its verdict. */
-static void attempt(struct lb_sending *sending, struct lb_source *source, const struct lb_delivery *delivery,
+static void attempt(struct lb_sending *sending, struct lb_source *source, struct lb_delivery *delivery,
 	struct lb_result *result)
 {
 	struct lb_peer *peer = &sending->peer;
 	enum lb_reason reason;
-	int r = lb_client_begin(peer->client, delivery, peer->deadline);
+	int r;
 
+	delivery->length = source->length;
+	r = lb_client_begin(peer->client, delivery, peer->deadline);
 	if (r == -EBUSY || r == -EINVAL) {
 		not_begun(delivery->name, r == -EBUSY ? LB_REASON_BUSY : LB_REASON_BAD_NAME, NULL, result);
 		result->receipt.id = delivery->id;
@@ -142,6 +143,8 @@ static void attempt(struct lb_sending *sending, struct lb_source *source, const 
 	lb_progress_start(&sending->progress, source->length);
 	reason = r == 0 ? transfer(sending, source) : stopped(sending, r);
 	conclude(sending, reason, result);
+	if (result->reason == LB_REASON_SOURCE_UNREADABLE)
+		result->detail = strerror(source->error);
 	if (reason != LB_REASON_NONE && result->verdict == LB_VERDICT_COMMITTED) {
 		mention(sending, &result->receipt);
 		result->verdict = LB_VERDICT_IN_DOUBT;
@@ -163,11 +166,11 @@ static bool is_settled_without(const struct lb_delivery *delivery, const struct 
 
 /* What was read now is a new delivery, if it can be read again. */
 static void anew(struct lb_sending *sending, struct lb_source *source, const char *path,
-	const struct lb_delivery *delivery, struct lb_result *result)
+	struct lb_delivery *delivery, struct lb_result *result)
 {
 	int r = 0;
 
-	if (source->got > 0 && source->waits) {
+	if (source->got > 0 && !source->again) {
 		result->detail = "what was read now was not sent, so send it again";
 		result->verdict = LB_VERDICT_NOT_COMMITTED;
 		return;
@@ -191,7 +194,6 @@ void lb_deliver(struct lb_sending *sending, const char *path, const char *name, 
 	int r = lb_source_open(&source, path);
 
 	*result = (struct lb_result){0};
-	delivery.length = source.length;
 	if (r < 0) {
 		lb_deliver_not(sending, path, name, LB_REASON_SOURCE_UNREADABLE, strerror(-r), result);
 	} else {

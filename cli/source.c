@@ -40,6 +40,8 @@ int lb_source_open(struct lb_source *source, const char *path)
 		lb_source_close(source);
 		return r;
 	}
+	source->again =
+		!standard_input && (S_ISREG(source->before.st_mode) || S_ISBLK(source->before.st_mode));
 	source->waits = !S_ISREG(source->before.st_mode) && !S_ISBLK(source->before.st_mode);
 	if (S_ISREG(source->before.st_mode)) {
 		off_t at = standard_input ? lseek(source->fd, 0, SEEK_CUR) : 0, size = source->before.st_size;
@@ -64,8 +66,10 @@ ssize_t lb_source_read(struct lb_source *source, void *buf, size_t len)
 	do
 		n = read(source->fd, buf, len);
 	while (n < 0 && errno == EINTR);
-	if (n < 0)
+	if (n < 0) {
+		source->error = errno;
 		return -errno;
+	}
 	source->got += (uint64_t)n;
 	return n;
 }

@@ -13,6 +13,8 @@ struct lb_source {
 	bool waits;      /* a pipe, a terminal, a socket: wait until it is readable */
 	uint64_t length; /* bytes that lie ahead, or LB_UNKNOWN */
 	uint64_t got;    /* bytes read */
+	bool again;      /* opened once more, it begins at its beginning */
+	int error;       /* the errno of a read that failed */
 	struct stat before;
 };
 
