@@ -81,7 +81,8 @@ enum lb_event_type {
 	LB_EVENT_HELLO, /* `id.client` */
 	/* `handle`, `id`, `attempt`, `ledger` (the one in the options), `length` (LB_UNKNOWN if not said), `name`.
 	 * To be answered with begin_ok, committed or refused. The machine itself refuses another ledger, a bad name, a
-	 * length that is too large, and everything after lb_conn_going_away. */
+	 * length that is too large, and everything after lb_conn_going_away: then it is LB_EVENT_REFUSED, with `id`,
+	 * `name` (empty if bad) and `reason`, for the log. */
 	LB_EVENT_BEGIN,
 	LB_EVENT_DATA, /* `handle`, `data`, `len`: points into the buffer given to lb_conn_recv */
 	LB_EVENT_SYNC, /* `handle` */

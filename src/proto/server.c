@@ -97,6 +97,8 @@ static void take_begin(struct lb_conn *conn, const uint8_t *payload, size_t len,
 	if (reason != LB_REASON_NONE) {
 		refuse_by_itself(conn, handle, reason,
 			reason == LB_REASON_BAD_NAME ? event->text : lb_reason_text(reason));
+		event->type = LB_EVENT_REFUSED;
+		event->reason = reason;
 		return;
 	}
 	conn->flow = LB_STAGE_BEGUN;

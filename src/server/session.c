@@ -152,12 +152,29 @@ static void broken(struct lb_session *session, int err)
 	end(session, session->how);
 }
 
+/* The machine has refused a delivery by itself: the log shall know of it, too. */
+static void report_refused(struct lb_session *session, const struct lb_event *event)
+{
+	struct lb_report line = {
+		.receipt = {.id = event->id, .ledger = session->server->sink->ledger},
+		.verdict = lb_reason_verdict(event->reason),
+		.reason = event->reason,
+	};
+
+	memcpy(line.receipt.name, event->name, sizeof event->name);
+	memcpy(line.receipt.placed, event->name, sizeof event->name);
+	lb_session_report(session, &line);
+}
+
 static void handle(struct lb_session *session, const struct lb_event *event)
 {
 	switch (event->type) {
 	case LB_EVENT_BEGIN:
 		flush_report(session);
 		lb_task_begin(session, event);
+		break;
+	case LB_EVENT_REFUSED:
+		report_refused(session, event);
 		break;
 	case LB_EVENT_DATA:
 		lb_task_data(session, event);

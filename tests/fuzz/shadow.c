@@ -42,6 +42,10 @@ static void see_as_server(struct shadows *shadows, const struct lb_event *event)
 		check_name(event->name);
 		MUST(lb_number_ok(event->id.number) && event->attempt > 0 && event->ledger.bytes[0] == 1);
 		break;
+	case LB_EVENT_REFUSED:
+		shadow_is(shadows, which, ONE(UNUSED), ANSWERED);
+		MUST(lb_reason_travels(event->reason));
+		break;
 	case LB_EVENT_DATA:
 		shadow_is(shadows, which, ONE(OPEN), OPEN);
 		MUST(event->len > 0);

@@ -70,7 +70,7 @@ void tcp_wait_below(struct tcp *tcp, uint64_t bytes);
 uint64_t tcp_unacked(struct tcp *tcp);
 
 /* The peer's thread. */
-void tcp_play(struct tcp *tcp, void (*part)(struct tcp_peer *peer));
+void tcp_play(struct tcp *tcp, void (*play)(struct tcp_peer *peer));
 void tcp_go(struct tcp *tcp);   /* lets one tcp_peer_await return */
 void tcp_join(struct tcp *tcp); /* lets them all, and waits for its end */
 

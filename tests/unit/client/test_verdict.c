@@ -52,11 +52,6 @@ static const struct {
 #include <lastbyte/outcomes.def>
 };
 
-#define FOR_EACH_REFUSAL(i)                                                                                  \
-	for (size_t i = 1;                                                                                   \
-		i < sizeof refusals / sizeof refusals[0] && refusals[i].reason < LB_REASON_NO_CONNECTION;    \
-		i++)
-
 static void run_refusal(struct fake *fake, enum lb_reason *when, size_t i)
 {
 	struct lb_client *client = client_with(fake, false);
@@ -78,8 +73,7 @@ static void a_refusal_of_the_only_attempt_is_its_verdict(void **state)
 {
 	struct fake *fake = *state;
 
-	FOR_EACH_REFUSAL(i)
-	{
+	for (size_t i = 1; refusals[i].reason < LB_REASON_NO_CONNECTION; i++) {
 		run_refusal(fake, &fake->refuse_begin, i);
 		run_refusal(fake, &fake->refuse_data, i);
 		run_refusal(fake, &fake->refuse_commit, i);

@@ -3,7 +3,7 @@
 
 static const struct lb_conn_options none;
 
-static void what_cannot_begin_is_refused_without_an_event(void **state)
+static void what_cannot_begin_is_refused_by_the_machine_which_tells(void **state)
 {
 	struct pair *pair = hand_greeted((struct lb_conn_options){.max_delivery = 100});
 	struct lb_begin begin = pair_begin(1, "name");
@@ -12,13 +12,16 @@ static void what_cannot_begin_is_refused_without_an_event(void **state)
 	begin.ledger.bytes[0] ^= 1;
 	hand_say_begin(pair, 1, begin);
 	hand_refused_with(pair, 1, LB_REASON_ANOTHER_LEDGER);
+	assert_int_equal(side_event(&pair->server, LB_EVENT_REFUSED)->reason, LB_REASON_ANOTHER_LEDGER);
 	begin = pair_begin(1, "na/me");
 	hand_say_begin(pair, 2, begin);
 	hand_refused_with(pair, 2, LB_REASON_BAD_NAME);
+	assert_string_equal(side_event(&pair->server, LB_EVENT_REFUSED)->name, "");
 	begin = pair_begin(1, "name");
 	begin.length = 101;
 	hand_say_begin(pair, 3, begin);
 	hand_refused_with(pair, 3, LB_REASON_TOO_LARGE);
+	assert_string_equal(side_event(&pair->server, LB_EVENT_REFUSED)->name, "name");
 	side_no_event(&pair->server);
 	begin.length = 100;
 	hand_say_begin(pair, 4, begin);
@@ -233,7 +236,7 @@ static void resolve_of_another_ledger_is_refused_and_of_any_is_not(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_cannot_begin_is_refused_without_an_event),
+		cmocka_unit_test(what_cannot_begin_is_refused_by_the_machine_which_tells),
 		cmocka_unit_test(what_a_client_sent_before_it_saw_the_refusal_is_ignored),
 		cmocka_unit_test(the_rest_of_a_payload_is_swallowed_after_a_refusal),
 		cmocka_unit_test(a_commit_with_another_total_is_refused),

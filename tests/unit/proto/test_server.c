@@ -188,6 +188,7 @@ static void after_going_away_begin_is_refused_and_resolve_is_not(void **state)
 	side_event(&pair->server, LB_EVENT_COMMIT);
 	hand_say_begin(pair, 2, pair_begin(2, "next"));
 	hand_refused_with(pair, 2, LB_REASON_GOING_AWAY);
+	assert_int_equal(side_event(&pair->server, LB_EVENT_REFUSED)->reason, LB_REASON_GOING_AWAY);
 	side_frame(&pair->server, LB_FRAME_DATA, 2, "abc", 3, pair->now);
 	hand_say_commit(pair, 2, 3);
 	side_no_event(&pair->server);
