@@ -17,12 +17,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOREIGN                                                                                              \
-	(UINT64_C(1) << 62) /* claims from here on are hashes of other clients' ids; own numbers end below */
+/* The bytes of `lock`: 0 is the file's, 1 + number is the claim to that number of ours. */
+#define FRESH   (UINT64_C(1) << 61) /* + number: held beside the claim during the first attempt */
+#define FOREIGN (UINT64_C(1) << 62) /* from here on: claims to other clients' ids, hashed */
 
 const uint8_t *lb_journal_client(const struct lb_journal *journal)
 {
 	return journal->client;
+}
+
+/* Whether it is a number of ours, for which bytes of their own are set aside. */
+static bool has_bytes(const struct lb_journal *journal, const struct lb_id *id)
+{
+	return lb_journal_is_own(journal, id) && id->number < FRESH - 1;
 }
 
 /* The byte of `lock` whose lock is the claim to an id. */
@@ -32,7 +39,7 @@ static uint64_t claim_byte(const struct lb_journal *journal, const struct lb_id 
 	struct lb_digest digest;
 	uint64_t hash;
 
-	if (lb_journal_is_own(journal, id) && id->number < FOREIGN - 1)
+	if (has_bytes(journal, id))
 		return 1 + id->number;
 	lb_hasher_init(&hasher);
 	lb_hasher_update(&hasher, id->client, sizeof id->client);
@@ -49,9 +56,27 @@ static int claim(struct lb_journal *journal, const struct lb_id *id)
 	return r == -EAGAIN ? -EBUSY : r;
 }
 
+/* Whether the process that claims it is the one that made it, at its first attempt: then nothing of it is in doubt. */
+static bool is_fresh(struct lb_journal *journal, const struct lb_id *id)
+{
+	const struct lb_disk_ops *disk = journal->host->disk;
+	int r;
+
+	if (!has_bytes(journal, id))
+		return false;
+	r = disk->lock(journal->host, journal->lock, FRESH + id->number, false);
+	if (r == 0)
+		(void)disk->unlock(journal->host, journal->lock, FRESH + id->number);
+	return r == -EAGAIN;
+}
+
 void lb_journal_release(struct lb_journal *journal, const struct lb_id *id)
 {
-	(void)journal->host->disk->unlock(journal->host, journal->lock, claim_byte(journal, id));
+	const struct lb_disk_ops *disk = journal->host->disk;
+
+	if (has_bytes(journal, id))
+		(void)disk->unlock(journal->host, journal->lock, FRESH + id->number);
+	(void)disk->unlock(journal->host, journal->lock, claim_byte(journal, id));
 }
 
 int lb_journal_find(struct lb_journal *journal, const struct lb_id *id, struct lb_journal_entry *entryp)
@@ -95,7 +120,7 @@ int lb_journal_find_source(struct lb_journal *journal, const char *address, cons
 			*entryp = line.entry;
 			r = 1;
 		} else if (r == -EBUSY) {
-			busy = true;
+			busy = busy || !is_fresh(journal, &open->id);
 			r = 0;
 		}
 	}
@@ -106,20 +131,25 @@ int lb_journal_find_source(struct lb_journal *journal, const char *address, cons
 int lb_journal_begin(struct lb_journal *journal, struct lb_journal_entry *entry)
 {
 	struct lb_line line = {.type = LB_LINE_OPEN, .entry = *entry};
+	bool fresh = entry->id.number == 0;
 	int r = lb_journal_enter(journal);
 
 	if (r < 0)
 		return r;
-	if (entry->id.number == 0) {
+	if (fresh) {
 		memcpy(line.entry.id.client, journal->client, sizeof journal->client);
 		line.entry.id.number = journal->next;
 	}
-	if (lb_journal_is_own(journal, &line.entry.id) && line.entry.id.number >= FOREIGN - 1)
+	if (lb_journal_is_own(journal, &line.entry.id) && line.entry.id.number >= FRESH - 1)
 		r = -EOVERFLOW;
 	else
 		r = claim(journal, &line.entry.id);
 	if (r == 0) {
-		r = lb_journal_append(journal, &line);
+		if (fresh)
+			r = journal->host->disk->lock(
+				journal->host, journal->lock, FRESH + line.entry.id.number, false);
+		if (r == 0)
+			r = lb_journal_append(journal, &line);
 		if (r < 0)
 			lb_journal_release(journal, &line.entry.id);
 	}

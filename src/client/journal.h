@@ -28,8 +28,8 @@ const uint8_t *lb_journal_client(const struct lb_journal *journal); /* 16 bytes 
 
 /* The open entry with this id, or of this source, name and address. 1 found, 0 not found, negative errno.
  * A found entry is claimed: no other process's find or open gets it, until release, done or the process's end.
- * -EBUSY: another process has claimed it. For a source that is the answer too: what that process is about to
- * settle may be committed, and with another number it would be committed twice. */
+ * -EBUSY: another process has claimed it. For a source that is the answer, too, unless that process made it and
+ * is at its first attempt: what it settles may be committed, and with another number would be committed twice. */
 int lb_journal_find(struct lb_journal *journal, const struct lb_id *id, struct lb_journal_entry *entryp);
 int lb_journal_find_source(struct lb_journal *journal, const char *address, const char *name,
 	const char *source, struct lb_journal_entry *entryp);

@@ -186,7 +186,7 @@ static void a_claimed_delivery_is_nobody_elses(void **state)
 	struct lb_journal_entry entry;
 
 	assert_int_equal(lb_journal_find(two, &id, &entry), -EBUSY);
-	assert_int_equal(find_source(two, "name", "/source", &entry), -EBUSY);
+	assert_int_equal(find_source(two, "name", "/source", &entry), 0);
 	entry = entry_of("name", "/source");
 	entry.id = id;
 	assert_int_equal(lb_journal_begin(two, &entry), -EBUSY);
@@ -198,6 +198,24 @@ static void a_claimed_delivery_is_nobody_elses(void **state)
 	lb_journal_close(one);
 }
 
+/* Two commands for the same file are two deliveries. But once the first one may be in doubt, its number is the one
+ * that has to be settled. */
+static void a_claimed_delivery_is_busy_by_its_source_after_its_first_attempt(void **state)
+{
+	struct lb_journal *one = open_journal(*state), *two = open_journal(*state);
+	struct lb_id id = begin(one, "name", "/source");
+	struct lb_journal_entry entry;
+
+	assert_int_equal(find_source(two, "name", "/source", &entry), 0);
+	lb_journal_release(one, &id);
+	assert_int_equal(lb_journal_find(one, &id, &entry), 1);
+	assert_int_equal(find_source(two, "name", "/source", &entry), -EBUSY);
+	assert_int_equal(find_source(two, "name", "/source", &entry), -EBUSY);
+	lb_journal_close(one);
+	assert_int_equal(find_source(two, "name", "/source", &entry), 1);
+	lb_journal_close(two);
+}
+
 static void of_two_deliveries_of_a_source_the_free_one_is_found(void **state)
 {
 	struct lb_journal *one = open_journal(*state), *two = open_journal(*state);
@@ -206,6 +224,8 @@ static void of_two_deliveries_of_a_source_the_free_one_is_found(void **state)
 
 	for (int i = 0; i < 2; i++)
 		ids[i] = begin(one, "name", "/source");
+	lb_journal_release(one, &ids[0]);
+	assert_int_equal(lb_journal_find(one, &ids[0], &entry), 1);
 	assert_int_equal(find_source(two, "name", "/source", &entry), -EBUSY);
 	lb_journal_release(one, &ids[1]);
 	assert_int_equal(find_source(two, "name", "/source", &entry), 1);
@@ -487,7 +507,7 @@ static void a_killed_process_leaves_its_delivery_to_be_found(void **state)
 		_exit(1);
 	}
 	assert_int_equal(read(pipes[0], &byte, 1), 1);
-	assert_int_equal(find_source(journal, "name", "/source", &entry), -EBUSY);
+	assert_int_equal(find_source(journal, "name", "/source", &entry), 0);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(find_source(journal, "name", "/source", &entry), 1);
@@ -779,6 +799,7 @@ int main(void)
 		TEST(another_source_name_or_address_is_another_delivery),
 		TEST(a_later_attempt_replaces_the_earlier_one),
 		TEST(a_claimed_delivery_is_nobody_elses),
+		TEST(a_claimed_delivery_is_busy_by_its_source_after_its_first_attempt),
 		TEST(of_two_deliveries_of_a_source_the_free_one_is_found),
 		TEST(a_number_is_never_used_twice),
 		TEST(a_number_that_the_user_named_is_not_given_out_again),
