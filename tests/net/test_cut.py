@@ -2,7 +2,7 @@
 """A connection that is cut after any frame of a delivery, one byte before or after it: in each direction, by
 RST or FIN. Whatever the moment, the exit code tells the truth."""
 import os
-from libnet import run, same, test, truth
+from libnet import run, same, test, truth, until
 from libwire import boundaries, cuts, record
 
 CONTENT = os.urandom(5000)
@@ -24,7 +24,7 @@ def cut_everywhere(place, direction, how):
         except AssertionError as error:
             raise AssertionError(f"cut {direction} after {point} bytes of {len(stream)}: {error}") from error
     assert 0 in codes and 4 in codes, f"the cuts must have reached both ends of a delivery: {codes}"
-    same(len(place.parts()), 0, "parts that are left")
+    until("no part is left", lambda: not place.parts())
     same(server.process.poll(), None, "the server serves on")
 
 

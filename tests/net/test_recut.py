@@ -2,7 +2,7 @@
 """What follows a cut, wherever it was: the same command again, the next file, the question what became of it."""
 import copy
 import os
-from libnet import run, same, test, truth
+from libnet import run, same, test, truth, until
 from libwire import boundaries, cuts, record
 
 CONTENT = os.urandom(5000)
@@ -22,7 +22,7 @@ def cut_and_sent_again(place, direction):
         same(again.code, 1 if first.code == 0 else 0, f"cut {direction} after {point} bytes: {first!r}\n{again!r}")
         same(place.read(name), CONTENT)
         same(len([row for row in place.committed() if row["name"] == name]), 1, f"after {point} bytes")
-    same(len(place.parts()), 0, "parts that are left")
+    until("no part is left", lambda: not place.parts())
 
 
 def cut_between_two(place, direction):
