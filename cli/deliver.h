@@ -8,10 +8,10 @@
 #include "progress.h"
 
 struct lb_sending {
-	struct lb_peer peer;
+	struct lb_peer     peer;
 	struct lb_progress progress;
-	struct lb_id id; /* zero: the journal finds or makes it */
-	void *buf;       /* LB_SENDING_BUFFER bytes, aligned to a page */
+	struct lb_id       id;  /* zero: the journal finds or makes it */
+	void              *buf; /* LB_SENDING_BUFFER bytes, aligned to a page */
 };
 
 #define LB_SENDING_BUFFER (256 * 1024)

@@ -25,11 +25,11 @@ const char *lb_print_time(int64_t wall_ns, char buf[LB_TIME_TEXT]);
 /* What became of one delivery. */
 struct lb_result {
 	struct lb_receipt receipt; /* an id of zeros: none was given; a digest of zeros: not known */
-	enum lb_verdict verdict;
-	enum lb_reason reason; /* of a verdict other than committed */
-	const char *detail;    /* more about it, or NULL */
-	enum lb_end ended;     /* how its connection ended */
-	lb_time took;
+	enum lb_verdict   verdict;
+	enum lb_reason    reason; /* of a verdict other than committed */
+	const char       *detail; /* more about it, or NULL */
+	enum lb_end       ended;  /* how its connection ended */
+	lb_time           took;
 };
 
 /* "committed ID NAME BYTES DIGEST TIME" to standard output, or "VERDICT ID NAME: why" to standard error. */

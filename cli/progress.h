@@ -7,13 +7,13 @@
 #include <stdbool.h>
 
 struct lb_progress {
-	bool on;               /* there is a terminal, and the user wants it */
-	bool shown;            /* the line is there */
+	bool     on;           /* there is a terminal, and the user wants it */
+	bool     shown;        /* the line is there */
 	unsigned index, count; /* which delivery of how many */
 	uint64_t total;        /* bytes, or LB_UNKNOWN */
 	uint64_t drawn_bytes;
-	lb_time drawn_at;
-	double rate; /* bytes a second, smoothed; below 0: not known yet */
+	lb_time  drawn_at;
+	double   rate; /* bytes a second, smoothed; below 0: not known yet */
 };
 
 /* Whether standard error is a terminal that can redraw a line. */

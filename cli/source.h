@@ -9,12 +9,12 @@
 #include <sys/types.h>
 
 struct lb_source {
-	int fd;
-	bool waits;      /* a pipe, a terminal, a socket: wait until it is readable */
-	uint64_t length; /* bytes that lie ahead, or LB_UNKNOWN */
-	uint64_t got;    /* bytes read */
-	bool again;      /* opened once more, it begins at its beginning */
-	int error;       /* the errno of a read that failed */
+	int         fd;
+	bool        waits;  /* a pipe, a terminal, a socket: wait until it is readable */
+	uint64_t    length; /* bytes that lie ahead, or LB_UNKNOWN */
+	uint64_t    got;    /* bytes read */
+	bool        again;  /* opened once more, it begins at its beginning */
+	int         error;  /* the errno of a read that failed */
 	struct stat before;
 };
 
@@ -22,7 +22,7 @@ struct lb_source {
 const char *lb_source_check(const char *path);
 
 /* Opens `path`, "-" for standard input. 0 or a negative errno. */
-int lb_source_open(struct lb_source *source, const char *path);
+int  lb_source_open(struct lb_source *source, const char *path);
 void lb_source_close(struct lb_source *source);
 
 /* Bytes read, 0 at the end, -EAGAIN: nothing yet, or a negative errno. */

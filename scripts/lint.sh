@@ -27,7 +27,8 @@ check() { # NAME FUNCTION
 }
 
 layout() {
-	clang-format --dry-run -Werror "${sources[@]}" "${headers[@]}"
+	clang-format --dry-run -Werror "${sources[@]}"
+	clang-format --style=file:include/.clang-format --dry-run -Werror "${headers[@]}"
 }
 
 # One entry for each file: those that are compiled more than once are looked at as test builds see them.

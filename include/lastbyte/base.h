@@ -153,8 +153,8 @@ struct lb_receipt {
 	struct lb_digest   digest;
 	int64_t            committed_at; /* nanoseconds since 1970-01-01T00:00:00Z */
 	enum lb_durability durability;
-	char               name[LB_NAME_MAX + 1]; /* as asked for in BEGIN, with a NUL */
-	char placed[LB_NAME_MAX + 1];             /* as it lies in the inbox; differs if the name was taken */
+	char               name[LB_NAME_MAX + 1];   /* as asked for in BEGIN, with a NUL */
+	char               placed[LB_NAME_MAX + 1]; /* as it lies there: another if it was taken */
 };
 
 #ifdef __cplusplus

@@ -21,20 +21,17 @@ extern "C" {
 struct lb_client;
 
 struct lb_client_options {
-	const char *
-		state_dir; /* NULL: $XDG_STATE_HOME/lastbyte, else ~/.local/state/lastbyte; made if missing */
-	lb_time idle_timeout; /* give the server up when nothing moves for so long: 0 is 60 s */
-	int     interrupt_fd; /* while it is readable, calls return -EINTR; 0: none */
-	char   *why; /* NULL, or 256 bytes for a sentence: why the state directory or the address failed */
+	const char *state_dir;    /* NULL: $XDG_STATE_HOME/lastbyte or ~/.local/state/lastbyte; is made */
+	lb_time     idle_timeout; /* give the server up when nothing moves for so long: 0 is 60 s */
+	int         interrupt_fd; /* while it is readable, calls return -EINTR; 0: none */
+	char       *why;          /* NULL, or 256 bytes: a sentence on what is wrong with state or address */
 };
 
 struct lb_delivery {
-	const char *name;   /* as it shall be called at the server */
-	uint64_t    length; /* bytes, or LB_UNKNOWN */
-	const char
-		*source; /* what is sent, an absolute path, to find it again after a crash; NULL: nothing */
-	struct lb_id
-		id; /* all zero: take the open one of the same source, name and address, else a new one */
+	const char  *name;   /* as it shall be called at the server */
+	uint64_t     length; /* bytes, or LB_UNKNOWN */
+	const char  *source; /* an absolute path, to find it again after a crash; NULL: nothing */
+	struct lb_id id;     /* all zero: the open one of this source, name and address, or a new one */
 };
 
 /*

@@ -34,22 +34,22 @@ LB_PUBLIC void lb_sink_close(struct lb_sink *sink);
 /* A delivery that has ended, as the server saw it. */
 struct lb_report {
 	struct lb_receipt receipt; /* length: bytes received; digest: of them (all zero if not known) */
-	enum lb_verdict
-		verdict; /* COMMITTED, ROLLED_BACK (no COMMIT came), REFUSED, NOT_COMMITTED, IN_DOUBT, FORGOTTEN */
-	enum lb_reason reason;
-	enum lb_end    ended; /* how its connection ended; OPEN: it serves another delivery by now */
-	lb_time        took;  /* from BEGIN to the verdict */
-	const char    *peer;  /* "ADDR:PORT" */
+	enum lb_verdict   verdict; /* ROLLED_BACK: no COMMIT came. Never UNPROVEN */
+	enum lb_reason    reason;
+	enum lb_end       ended; /* how its connection ended; OPEN: it serves another delivery by now */
+	lb_time           took;  /* from BEGIN to the verdict */
+	const char       *peer;  /* "ADDR:PORT" */
 };
 
 struct lb_server_options {
-	const char *listen;   /* "ADDR[:PORT]"; NULL: 127.0.0.1:7117. Port 0 picks one */
-	bool        insecure; /* allow other addresses than loopback: nothing is encrypted or authenticated */
-	uint64_t    max_delivery;                                  /* bytes; 0: no limit */
-	unsigned    max_sessions;                                  /* 0: 1024 */
-	lb_time     idle_timeout;                                  /* 0: 60 s */
-	lb_time     drain_timeout;                                 /* 0: 10 s */
-	void (*report)(void *arg, const struct lb_report *report); /* on the thread of lb_server_run */
+	const char *listen;        /* "ADDR[:PORT]"; NULL: 127.0.0.1:7117. Port 0 picks one */
+	bool        insecure;      /* not loopback alone, though nothing is encrypted or authenticated */
+	uint64_t    max_delivery;  /* bytes; 0: no limit */
+	unsigned    max_sessions;  /* 0: 1024 */
+	lb_time     idle_timeout;  /* 0: 60 s */
+	lb_time     drain_timeout; /* 0: 10 s */
+	/* on the thread of lb_server_run */
+	void (*report)(void *arg, const struct lb_report *report);
 	void *arg;
 };
 

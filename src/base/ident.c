@@ -108,15 +108,14 @@ const char *lb_digest_text(const struct lb_digest *digest, char buf[LB_DIGEST_TE
 
 size_t lb_utf8_sequence(const uint8_t *s, size_t len, uint32_t *codep)
 {
-	size_t n = s[0] < 0x80   ? 1
-		   : s[0] < 0xC2 ? 0
-		   : s[0] < 0xE0 ? 2
-		   : s[0] < 0xF0 ? 3
-		   : s[0] < 0xF5 ? 4
-				 : 0;
 	static const uint32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
 	uint32_t code;
+	size_t n = 0;
 
+	if (s[0] < 0x80)
+		n = 1;
+	else if (s[0] >= 0xC2 && s[0] < 0xF5)
+		n = 2u + (s[0] >= 0xE0) + (s[0] >= 0xF0);
 	if (n == 0 || n > len)
 		return 0;
 	code = n == 1 ? s[0] : s[0] & (0x7Fu >> n);

@@ -8,8 +8,8 @@
 
 #ifdef LB_TESTING
 extern const char *lb_test_bug; /* the planted bug in force, or NULL */
-int lb_test_has_bug(const char *name);
-void lb_test_fault(const char *name); /* SIGKILL to this process if LASTBYTE_FAULT is name */
+int                lb_test_has_bug(const char *name);
+void               lb_test_fault(const char *name); /* SIGKILL to this process if LASTBYTE_FAULT is name */
 #define LB_BUG(name)   lb_test_has_bug(name)
 #define LB_FAULT(name) lb_test_fault(name)
 #else

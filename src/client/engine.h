@@ -57,66 +57,66 @@ enum lb_intent {
 
 /* One attempt at one delivery, or a question about one. */
 struct lb_attempt {
-	enum lb_course course;
-	enum lb_intent intent;
+	enum lb_course          course;
+	enum lb_intent          intent;
 	struct lb_journal_entry entry;
-	bool claimed;          /* it is open in the journal, and ours */
-	bool earlier;          /* an attempt that we know nothing of may have sent COMMIT */
-	bool said;             /* COMMIT was, or ROLLBACK */
-	bool whole;            /* everything was written: the digest is that of all of it */
-	uint32_t handle;       /* of BEGIN, while it has no final answer; 0: none */
-	uint32_t asked;        /* of RESOLVE */
-	enum lb_reason cut;    /* DEADLINE, INTERRUPTED, ...: it can only be rolled back, for this */
-	enum lb_reason reason; /* of the intent, then of the verdict */
-	enum lb_verdict verdict;
-	int err;
-	uint64_t declared, length;
-	uint64_t lowest; /* open number of the journal, once this attempt was recorded */
-	struct lb_hasher hasher;
-	struct lb_receipt stored; /* the ledger's, if it has one */
-	bool has_stored;
+	bool                    claimed; /* it is open in the journal, and ours */
+	bool                    earlier; /* an attempt that we know nothing of may have sent COMMIT */
+	bool                    said;    /* COMMIT was, or ROLLBACK */
+	bool                    whole;   /* everything was written: the digest is that of all of it */
+	uint32_t                handle;  /* of BEGIN, while it has no final answer; 0: none */
+	uint32_t                asked;   /* of RESOLVE */
+	enum lb_reason          cut;    /* DEADLINE, INTERRUPTED, ...: it can only be rolled back, for this */
+	enum lb_reason          reason; /* of the intent, then of the verdict */
+	enum lb_verdict         verdict;
+	int                     err;
+	uint64_t                declared, length;
+	uint64_t                lowest; /* open number of the journal, once this attempt was recorded */
+	struct lb_hasher        hasher;
+	struct lb_receipt       stored; /* the ledger's, if it has one */
+	bool                    has_stored;
 };
 
 struct lb_client {
-	struct lb_host *host;
+	struct lb_host    *host;
 	struct lb_journal *journal;
-	struct lb_conn *conn;
-	lb_time idle_timeout;
-	int interrupt_fd; /* -1: none */
-	char address[LB_ADDRESS_TEXT], peer[LB_ADDRESS_TEXT];
+	struct lb_conn    *conn;
+	lb_time            idle_timeout;
+	int                interrupt_fd; /* -1: none */
+	char               address[LB_ADDRESS_TEXT], peer[LB_ADDRESS_TEXT];
 	struct lb_endpoint endpoints[LB_ENDPOINTS_MAX];
-	int n_endpoints, endpoint;
-	lb_time endpoint_until;
+	int                n_endpoints, endpoint;
+	lb_time            endpoint_until;
 
-	enum lb_link link;
-	int fd; /* -1: none */
-	struct lb_uuid ledger;
-	struct lb_outcome end; /* how, by, phase and err of the connection; OPEN while it has not ended */
+	enum lb_link         link;
+	int                  fd; /* -1: none */
+	struct lb_uuid       ledger;
+	struct lb_outcome    end; /* how, by, phase and err of the connection; OPEN while it has not ended */
 	struct lb_ending_run run;
-	bool blocked, agreed, closing; /* send would block; CLOSE_OK was seen; CLOSE was said */
-	int send_error;
+	bool     blocked, agreed, closing; /* send would block; CLOSE_OK was seen; CLOSE was said */
+	int      send_error;
 	uint64_t taken, confirmed; /* bytes: by our kernel; of committed deliveries */
 	uint64_t settled;          /* the last SETTLED that was said */
-	uint8_t in[LB_CLIENT_READ];
-	size_t in_at, in_len;
+	uint8_t  in[LB_CLIENT_READ];
+	size_t   in_at, in_len;
 
 	enum lb_operation operation;
-	lb_time started, deadline;
-	int result;
-	bool interrupted;
+	lb_time           started, deadline;
+	int               result;
+	bool              interrupted;
 	struct lb_attempt attempt;
 
 	/* what is written: the caller's buffer, of which the machine holds `chunk`, or of whose rest we keep a copy */
 	const uint8_t *out, *chunk;
-	size_t out_len, chunk_len;
-	uint8_t *stash;
+	size_t         out_len, chunk_len;
+	uint8_t       *stash;
 };
 
 /* What to wait for before the next step: one of `events` at fd (-1: none), or until `at`. */
 struct lb_needs {
-	int fd;
+	int      fd;
 	uint32_t events;
-	lb_time at;
+	lb_time  at;
 };
 
 /*
@@ -133,7 +133,7 @@ LB_CHECKED int lb_client_start_write(struct lb_client *client, const void *buf, 
 LB_CHECKED int lb_client_start_commit(struct lb_client *client, lb_time deadline);
 LB_CHECKED int lb_client_start_rollback(struct lb_client *client, enum lb_reason reason, lb_time deadline);
 LB_CHECKED int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline);
-void lb_client_start_close(struct lb_client *client, lb_time deadline);
+void           lb_client_start_close(struct lb_client *client, lb_time deadline);
 
 /* Goes on as far as it can without blocking. True: the operation is over, and client->result is what the
  * blocking call returns. Without an operation it keeps the session alive, and returns true. */

@@ -13,16 +13,16 @@ struct lb_journal;
 #define LB_SOURCE_MAX 4096
 
 struct lb_journal_entry {
-	struct lb_id id;
-	struct lb_uuid ledger;         /* the one that it was begun at */
-	uint32_t attempt;              /* the last one, counts from 1 */
-	char address[LB_ADDRESS_TEXT]; /* as the user gave it */
-	char name[LB_NAME_MAX + 1];
-	char source[LB_SOURCE_MAX]; /* "": nothing to find it by */
+	struct lb_id   id;
+	struct lb_uuid ledger;                   /* the one that it was begun at */
+	uint32_t       attempt;                  /* the last one, counts from 1 */
+	char           address[LB_ADDRESS_TEXT]; /* as the user gave it */
+	char           name[LB_NAME_MAX + 1];
+	char           source[LB_SOURCE_MAX]; /* "": nothing to find it by */
 };
 
 /* path NULL: the default. Makes what is missing. -errno with a sentence in why. */
-int lb_journal_open(struct lb_host *host, const char *path, struct lb_journal **journalp, char why[256]);
+int  lb_journal_open(struct lb_host *host, const char *path, struct lb_journal **journalp, char why[256]);
 void lb_journal_close(struct lb_journal *journal);
 const uint8_t *lb_journal_client(const struct lb_journal *journal); /* 16 bytes */
 

@@ -20,7 +20,7 @@
 enum lb_line_type { LB_LINE_HEADER, LB_LINE_OPEN, LB_LINE_DONE, LB_LINE_NEXT };
 
 struct lb_line {
-	enum lb_line_type type;
+	enum lb_line_type       type;
 	struct lb_journal_entry entry; /* HEADER: id.client; DONE: id; NEXT: id.number */
 };
 

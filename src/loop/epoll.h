@@ -9,17 +9,17 @@
 #define LB_EPOLL_BATCH 128
 
 struct lb_epoll {
-	int fd;
+	int                fd;
 	struct epoll_event batch[LB_EPOLL_BATCH]; /* what the last wait gave, from `next` on not told yet */
-	int next, end;
+	int                next, end;
 };
 
-int lb_epoll_init(struct lb_epoll *epoll); /* deinit is allowed after an error too */
+int  lb_epoll_init(struct lb_epoll *epoll); /* deinit is allowed after an error too */
 void lb_epoll_deinit(struct lb_epoll *epoll);
 
 /* As in struct lb_loop_ops. */
-int lb_epoll_watch(struct lb_epoll *epoll, struct lb_watch *watch);
-int lb_epoll_rewatch(struct lb_epoll *epoll, struct lb_watch *watch);
+int  lb_epoll_watch(struct lb_epoll *epoll, struct lb_watch *watch);
+int  lb_epoll_rewatch(struct lb_epoll *epoll, struct lb_watch *watch);
 void lb_epoll_unwatch(struct lb_epoll *epoll, struct lb_watch *watch);
 
 /* Waits so long at most (-1: for ever) or until a signal, and calls `ready` of the watches that are. */

@@ -49,16 +49,16 @@ struct lb_net_ops {
 };
 
 struct lb_file_stat {
-	bool is_dir;
+	bool     is_dir;
 	uint64_t size, inode, device;
 };
 
 enum lb_open_flags {
-	LB_OPEN_READ = 0,
-	LB_OPEN_WRITE = 1,  /* and read */
+	LB_OPEN_READ   = 0,
+	LB_OPEN_WRITE  = 1, /* and read */
 	LB_OPEN_CREATE = 2, /* if missing */
-	LB_OPEN_NEW = 4,    /* and it must not exist */
-	LB_OPEN_DIR = 8,    /* a directory, for the other calls and for sync */
+	LB_OPEN_NEW    = 4, /* and it must not exist */
+	LB_OPEN_DIR    = 8, /* a directory, for the other calls and for sync */
 	LB_OPEN_APPEND = 16,
 };
 
@@ -97,8 +97,8 @@ struct lb_disk_ops {
 
 struct lb_host {
 	const struct lb_clock_ops *clock;
-	const struct lb_net_ops *net;
-	const struct lb_disk_ops *disk;
+	const struct lb_net_ops   *net;
+	const struct lb_disk_ops  *disk;
 };
 
 /* The machine that we run on. */

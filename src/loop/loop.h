@@ -26,15 +26,15 @@ struct lb_job {
 struct lb_loop_ops {
 	int (*watch)(struct lb_loop *loop, struct lb_watch *watch);   /* adds it */
 	int (*rewatch)(struct lb_loop *loop, struct lb_watch *watch); /* its events have changed */
-	void (*unwatch)(struct lb_loop *loop,
-		struct lb_watch *watch); /* before its fd is closed; never called again */
+	/* before its fd is closed; its `ready` is never called again */
+	void (*unwatch)(struct lb_loop *loop, struct lb_watch *watch);
 	void (*submit)(struct lb_loop *loop, struct lb_job *job);
 };
 
 struct lb_loop {
 	const struct lb_loop_ops *ops;
-	struct lb_host *host;
-	struct lb_wheel wheel; /* lb_timer_set(&loop->wheel, ...) on the loop's thread */
+	struct lb_host           *host;
+	struct lb_wheel           wheel; /* lb_timer_set(&loop->wheel, ...) on the loop's thread */
 	/* Runs on the worker, with everything that was submitted since it last ran, in that order, as a list.
 	 * Leaves the list as it is. Every job's `done` is then called on the loop. */
 	void (*work)(void *arg, struct lb_job *list);
@@ -45,8 +45,8 @@ struct lb_loop {
 };
 
 /* The real one, on epoll(7), with one worker thread that blocks all signals. */
-int lb_loop_new(struct lb_host *host, struct lb_loop **loopp);
-int lb_loop_run(struct lb_loop *loop);   /* until lb_loop_quit; starts and joins the worker; negative errno */
+int  lb_loop_new(struct lb_host *host, struct lb_loop **loopp);
+int  lb_loop_run(struct lb_loop *loop);  /* until lb_loop_quit; starts and joins the worker; negative errno */
 void lb_loop_quit(struct lb_loop *loop); /* on the loop's thread: run returns once no job is under way */
 void lb_loop_wake(struct lb_loop *loop); /* async-signal-safe, from any thread */
 void lb_loop_free(struct lb_loop *loop);

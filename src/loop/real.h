@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-extern const struct lb_net_ops lb_net_real;
+extern const struct lb_net_ops  lb_net_real;
 extern const struct lb_disk_ops lb_disk_real;
 
 /* The wait of struct lb_net_ops. */
@@ -49,7 +49,7 @@ static inline int lb_event_new(void)
 static inline void lb_event_raise(int fd)
 {
 	uint64_t one = 1;
-	int err = errno;
+	int      err = errno;
 
 	if (write(fd, &one, sizeof one) < 0)
 		errno = err;

@@ -12,19 +12,19 @@ struct lb_job_queue {
 };
 
 struct lb_worker {
-	int fd;           /* an eventfd, readable once there are jobs for lb_worker_finish */
+	int    fd;        /* an eventfd, readable once there are jobs for lb_worker_finish */
 	size_t under_way; /* jobs submitted whose `done` was not called yet; of the loop's thread */
 	/* its own */
 	void (*work)(void *arg, struct lb_job *list);
-	void *work_arg;
-	pthread_t thread;
-	pthread_mutex_t mutex;
-	pthread_cond_t changed; /* `submitted` or `stop` has */
+	void               *work_arg;
+	pthread_t           thread;
+	pthread_mutex_t     mutex;
+	pthread_cond_t      changed; /* `submitted` or `stop` has */
 	struct lb_job_queue submitted, finished;
-	bool stop;
+	bool                stop;
 };
 
-int lb_worker_init(struct lb_worker *worker); /* deinit is allowed after an error too */
+int  lb_worker_init(struct lb_worker *worker); /* deinit is allowed after an error too */
 void lb_worker_deinit(struct lb_worker *worker);
 
 /* `work` as in struct lb_loop. Jobs that were submitted before come with the first list. */

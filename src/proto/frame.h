@@ -44,28 +44,28 @@ enum lb_frame_type {
 #define LB_FEATURES      (LB_FEATURE_RESUME | LB_FEATURE_REPLY)
 
 struct lb_header {
-	uint8_t type;
-	bool zeroed; /* the bytes that must be 0 are */
+	uint8_t  type;
+	bool     zeroed; /* the bytes that must be 0 are */
 	uint32_t handle, length;
 };
 
 struct lb_hello {
 	uint16_t min_version, max_version;
 	uint32_t features;
-	uint8_t client[16];
+	uint8_t  client[16];
 	uint32_t idle_ms;
 };
 
 struct lb_hello_ok {
-	uint16_t version;
-	uint32_t features;
+	uint16_t       version;
+	uint32_t       features;
 	struct lb_uuid ledger;
-	uint64_t max_delivery;
-	uint32_t max_undecided, idle_ms;
+	uint64_t       max_delivery;
+	uint32_t       max_undecided, idle_ms;
 };
 
 /* The functions below take a type that is one; name says "unknown" of others. */
-bool lb_frame_is_type(unsigned type);
+bool        lb_frame_is_type(unsigned type);
 const char *lb_frame_name(unsigned type);
 
 /* Who says it. */
@@ -86,37 +86,37 @@ void lb_header_get(const uint8_t in[LB_HEADER_BYTES], struct lb_header *headerp)
  * returns its length. From bytes: each reads a payload whose length lb_frame_length_ok has found right, and
  * returns LB_FAILURE_NONE, or what is wrong, with *whyp (static text) saying it.
  */
-size_t lb_hello_put(uint8_t *out, const struct lb_hello *hello);
+size_t          lb_hello_put(uint8_t *out, const struct lb_hello *hello);
 enum lb_failure lb_hello_get(const uint8_t *in, size_t len, struct lb_hello *hellop, const char **whyp);
-bool lb_hello_magic_ok(const uint8_t *in, size_t len); /* as far as len bytes can tell */
-size_t lb_hello_ok_put(uint8_t *out, const struct lb_hello_ok *ok);
+bool            lb_hello_magic_ok(const uint8_t *in, size_t len); /* as far as len bytes can tell */
+size_t          lb_hello_ok_put(uint8_t *out, const struct lb_hello_ok *ok);
 enum lb_failure lb_hello_ok_get(const uint8_t *in, size_t len, struct lb_hello_ok *okp, const char **whyp);
 
 /* A bad name is no failure: the event's name is then empty, and its text says what is wrong with it. */
-size_t lb_begin_put(uint8_t *out, const struct lb_begin *begin);
+size_t          lb_begin_put(uint8_t *out, const struct lb_begin *begin);
 enum lb_failure lb_begin_get(const uint8_t *in, size_t len, struct lb_event *event, const char **whyp);
-size_t lb_begin_ok_put(uint8_t *out, uint64_t offset, bool resumable);
+size_t          lb_begin_ok_put(uint8_t *out, uint64_t offset, bool resumable);
 enum lb_failure lb_begin_ok_get(const uint8_t *in, size_t len, struct lb_event *event, const char **whyp);
-size_t lb_synced_put(uint8_t *out, uint64_t offset);
-void lb_synced_get(const uint8_t *in, struct lb_event *event);
-size_t lb_commit_put(uint8_t *out, uint64_t length, const struct lb_digest *digest);
-void lb_commit_get(const uint8_t *in, struct lb_event *event);
+size_t          lb_synced_put(uint8_t *out, uint64_t offset);
+void            lb_synced_get(const uint8_t *in, struct lb_event *event);
+size_t          lb_commit_put(uint8_t *out, uint64_t length, const struct lb_digest *digest);
+void            lb_commit_get(const uint8_t *in, struct lb_event *event);
 
 /* The reply's bytes are not copied: it is written behind what is put here, and points into `in` after get. */
-size_t lb_committed_put(uint8_t *out, const struct lb_receipt *receipt, size_t reply_len);
+size_t          lb_committed_put(uint8_t *out, const struct lb_receipt *receipt, size_t reply_len);
 enum lb_failure lb_committed_get(const uint8_t *in, size_t len, struct lb_event *event, const char **whyp);
-size_t lb_resolved_put(uint8_t *out, enum lb_verdict verdict, enum lb_reason reason,
-	const struct lb_receipt *receipt, size_t reply_len);
+size_t          lb_resolved_put(uint8_t *out, enum lb_verdict verdict, enum lb_reason reason,
+		 const struct lb_receipt *receipt, size_t reply_len);
 enum lb_failure lb_resolved_get(const uint8_t *in, size_t len, struct lb_event *event, const char **whyp);
 
-size_t lb_refused_put(uint8_t *out, enum lb_reason reason, const char *text);
+size_t          lb_refused_put(uint8_t *out, enum lb_reason reason, const char *text);
 enum lb_failure lb_refused_get(const uint8_t *in, size_t len, struct lb_event *event, const char **whyp);
-size_t lb_resolve_put(uint8_t *out, const struct lb_id *id, const struct lb_uuid *ledger);
+size_t          lb_resolve_put(uint8_t *out, const struct lb_id *id, const struct lb_uuid *ledger);
 enum lb_failure lb_resolve_get(const uint8_t *in, size_t len, struct lb_event *event, const char **whyp);
-size_t lb_settled_put(uint8_t *out, const struct lb_id *lowest);
+size_t          lb_settled_put(uint8_t *out, const struct lb_id *lowest);
 enum lb_failure lb_settled_get(const uint8_t *in, size_t len, struct lb_event *event, const char **whyp);
-size_t lb_error_put(uint8_t *out, enum lb_failure failure, const char *text);
-void lb_error_get(const uint8_t *in, size_t len, struct lb_event *event);
+size_t          lb_error_put(uint8_t *out, enum lb_failure failure, const char *text);
+void            lb_error_get(const uint8_t *in, size_t len, struct lb_event *event);
 
 /* A number that SETTLED, BEGIN and RESOLVE may name: 1 to LB_COUNT_MAX. */
 static inline bool lb_number_ok(uint64_t number)

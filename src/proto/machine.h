@@ -11,59 +11,59 @@
 
 /* A delivery or a question that has no final answer yet. */
 struct lb_slot {
-	uint32_t handle; /* 0: free */
-	enum lb_stage stage;
-	bool syncing;          /* SYNC was said, SYNCED was not */
-	enum lb_reason reason; /* why it is doomed */
-	struct lb_id id;
-	uint64_t declared; /* length said in BEGIN, or LB_UNKNOWN */
-	uint64_t counted;  /* bytes before the resume offset, and those of DATA since */
-	uint64_t synced;   /* the last offset that SYNCED or BEGIN_OK named */
-	uint64_t length;   /* as COMMIT says, as the digest */
+	uint32_t         handle; /* 0: free */
+	enum lb_stage    stage;
+	bool             syncing; /* SYNC was said, SYNCED was not */
+	enum lb_reason   reason;  /* why it is doomed */
+	struct lb_id     id;
+	uint64_t         declared; /* length said in BEGIN, or LB_UNKNOWN */
+	uint64_t         counted;  /* bytes before the resume offset, and those of DATA since */
+	uint64_t         synced;   /* the last offset that SYNCED or BEGIN_OK named */
+	uint64_t         length;   /* as COMMIT says, as the digest */
 	struct lb_digest digest;
-	uint64_t commit_at; /* where in our stream COMMIT begins (client) */
-	char name[LB_NAME_MAX + 1];
+	uint64_t         commit_at; /* where in our stream COMMIT begins (client) */
+	char             name[LB_NAME_MAX + 1];
 };
 
 struct lb_conn {
-	enum lb_role role;
+	enum lb_role       role;
 	enum lb_conn_state state;
-	uint32_t features;      /* offered, then in force */
-	uint32_t max_undecided; /* in force; the slots are as many as we have */
-	uint32_t n_slots, n_used;
-	uint32_t last_handle; /* of a BEGIN or a RESOLVE */
-	uint32_t last_begun;
-	uint32_t last_accepted; /* server: of a BEGIN that it has not refused by itself */
-	bool going_away;        /* GOING_AWAY was said (server: is to be said, before HELLO_OK) */
-	bool quiet; /* nothing may be said any more: a client has said CLOSE, or ERROR was said or came */
-	bool busy;  /* server: answer HELLO with ERROR(BUSY) */
-	bool held;  /* bytes were offered, and not taken because BEGIN waits for its answer */
+	uint32_t           features;      /* offered, then in force */
+	uint32_t           max_undecided; /* in force; the slots are as many as we have */
+	uint32_t           n_slots, n_used;
+	uint32_t           last_handle; /* of a BEGIN or a RESOLVE */
+	uint32_t           last_begun;
+	uint32_t           last_accepted; /* server: of a BEGIN that it has not refused by itself */
+	bool               going_away;    /* GOING_AWAY was said (server: is to be said, before HELLO_OK) */
+	bool    quiet; /* nothing may be said any more: a client has said CLOSE, or ERROR was said or came */
+	bool    busy;  /* server: answer HELLO with ERROR(BUSY) */
+	bool    held;  /* bytes were offered, and not taken because BEGIN waits for its answer */
 	uint8_t client[16];
-	struct lb_uuid ledger;
-	uint64_t max_delivery;
-	enum lb_stage flow;      /* server: of the delivery begun last */
+	struct lb_uuid  ledger;
+	uint64_t        max_delivery;
+	enum lb_stage   flow;    /* server: of the delivery begun last */
 	struct lb_slot *current; /* of the delivery begun last, while it has a slot */
 	struct lb_slot *slots;
 
 	/* clock.c */
-	lb_time idle;              /* in force */
-	lb_time last_in, last_out; /* when bytes came, and went */
-	lb_time last_work;         /* when bytes other than PING and PONG went */
-	lb_time last_ping;         /* when PING was due */
-	lb_time last_clear;        /* when it was, and nothing waited to be written */
-	uint64_t work_end;         /* where in our stream the last of those ends */
+	lb_time  idle;              /* in force */
+	lb_time  last_in, last_out; /* when bytes came, and went */
+	lb_time  last_work;         /* when bytes other than PING and PONG went */
+	lb_time  last_ping;         /* when PING was due */
+	lb_time  last_clear;        /* when it was, and nothing waited to be written */
+	uint64_t work_end;          /* where in our stream the last of those ends */
 	uint64_t pings;
 
 	/* the frame that comes in */
 	struct lb_header header;
-	size_t have;    /* bytes of it in `frame`, or, of DATA, LB_HEADER_BYTES */
-	size_t pending; /* bytes of DATA's payload that are to come */
-	uint8_t *frame;
+	size_t           have;    /* bytes of it in `frame`, or, of DATA, LB_HEADER_BYTES */
+	size_t           pending; /* bytes of DATA's payload that are to come */
+	uint8_t         *frame;
 
 	/* what the server says with its next COMMITTED or RESOLVED */
-	uint32_t reply_handle;
+	uint32_t    reply_handle;
 	const void *reply;
-	size_t reply_len;
+	size_t      reply_len;
 
 	struct lb_output output;
 };
@@ -86,7 +86,7 @@ void lb_conn_break(struct lb_conn *conn, enum lb_failure failure, const char *te
 
 struct lb_slot *lb_conn_slot(struct lb_conn *conn, uint32_t handle); /* NULL: none */
 struct lb_slot *lb_conn_slot_new(struct lb_conn *conn, uint32_t handle, enum lb_stage stage);
-void lb_conn_slot_free(struct lb_conn *conn, struct lb_slot *slot);
+void            lb_conn_slot_free(struct lb_conn *conn, struct lb_slot *slot);
 
 /* Whether a receipt can be that of what the slot asks: "the same id means the same name, length and digest". */
 bool lb_slot_matches(const struct lb_slot *slot, const struct lb_receipt *receipt);

@@ -12,12 +12,12 @@
 #include <sys/uio.h>
 
 struct lb_output {
-	uint8_t *ring; /* the owner's, `size` bytes */
-	size_t size, head, used;
+	uint8_t       *ring; /* the owner's, `size` bytes */
+	size_t         size, head, used;
 	const uint8_t *payload; /* what is left of it; NULL: none */
-	size_t payload_len;
-	size_t before;    /* bytes of the ring that go out before it */
-	uint64_t written; /* bytes since the beginning */
+	size_t         payload_len;
+	size_t         before;  /* bytes of the ring that go out before it */
+	uint64_t       written; /* bytes since the beginning */
 };
 
 static inline size_t lb_output_room(const struct lb_output *output)

@@ -11,7 +11,7 @@
 #define LB_ADDRESS_TEXT  300
 
 struct lb_endpoint {
-	socklen_t len;
+	socklen_t               len;
 	struct sockaddr_storage addr;
 };
 
@@ -24,8 +24,8 @@ int lb_address_split(
 int lb_address_resolve(
 	const char *text, unsigned default_port, struct lb_endpoint *endpoints, int max, const char **whyp);
 
-bool lb_endpoint_is_loopback(const struct lb_endpoint *endpoint);
-unsigned lb_endpoint_port(const struct lb_endpoint *endpoint);
+bool        lb_endpoint_is_loopback(const struct lb_endpoint *endpoint);
+unsigned    lb_endpoint_port(const struct lb_endpoint *endpoint);
 const char *lb_endpoint_text(
 	const struct lb_endpoint *endpoint, char buf[LB_ADDRESS_TEXT]); /* "1.2.3.4:5" "[::1]:5" */
 

@@ -25,9 +25,9 @@ enum lb_tcp_state {
 /* A connection at one moment. Sequence numbers count a SYN and a FIN as a byte each; bytes are bytes. */
 struct lb_tcp {
 	enum lb_tcp_state state;
-	bool connected;   /* it is, or was, established */
-	bool exact;       /* the counts belong to the same moment, and mean something */
-	bool resent;      /* the last thing sent was a repetition, or a probe, that nobody had answered yet */
+	bool              connected; /* it is, or was, established */
+	bool              exact;     /* the counts belong to the same moment, and mean something */
+	bool     resent;  /* the last thing sent was a repetition, or a probe, that nobody had answered yet */
 	uint32_t unacked; /* sequence numbers written and not acked; FIN included */
 	uint32_t unsent;  /* of these, those that were never sent */
 	uint64_t acked;   /* sequence numbers acked; FIN included, and SYN on the connecting side */

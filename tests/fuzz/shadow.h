@@ -21,8 +21,8 @@ enum shadow { UNUSED, BEGUN, OPEN, COMMITTING, ROLLING, WITHDRAWN, ASKED, ANSWER
 
 struct shadows {
 	enum lb_role role;
-	enum shadow of[HANDLES];
-	uint64_t bytes[HANDLES]; /* before the resume offset and in DATA */
+	enum shadow  of[HANDLES];
+	uint64_t     bytes[HANDLES]; /* before the resume offset and in DATA */
 };
 
 #define ONE(shadow) (1u << (shadow))

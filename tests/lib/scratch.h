@@ -35,9 +35,9 @@ static inline void scratch_remove(struct scratch *scratch)
 /* "SCRATCH/name", in a static buffer for each of four calls. */
 static inline const char *scratch_path(const struct scratch *scratch, const char *name)
 {
-	static char bufs[4][400];
+	static char     bufs[4][400];
 	static unsigned turn;
-	char *buf = bufs[turn++ % 4];
+	char           *buf = bufs[turn++ % 4];
 
 	snprintf(buf, sizeof bufs[0], "%s/%s", scratch->path, name);
 	return buf;

@@ -13,27 +13,27 @@
 #include <sys/types.h>
 
 struct tcp_side {
-	int family;
+	int  family;
 	bool accepting; /* our end has accepted; else it has connected */
 };
 
 struct tcp_peer {
-	int fd; /* -1: closed */
-	int go; /* eventfd: what tcp_peer_await waits for */
+	int       fd; /* -1: closed */
+	int       go; /* eventfd: what tcp_peer_await waits for */
 	pthread_t thread;
 	void (*play)(struct tcp_peer *peer);
-	uint64_t sent; /* bytes */
-	uint64_t got;  /* bytes */
-	bool intact;   /* these were the right ones */
-	bool ended;    /* then came the end of the stream ... */
-	int error;     /* ... or this errno */
+	uint64_t sent;   /* bytes */
+	uint64_t got;    /* bytes */
+	bool     intact; /* these were the right ones */
+	bool     ended;  /* then came the end of the stream ... */
+	int      error;  /* ... or this errno */
 };
 
 struct tcp {
 	const struct tcp_side *side;
-	int ours; /* -1: given away */
-	uint64_t written;
-	struct tcp_peer peer;
+	int                    ours; /* -1: given away */
+	uint64_t               written;
+	struct tcp_peer        peer;
 };
 
 /* cmocka's fixture: *state is a struct tcp, from a struct tcp_side. */
@@ -65,8 +65,8 @@ void tcp_pattern(void *buf, uint64_t offset, size_t len);
 int tcp_end(struct tcp *tcp, const struct lb_ending *ending, lb_time deadline, struct lb_outcome *outcomep);
 
 /* Waits until our send queue (SIOCOUTQ) is empty; until it holds less than `bytes`. */
-void tcp_wait_acked(struct tcp *tcp);
-void tcp_wait_below(struct tcp *tcp, uint64_t bytes);
+void     tcp_wait_acked(struct tcp *tcp);
+void     tcp_wait_below(struct tcp *tcp, uint64_t bytes);
 uint64_t tcp_unacked(struct tcp *tcp);
 
 /* The peer's thread. */

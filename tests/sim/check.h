@@ -15,42 +15,42 @@
 /* Something that a user wants delivered, once. */
 struct sim_source {
 	struct sim_source *next;
-	char name[40], path[64];
-	unsigned char *bytes;
-	size_t len;
-	struct lb_digest digest;
-	bool wanted;               /* its user has asked for the commit of all of it */
-	bool asked;                /* and COMMIT was sent */
-	unsigned taken, destroyed; /* out of inboxes, by whoever reads them, or with them */
+	char               name[40], path[64];
+	unsigned char     *bytes;
+	size_t             len;
+	struct lb_digest   digest;
+	bool               wanted;           /* its user has asked for the commit of all of it */
+	bool               asked;            /* and COMMIT was sent */
+	unsigned           taken, destroyed; /* out of inboxes, by whoever reads them, or with them */
 };
 
 /* One id, whose it is and what was said of it. */
 struct sim_ident {
-	struct sim_ident *next;
-	struct lb_id id;
+	struct sim_ident  *next;
+	struct lb_id       id;
 	struct sim_source *source;
-	struct lb_uuid ledger; /* where it was begun first; all zero: not yet */
-	bool committed;        /* a sink has said so, or a client was told */
-	bool never;            /* somebody was told that it never will be */
-	bool not_yet;          /* its client was told so, and has not begun it again */
-	bool found;            /* at the end, its ledger */
-	unsigned undecided;    /* COMMITs of it that were sent and whose answer its client has not read */
+	struct lb_uuid     ledger;    /* where it was begun first; all zero: not yet */
+	bool               committed; /* a sink has said so, or a client was told */
+	bool               never;     /* somebody was told that it never will be */
+	bool               not_yet;   /* its client was told so, and has not begun it again */
+	bool               found;     /* at the end, its ledger */
+	unsigned undecided; /* COMMITs of it that were sent and whose answer its client has not read */
 };
 
 /* A ledger that has been wiped away by its operator. */
 struct sim_ledger {
 	struct sim_ledger *next;
-	struct lb_uuid uuid;
+	struct lb_uuid     uuid;
 };
 
 struct sim_check {
-	struct sim_world *world;
+	struct sim_world   *world;
 	struct sim_machine *servers[2];
-	int n_servers;
-	struct sim_source *sources;
-	struct sim_ident *idents;
-	struct sim_ledger *wiped;
-	unsigned recoveries; /* percent of occasions on which a copy of a disk is recovered */
+	int                 n_servers;
+	struct sim_source  *sources;
+	struct sim_ident   *idents;
+	struct sim_ledger  *wiped;
+	unsigned            recoveries; /* percent of occasions on which a copy of a disk is recovered */
 };
 
 void sim_check_init(struct sim_check *check, struct sim_world *world);
@@ -61,7 +61,7 @@ struct sim_source *sim_check_source(struct sim_check *check, const char *name, s
 struct sim_source *sim_source_named(
 	struct sim_check *check, const char *name); /* also as NAME~...; or NULL */
 struct sim_ident *sim_check_ident(struct sim_check *check, const struct lb_id *id, struct sim_source *source);
-bool sim_check_is_wiped(const struct sim_check *check, const struct lb_uuid *ledger);
+bool              sim_check_is_wiped(const struct sim_check *check, const struct lb_uuid *ledger);
 
 /* In inboxes, or taken out of them, or gone with them. */
 unsigned sim_source_delivered(const struct sim_check *check, const struct sim_source *source);

@@ -17,31 +17,31 @@ struct sim_client;
 
 /* One invocation of the command. */
 struct sim_invocation {
-	struct sim_client *client;
+	struct sim_client  *client;
 	struct sim_process *process; /* NULL: none runs */
-	struct sim_event next;       /* when it is run again, or what is left of it is cleared away */
-	char name[16];
+	struct sim_event    next;    /* when it is run again, or what is left of it is cleared away */
+	char                name[16];
 };
 
 struct sim_wish {
 	struct sim_source *source;
-	struct lb_id id;  /* the last one that the user saw; number 0: none */
-	bool done;        /* it is committed, or the user has given it up */
-	bool doubted;     /* the user was told that it is in doubt */
-	bool busy;        /* an invocation works on it */
-	unsigned useless; /* times that it was refused for good */
+	struct lb_id       id;      /* the last one that the user saw; number 0: none */
+	bool               done;    /* it is committed, or the user has given it up */
+	bool               doubted; /* the user was told that it is in doubt */
+	bool               busy;    /* an invocation works on it */
+	unsigned           useless; /* times that it was refused for good */
 };
 
 struct sim_client {
-	struct sim_machine machine;
-	struct sim_check *check;
-	const char *address; /* as the user gives it */
-	struct sim_wish wishes[SIM_SOURCES];
-	int n_wishes;
+	struct sim_machine    machine;
+	struct sim_check     *check;
+	const char           *address; /* as the user gives it */
+	struct sim_wish       wishes[SIM_SOURCES];
+	int                   n_wishes;
 	struct sim_invocation runs[SIM_RUNS];
-	int n_runs;
-	bool healed;    /* everything works now: be patient, and settle all */
-	unsigned tries; /* since */
+	int                   n_runs;
+	bool                  healed; /* everything works now: be patient, and settle all */
+	unsigned              tries;  /* since */
 };
 
 void sim_client_init(struct sim_client *client, struct sim_net *net, struct sim_check *check,

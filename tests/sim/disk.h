@@ -16,54 +16,54 @@ struct sim_change; /* of names, not durable yet */
 /* A write or a truncation that is not durable yet. */
 struct sim_dirty {
 	struct sim_dirty *next;
-	uint64_t offset; /* or the new size */
-	size_t len;
-	bool truncates;
-	unsigned char bytes[];
+	uint64_t          offset; /* or the new size */
+	size_t            len;
+	bool              truncates;
+	unsigned char     bytes[];
 };
 
 struct sim_bytes {
 	unsigned char *at;
-	size_t len, room;
+	size_t         len, room;
 };
 
 struct sim_name {
-	char *text;
+	char             *text;
 	struct sim_inode *inode;
 };
 
 struct sim_names {
 	struct sim_name *at;
-	size_t n, room;
+	size_t           n, room;
 };
 
 struct sim_lock {
 	struct sim_lock *next;
-	uint64_t byte;
-	const void *owner;
+	uint64_t         byte;
+	const void      *owner;
 };
 
 struct sim_inode {
 	struct sim_inode *next; /* of the same disk */
-	uint64_t number;
-	bool is_dir;
+	uint64_t          number;
+	bool              is_dir;
 	/* a file */
-	struct sim_bytes seen, stable; /* as read now; as it would be after the pessimistic loss of power */
+	struct sim_bytes  seen, stable; /* as read now; as it would be after the pessimistic loss of power */
 	struct sim_dirty *dirty, **last_dirty;
-	struct sim_lock *locks;
-	unsigned errors; /* syncs that have failed */
+	struct sim_lock  *locks;
+	unsigned          errors; /* syncs that have failed */
 	/* a directory */
-	struct sim_names names, stable_names;
+	struct sim_names  names, stable_names;
 	struct sim_inode *twin; /* while a disk is copied */
 };
 
 struct sim_disk {
-	struct sim_world *world;
-	struct sim_inode *root, *inodes;
-	uint64_t next_number;
+	struct sim_world  *world;
+	struct sim_inode  *root, *inodes;
+	uint64_t           next_number;
 	struct sim_change *changes, **last_change;
-	uint64_t used, room; /* bytes; UINT64_MAX: there is always room */
-	bool read_only;      /* a directory could not be written: nothing changes until the next power loss */
+	uint64_t           used, room; /* bytes; UINT64_MAX: there is always room */
+	bool read_only; /* a directory could not be written: nothing changes until the next power loss */
 	/* A name in the root's directory `watch` has come to show a file, instead of `before` if not NULL. */
 	const char *watch;
 	void (*placed)(
@@ -73,9 +73,9 @@ struct sim_disk {
 
 struct sim_disk *sim_disk_new(struct sim_world *world);
 struct sim_disk *sim_disk_copy(const struct sim_disk *disk); /* not the locks, and nothing is watched */
-void sim_disk_free(struct sim_disk *disk);
-void sim_disk_lose_power(struct sim_disk *disk, unsigned percent_kept);
-void sim_disk_wipe(struct sim_disk *disk); /* an operator removes everything, durably */
+void             sim_disk_free(struct sim_disk *disk);
+void             sim_disk_lose_power(struct sim_disk *disk, unsigned percent_kept);
+void             sim_disk_wipe(struct sim_disk *disk); /* an operator removes everything, durably */
 
 struct sim_inode *sim_dir_find(const struct sim_inode *dir, const char *name); /* NULL: no such name */
 /* The file or directory of a path from the root; NULL if there is none. */
@@ -92,17 +92,17 @@ int sim_disk_sync_dir(struct sim_disk *disk, struct sim_inode *dir);
 void sim_disk_fail_dir(struct sim_disk *disk);
 
 /* Whether it holds just these bytes. */
-bool sim_file_is(const struct sim_inode *file, const void *buf, size_t len);
+bool   sim_file_is(const struct sim_inode *file, const void *buf, size_t len);
 size_t sim_file_read(const struct sim_inode *file, void *buf, size_t len, uint64_t offset);
-int sim_file_write(
-	struct sim_disk *disk, struct sim_inode *file, const void *buf, size_t len, uint64_t offset);
-int sim_file_truncate(struct sim_disk *disk, struct sim_inode *file, uint64_t size);
+int    sim_file_write(
+	   struct sim_disk *disk, struct sim_inode *file, const void *buf, size_t len, uint64_t offset);
+int  sim_file_truncate(struct sim_disk *disk, struct sim_inode *file, uint64_t size);
 void sim_file_sync(struct sim_inode *file);
 /* A sync that fails: what was not durable stays readable, and no later sync makes it durable. */
 void sim_file_fail_sync(struct sim_disk *disk, struct sim_inode *file);
 
 /* An exclusive lock on a byte: 0, or -EAGAIN when another owner has it. */
-int sim_file_lock(struct sim_inode *file, uint64_t byte, const void *owner);
+int  sim_file_lock(struct sim_inode *file, uint64_t byte, const void *owner);
 void sim_file_unlock(struct sim_inode *file, uint64_t byte, const void *owner);
 void sim_file_unlock_all(struct sim_inode *file, const void *owner);
 

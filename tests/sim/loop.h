@@ -9,11 +9,11 @@
 struct sim_watched;
 
 struct sim_loop {
-	struct lb_loop loop; /* first */
+	struct lb_loop      loop; /* first */
 	struct sim_process *process;
 	struct sim_watched *watched;
-	struct lb_job *submitted, **last_submitted, *done, **last_done;
-	bool working, quit, wake, worker_done;
+	struct lb_job      *submitted, **last_submitted, *done, **last_done;
+	bool                working, quit, wake, worker_done;
 };
 
 void sim_loop_init(struct sim_loop *loop, struct sim_process *process);

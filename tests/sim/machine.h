@@ -17,15 +17,15 @@ struct sim_listener;
 struct sim_net;
 
 struct sim_machine {
-	struct sim_world *world;
-	struct sim_net *net;
+	struct sim_world   *world;
+	struct sim_net     *net;
 	struct sim_machine *next;
-	const char *name;
-	uint32_t address; /* IPv4, in host order */
-	bool up;
-	lb_time cut_until; /* off the network */
-	struct sim_disk *disk;
-	int64_t wall_offset; /* its clock on the wall is set anew at times */
+	const char         *name;
+	uint32_t            address; /* IPv4, in host order */
+	bool                up;
+	lb_time             cut_until; /* off the network */
+	struct sim_disk    *disk;
+	int64_t             wall_offset; /* its clock on the wall is set anew at times */
 	struct sim_process *processes;
 	/* faults in force */
 	unsigned sync_errors;  /* in a thousand */
@@ -39,8 +39,8 @@ struct sim_machine {
 
 struct sim_open_file {
 	struct sim_inode *inode; /* NULL: not open */
-	unsigned flags;
-	unsigned errors; /* failed syncs of the file that this descriptor knows of */
+	unsigned          flags;
+	unsigned          errors; /* failed syncs of the file that this descriptor knows of */
 };
 
 /* What kind of operation a process is about to do. */
@@ -53,31 +53,31 @@ enum sim_op {
 };
 
 struct sim_process {
-	struct lb_host host; /* first */
-	struct sim_world *world;
+	struct lb_host      host; /* first */
+	struct sim_world   *world;
 	struct sim_machine *machine;
 	struct sim_process *next; /* on its machine */
-	const char *name;
-	bool dead;
-	lb_time after_death; /* its clock runs on, so that every deadline of a dead process passes */
+	const char         *name;
+	bool                dead;
+	lb_time         after_death; /* its clock runs on, so that every deadline of a dead process passes */
 	struct sim_task task[SIM_TASKS];
-	int tasks;
+	int             tasks;
 	/* when it is going to die: after so many operations, 0: not planned */
 	uint64_t ops_left;
-	bool only_decisive; /* of those, count only what makes something durable or is told to others */
-	bool power;         /* the whole machine then loses its power */
-	bool instant;       /* an observer's: takes no time, and never dies */
+	bool     only_decisive; /* of those, count only what makes something durable or is told to others */
+	bool     power;         /* the whole machine then loses its power */
+	bool     instant;       /* an observer's: takes no time, and never dies */
 	struct sim_open_file files[SIM_FILES];
-	struct sim_socket **sockets;
-	int sockets_room;
+	struct sim_socket  **sockets;
+	int                  sockets_room;
 	struct sim_listener *listener;
-	void *arg;
+	void                *arg;
 };
 
 struct sim_process *sim_process_new(struct sim_machine *machine, const char *name, void *arg);
-void sim_process_start(struct sim_process *process,
-	void (*run)(struct sim_task *task));        /* a further task; its arg is the process */
-void sim_process_free(struct sim_process *process); /* all its tasks are done */
+void                sim_process_start(struct sim_process *process,
+		       void (*run)(struct sim_task *task)); /* a further task; its arg is the process */
+void                sim_process_free(struct sim_process *process); /* all its tasks are done */
 
 static inline struct sim_process *sim_process_of(struct lb_host *host)
 {
@@ -94,11 +94,11 @@ void sim_process_notify(struct sim_process *process);
 /* Before each operation: takes time, and is where a process dies. False: it is dead. */
 bool sim_process_step(struct sim_process *process, enum sim_op op);
 /* Waits until notified, at most until then. */
-void sim_process_wait(struct sim_process *process, lb_time until);
+void    sim_process_wait(struct sim_process *process, lb_time until);
 lb_time sim_process_now(const struct sim_process *process);
 
 extern const struct lb_clock_ops sim_clock_ops;
-extern const struct lb_disk_ops sim_disk_ops;
-extern const struct lb_net_ops sim_net_ops;
+extern const struct lb_disk_ops  sim_disk_ops;
+extern const struct lb_net_ops   sim_net_ops;
 
 #endif

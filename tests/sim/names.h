@@ -8,16 +8,16 @@
 /* One name comes to mean another inode, or none. */
 struct sim_step {
 	struct sim_inode *dir, *inode;
-	char *name;
+	char             *name;
 };
 
 /* Done whole or not at all: a creation or a removal has one step, a rename two, the last one where it goes to. */
 struct sim_change {
 	struct sim_change *next;
-	int steps;
-	struct sim_step step[2];
-	struct sim_inode *emptied; /* a directory that is removed: depends on all that happened in it */
-	bool mark;
+	int                steps;
+	struct sim_step    step[2];
+	struct sim_inode  *emptied; /* a directory that is removed: depends on all that happened in it */
+	bool               mark;
 };
 
 void sim_names_set(struct sim_names *names, const char *name, struct sim_inode *inode); /* NULL removes it */

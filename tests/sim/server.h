@@ -10,22 +10,22 @@
 #include "sim/vfs.h"
 
 struct sim_server {
-	struct sim_machine machine;
-	struct sim_check *check;
-	char listen[32];
+	struct sim_machine       machine;
+	struct sim_check        *check;
+	char                     listen[32];
 	struct lb_server_options options;
-	struct sim_event restart;
-	bool resting;          /* not to be started again */
-	bool healed;           /* from now on nothing excuses a failure to start */
-	unsigned failures;     /* to start, since */
-	struct lb_uuid ledger; /* its present one; all zero: not known */
+	struct sim_event         restart;
+	bool                     resting;  /* not to be started again */
+	bool                     healed;   /* from now on nothing excuses a failure to start */
+	unsigned                 failures; /* to start, since */
+	struct lb_uuid           ledger;   /* its present one; all zero: not known */
 	/* of the present process; NULL: none */
 	struct sim_process *process;
-	struct sim_vfs *vfs;
-	struct sim_loop loop;
-	struct sim_sink sink;
-	struct lb_server *server;
-	bool stopped;
+	struct sim_vfs     *vfs;
+	struct sim_loop     loop;
+	struct sim_sink     sink;
+	struct lb_server   *server;
+	bool                stopped;
 };
 
 void sim_server_init(struct sim_server *server, struct sim_net *net, struct sim_check *check,

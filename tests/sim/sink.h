@@ -6,10 +6,10 @@
 #include "sim/check.h"
 
 struct sim_sink {
-	struct lb_sink sink; /* first */
-	struct lb_sink *real;
+	struct lb_sink      sink; /* first */
+	struct lb_sink     *real;
 	struct sim_process *process;
-	struct sim_check *check;
+	struct sim_check   *check;
 };
 
 void sim_sink_init(

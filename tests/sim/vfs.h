@@ -9,6 +9,6 @@ struct sim_vfs;
 
 /* Known to SQLite by the process's name, and its default until it is freed. */
 struct sim_vfs *sim_vfs_new(struct sim_process *process);
-void sim_vfs_free(struct sim_vfs *vfs);
+void            sim_vfs_free(struct sim_vfs *vfs);
 
 #endif

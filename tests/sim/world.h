@@ -20,45 +20,45 @@ struct sim_world;
 
 /* Something that happens at a time. Its owner embeds it. */
 struct sim_event {
-	lb_time at;
+	lb_time  at;
 	uint64_t order; /* among those of the same time */
-	size_t place;   /* in the queue, from 1; 0: not queued */
+	size_t   place; /* in the queue, from 1; 0: not queued */
 	void (*fire)(struct sim_event *event);
 };
 
 /* A coroutine. `run` returns when it is done. */
 struct sim_task {
-	struct sim_event wake;
+	struct sim_event  wake;
 	struct sim_world *world;
 	struct sim_fiber *fiber;
-	bool waiting; /* for something that sim_task_notify tells of */
-	bool notified, done;
+	bool              waiting; /* for something that sim_task_notify tells of */
+	bool              notified, done;
 	void (*run)(struct sim_task *task);
 	void *arg;
 };
 
 struct sim_world {
-	uint64_t seed;
-	lb_time now;
-	struct sim_random random;
-	uint64_t hash;  /* of all that happened */
-	uint64_t steps; /* operations and events so far */
-	uint64_t max_steps;
-	bool tracing;
+	uint64_t           seed;
+	lb_time            now;
+	struct sim_random  random;
+	uint64_t           hash;  /* of all that happened */
+	uint64_t           steps; /* operations and events so far */
+	uint64_t           max_steps;
+	bool               tracing;
 	struct sim_event **queue; /* a heap, from 1 */
-	size_t queued, queue_room;
-	uint64_t next_order;
-	struct sim_task *current; /* NULL: the scheduler itself */
-	int expected;             /* the invariant that a planted bug has to break; 0: none */
+	size_t             queued, queue_room;
+	uint64_t           next_order;
+	struct sim_task   *current;  /* NULL: the scheduler itself */
+	int                expected; /* the invariant that a planted bug has to break; 0: none */
 };
 
-void sim_random_seed(struct sim_random *random, uint64_t seed);
+void     sim_random_seed(struct sim_random *random, uint64_t seed);
 uint64_t sim_random_next(struct sim_random *random);
 
 /* Of the world's randomness: 0 to n-1; lowest to highest; true `percent` times in a hundred. */
 uint64_t sim_below(struct sim_world *world, uint64_t n);
-int64_t sim_between(struct sim_world *world, int64_t lowest, int64_t highest);
-bool sim_chance(struct sim_world *world, unsigned percent);
+int64_t  sim_between(struct sim_world *world, int64_t lowest, int64_t highest);
+bool     sim_chance(struct sim_world *world, unsigned percent);
 
 void sim_world_init(struct sim_world *world, uint64_t seed, bool tracing);
 void sim_world_deinit(struct sim_world *world);

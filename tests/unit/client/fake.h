@@ -21,59 +21,59 @@
 enum fake_cut { FAKE_NO_CUT, FAKE_FIN, FAKE_RST };
 
 struct fake {
-	struct faulty machine; /* first: with the tables of below */
-	struct lb_net_ops net;
+	struct faulty       machine; /* first: with the tables of below */
+	struct lb_net_ops   net;
 	struct lb_clock_ops clock;
-	lb_time now;
-	struct scratch scratch;
-	const char *dir;
+	lb_time             now;
+	struct scratch      scratch;
+	const char         *dir;
 
 	/* the network */
-	int refuse_connects; /* as many addresses do not answer */
-	bool black_hole;     /* a connect neither succeeds nor fails */
-	int connects;
+	int             refuse_connects; /* as many addresses do not answer */
+	bool            black_hole;      /* a connect neither succeeds nor fails */
+	int             connects;
 	struct lb_conn *server;
-	uint8_t to_client[1 << 16];
-	size_t to_client_len;
-	size_t room;      /* bytes that our kernel still takes */
-	uint64_t sent;    /* bytes that it took */
-	uint64_t drained; /* how much `room` grows when the client waits for it */
-	enum fake_cut broken;
-	int send_error; /* -errno of the next sends */
-	bool mute;      /* the server hears, and nothing comes of it */
-	bool push;      /* what the server has to say arrives while the client waits */
-	int first_endpoint;
-	bool answer_in_flight;   /* what the server has to say arrives with the next send, and its end */
-	bool fds_ready[3];       /* FAKE_INTERRUPT and FAKE_INPUT are readable */
-	unsigned ended, aborted; /* how the client ended its sockets */
-	lb_time waited_until;    /* the latest deadline that passed in a wait */
+	uint8_t         to_client[1 << 16];
+	size_t          to_client_len;
+	size_t          room;    /* bytes that our kernel still takes */
+	uint64_t        sent;    /* bytes that it took */
+	uint64_t        drained; /* how much `room` grows when the client waits for it */
+	enum fake_cut   broken;
+	int             send_error; /* -errno of the next sends */
+	bool            mute;       /* the server hears, and nothing comes of it */
+	bool            push;       /* what the server has to say arrives while the client waits */
+	int             first_endpoint;
+	bool     answer_in_flight; /* what the server has to say arrives with the next send, and its end */
+	bool     fds_ready[3];     /* FAKE_INTERRUPT and FAKE_INPUT are readable */
+	unsigned ended, aborted;   /* how the client ended its sockets */
+	lb_time  waited_until;     /* the latest deadline that passed in a wait */
 
 	/* what the server has seen */
-	unsigned seen[LB_EVENT_CLOSE + 1];
-	struct lb_event last[LB_EVENT_CLOSE + 1]; /* of each type */
-	char order[64];                           /* a letter for each: H B D C R ? S X (CLOSE) */
-	struct lb_uuid ledger;
-	struct lb_id id;
-	char name[LB_NAME_MAX + 1];
-	uint64_t length;
+	unsigned         seen[LB_EVENT_CLOSE + 1];
+	struct lb_event  last[LB_EVENT_CLOSE + 1]; /* of each type */
+	char             order[64];                /* a letter for each: H B D C R ? S X (CLOSE) */
+	struct lb_uuid   ledger;
+	struct lb_id     id;
+	char             name[LB_NAME_MAX + 1];
+	uint64_t         length;
 	struct lb_hasher hasher;
 
 	/* what it does: at an event of type `at`, nothing, or a cut before or after the answer */
-	bool raw_garbage; /* it is no Lastbyte server at all */
-	bool busy;
+	bool               raw_garbage; /* it is no Lastbyte server at all */
+	bool               busy;
 	enum lb_event_type silent_at; /* never answers that; NONE: answers all */
 	enum lb_event_type cut_at;
-	enum fake_cut cut;
+	enum fake_cut      cut;
 	enum lb_event_type fail_at; /* says ERROR(fail_with) */
-	enum lb_failure fail_with;
-	enum lb_reason refuse_begin, refuse_data, refuse_commit, refuse_resolve; /* NONE: does not */
+	enum lb_failure    fail_with;
+	enum lb_reason     refuse_begin, refuse_data, refuse_commit, refuse_resolve; /* NONE: does not */
 	const struct lb_receipt *has;                                /* this is committed already */
-	bool forges;                                                 /* a digest in what it says is wrong */
-	enum lb_verdict resolves_to;                                 /* ROLLED_BACK unless said otherwise */
+	bool                     forges;                             /* a digest in what it says is wrong */
+	enum lb_verdict          resolves_to;                        /* ROLLED_BACK unless said otherwise */
 	void (*on)(struct fake *fake, const struct lb_event *event); /* before it answers; or NULL */
 
 	uint8_t held[4096]; /* what its machine could not take yet */
-	size_t held_len;
+	size_t  held_len;
 };
 
 /* Setup and teardown of cmocka: a fake with a state directory of its own. */
@@ -87,13 +87,13 @@ struct lb_client *fake_client(struct fake *fake);
 void fake_begin(struct fake *fake, struct lb_client *client);
 
 struct told {
-	int r;
+	int               r;
 	struct lb_receipt receipt;
 	struct lb_outcome outcome;
 };
 
 /* The calls with a deadline in ten seconds. */
-int fake_write(struct fake *fake, struct lb_client *client, const char *text);
+int         fake_write(struct fake *fake, struct lb_client *client, const char *text);
 struct told fake_commit(struct fake *fake, struct lb_client *client);
 struct told fake_rollback(struct fake *fake, struct lb_client *client, enum lb_reason reason);
 struct told fake_resolve(struct fake *fake, struct lb_client *client, const struct lb_id *id);

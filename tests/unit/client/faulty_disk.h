@@ -8,10 +8,10 @@
 #include <sys/random.h>
 
 struct faulty {
-	struct lb_host host; /* first: the tables' functions cast it back */
+	struct lb_host     host; /* first: the tables' functions cast it back */
 	struct lb_disk_ops disk;
-	int fail_append, fail_sync, fail_rename; /* -errno for every such call; 0: none */
-	unsigned syncs, appends;
+	int                fail_append, fail_sync, fail_rename; /* -errno for every such call; 0: none */
+	unsigned           syncs, appends;
 };
 
 static inline void faulty_random(struct lb_host *host, void *buf, size_t len)
@@ -62,7 +62,7 @@ static inline void faulty_init(struct faulty *faulty)
 
 	*faulty = (struct faulty){.host = {.clock = &clock, .disk = &faulty->disk}, .disk = lb_disk_real};
 	faulty->disk.append = faulty_append;
-	faulty->disk.sync = faulty_sync;
+	faulty->disk.sync   = faulty_sync;
 	faulty->disk.rename = faulty_rename;
 }
 

@@ -18,7 +18,7 @@
 
 struct place {
 	char path[64];
-	int dir;
+	int  dir;
 };
 
 static inline int make_place(void **state)
@@ -29,7 +29,7 @@ static inline int make_place(void **state)
 	if (mkdtemp(place->path) == NULL)
 		return -1;
 	place->dir = DISK->open(HOST, LB_HERE, place->path, LB_OPEN_DIR);
-	*state = place;
+	*state     = place;
 	return place->dir < 0 ? -1 : 0;
 }
 
@@ -44,7 +44,7 @@ static inline int remove_one(const char *path, const struct stat *st, int flag, 
 static inline int remove_place(void **state)
 {
 	struct place *place = *state;
-	int r = nftw(place->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	int           r     = nftw(place->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 
 	close(place->dir);
 	free(place);
@@ -68,8 +68,8 @@ static inline void put(int dir, const char *name, const char *text)
 
 static inline void assert_holds(int dir, const char *name, const char *text)
 {
-	char buf[256];
-	int fd = DISK->open(HOST, dir, name, LB_OPEN_READ);
+	char    buf[256];
+	int     fd = DISK->open(HOST, dir, name, LB_OPEN_READ);
 	ssize_t n;
 
 	assert_true(fd >= 0);

@@ -18,20 +18,20 @@
 struct pipe_watch {
 	struct lb_watch watch; /* first */
 	struct lb_loop *loop;
-	int writer;
-	int calls;
-	uint32_t seen;
-	void *other;
+	int             writer;
+	int             calls;
+	uint32_t        seen;
+	void           *other;
 };
 
 struct alarm {
-	struct lb_timer timer; /* first */
-	struct lb_loop *loop;
-	char name;
-	char *order; /* of those that expired */
+	struct lb_timer  timer; /* first */
+	struct lb_loop  *loop;
+	char             name;
+	char            *order; /* of those that expired */
 	struct lb_timer *cancel;
-	bool last;
-	void *other;
+	bool             last;
+	void            *other;
 };
 
 static inline struct lb_loop *new_loop(void)
@@ -45,7 +45,7 @@ static inline struct lb_loop *new_loop(void)
 static inline struct pipe_watch *new_pipe(struct lb_loop *loop, void (*ready)(struct lb_watch *, uint32_t))
 {
 	struct pipe_watch *pw = calloc(1, sizeof *pw);
-	int fds[2];
+	int                fds[2];
 
 	assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
 	*pw = (struct pipe_watch){

@@ -17,19 +17,19 @@
 
 static inline struct lb_endpoint loopback(unsigned port)
 {
-	struct lb_endpoint endpoint = {.len = sizeof(struct sockaddr_in)};
-	struct sockaddr_in *in = (struct sockaddr_in *)&endpoint.addr;
+	struct lb_endpoint  endpoint = {.len = sizeof(struct sockaddr_in)};
+	struct sockaddr_in *in       = (struct sockaddr_in *)&endpoint.addr;
 
-	in->sin_family = AF_INET;
+	in->sin_family      = AF_INET;
 	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	in->sin_port = htons((uint16_t)port);
+	in->sin_port        = htons((uint16_t)port);
 	return endpoint;
 }
 
 static inline int new_listener(struct lb_endpoint *boundp)
 {
 	struct lb_endpoint any = loopback(0);
-	int fd = NET->listen(HOST, &any, boundp);
+	int                fd  = NET->listen(HOST, &any, boundp);
 
 	assert_true(fd >= 0);
 	assert_int_not_equal(lb_endpoint_port(boundp), 0);
@@ -49,7 +49,7 @@ static inline int connect_to(const struct lb_endpoint *endpoint)
 static inline int accept_from(int listener)
 {
 	struct lb_endpoint peer;
-	int fd;
+	int                fd;
 
 	assert_int_equal(NET->wait(HOST, listener, EPOLLIN, -1, -1, PATIENCE), 1);
 	fd = NET->accept(HOST, listener, &peer);
@@ -61,7 +61,7 @@ static inline int accept_from(int listener)
 static inline void new_pair(int pair[2])
 {
 	struct lb_endpoint bound;
-	int listener = new_listener(&bound);
+	int                listener = new_listener(&bound);
 
 	pair[0] = connect_to(&bound);
 	pair[1] = accept_from(listener);

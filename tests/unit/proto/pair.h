@@ -15,26 +15,26 @@
 struct side {
 	struct lb_conn *conn;
 	struct lb_event events[PAIR_EVENTS];
-	size_t n_events, next;
-	uint8_t data[4096]; /* of its DATA events, joined */
-	size_t data_len;
-	uint8_t stash[1 << 17];
-	size_t stash_len;
+	size_t          n_events, next;
+	uint8_t         data[4096]; /* of its DATA events, joined */
+	size_t          data_len;
+	uint8_t         stash[1 << 17];
+	size_t          stash_len;
 };
 
 struct pair {
 	struct side client, server;
-	lb_time now;
-	size_t piece; /* bytes fed at once; 0: all there are */
+	lb_time     now;
+	size_t      piece; /* bytes fed at once; 0: all there are */
 };
 
-extern const uint8_t pair_client_id[16];
+extern const uint8_t        pair_client_id[16];
 extern const struct lb_uuid pair_ledger;
 
 /* Machines with these options (0 fields get their defaults, max_delivery is no limit), not greeted yet. */
 struct pair *pair_new(struct lb_conn_options client, struct lb_conn_options server);
 struct pair *pair_new_greeted(uint32_t features);
-void pair_free(struct pair *pair);
+void         pair_free(struct pair *pair);
 
 /* Carries bytes both ways until nothing moves. */
 void pair_run(struct pair *pair);
@@ -57,11 +57,11 @@ void side_failed(struct side *side, enum lb_failure failure, lb_time now);
 
 /* The next event, which must be of this type; DATA is not among them. */
 const struct lb_event *side_event(struct side *side, enum lb_event_type type);
-void side_no_event(struct side *side);
+void                   side_no_event(struct side *side);
 
 /* What both ends say about delivery `number` in these tests. */
-struct lb_begin pair_begin(uint64_t number, const char *name);
-struct lb_digest pair_digest(uint8_t fill);
+struct lb_begin   pair_begin(uint64_t number, const char *name);
+struct lb_digest  pair_digest(uint8_t fill);
 struct lb_receipt pair_receipt(uint64_t number, const char *name, uint64_t length, struct lb_digest digest);
 
 /* Begins `number` named "name", and has it accepted; its handle. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static struct {
-	sqlite3_vfs vfs;
+	sqlite3_vfs        vfs;
 	sqlite3_io_methods real, log; /* of the write-ahead log */
 	sqlite3_io_methods real_main, main;
 	int fail_log_write, fail_log_sync, fail_open; /* SQLite's codes, for every such call, */
@@ -54,13 +54,13 @@ static int faulty_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *fil
 		file->pMethods = NULL;
 	if (rc == SQLITE_OK && (flags & SQLITE_OPEN_WAL)) {
 		faulty_vfs.real = faulty_vfs.log = *file->pMethods;
-		faulty_vfs.log.xWrite = faulty_log_write;
-		faulty_vfs.log.xSync = faulty_log_sync;
-		file->pMethods = &faulty_vfs.log;
+		faulty_vfs.log.xWrite            = faulty_log_write;
+		faulty_vfs.log.xSync             = faulty_log_sync;
+		file->pMethods                   = &faulty_vfs.log;
 	} else if (rc == SQLITE_OK && (flags & SQLITE_OPEN_MAIN_DB)) {
 		faulty_vfs.real_main = faulty_vfs.main = *file->pMethods;
 		faulty_vfs.main.xDeviceCharacteristics = faulty_characteristics;
-		file->pMethods = &faulty_vfs.main;
+		file->pMethods                         = &faulty_vfs.main;
 	}
 	return rc;
 }
@@ -68,7 +68,7 @@ static int faulty_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *fil
 static inline void faulty_vfs_init(void)
 {
 	memset(&faulty_vfs, 0, sizeof faulty_vfs);
-	faulty_vfs.vfs = *sqlite3_vfs_find(NULL);
+	faulty_vfs.vfs       = *sqlite3_vfs_find(NULL);
 	faulty_vfs.vfs.zName = "faulty";
 	faulty_vfs.vfs.xOpen = faulty_vfs_open;
 	faulty_vfs.vfs.pNext = NULL;

@@ -8,10 +8,10 @@
 #include <string.h>
 
 struct fixture {
-	struct scratch scratch;
+	struct scratch    scratch;
 	struct lb_ledger *ledger;
-	const char *vfs;
-	char why[256];
+	const char       *vfs;
+	char              why[256];
 };
 
 static inline struct lb_id id_of(uint64_t number)
@@ -25,9 +25,9 @@ static inline struct lb_id id_of(uint64_t number)
 static inline struct lb_receipt receipt_of(uint64_t number)
 {
 	struct lb_receipt receipt = {.id = id_of(number),
-		.length = 1000 + number,
-		.committed_at = INT64_C(1700000000123456789) + (int64_t)number,
-		.durability = LB_DURABILITY_FSYNC};
+		.length                  = 1000 + number,
+		.committed_at            = INT64_C(1700000000123456789) + (int64_t)number,
+		.durability              = LB_DURABILITY_FSYNC};
 
 	memset(receipt.digest.bytes, (int)number, sizeof receipt.digest.bytes);
 	snprintf(receipt.name, sizeof receipt.name, "file %u", (unsigned)number);
@@ -73,8 +73,8 @@ static inline int fixture_remove(void **state)
 static inline enum lb_ledger_state looked(struct fixture *fx, uint64_t number)
 {
 	enum lb_ledger_state state;
-	struct lb_receipt receipt;
-	struct lb_id id = id_of(number);
+	struct lb_receipt    receipt;
+	struct lb_id         id = id_of(number);
 
 	assert_int_equal(lb_ledger_look(fx->ledger, &id, &state, &receipt), 0);
 	return state;
@@ -82,7 +82,7 @@ static inline enum lb_ledger_state looked(struct fixture *fx, uint64_t number)
 
 static inline enum lb_ledger_state committed(struct fixture *fx, uint64_t number)
 {
-	struct lb_receipt receipt = receipt_of(number);
+	struct lb_receipt    receipt = receipt_of(number);
 	enum lb_ledger_state state;
 
 	assert_int_equal(lb_ledger_commit(fx->ledger, &receipt, &state, 1), 0);
@@ -92,8 +92,8 @@ static inline enum lb_ledger_state committed(struct fixture *fx, uint64_t number
 static inline enum lb_ledger_state fenced(struct fixture *fx, uint64_t number)
 {
 	enum lb_ledger_state state;
-	struct lb_receipt receipt;
-	struct lb_id id = id_of(number);
+	struct lb_receipt    receipt;
+	struct lb_id         id = id_of(number);
 
 	assert_int_equal(lb_ledger_fence(fx->ledger, &id, &state, &receipt), 0);
 	return state;

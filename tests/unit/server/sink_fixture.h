@@ -18,16 +18,16 @@
 #define FILES_MAX 256
 
 struct fixture {
-	struct lb_host host; /* first: the disk's functions cast it back */
+	struct lb_host     host; /* first: the disk's functions cast it back */
 	struct lb_disk_ops disk;
-	struct scratch scratch;
-	struct lb_sink *sink;
-	const char *vfs;
-	char why[256];
+	struct scratch     scratch;
+	struct lb_sink    *sink;
+	const char        *vfs;
+	char               why[256];
 	/* what fails: this call on this name, `times` times */
 	const char *fail_call, *fail_name;
-	int err, times;
-	bool fail_after; /* once it has failed, every rename fails too: a disk that became read-only */
+	int         err, times;
+	bool        fail_after; /* once it has failed, every rename fails too: a disk that became read-only */
 	/* "call name;" for each sync and rename, while it is asked for */
 	bool logging;
 	char log[2000];
@@ -36,8 +36,8 @@ struct fixture {
 
 static inline int fails(struct lb_host *host, const char *call, const char *name)
 {
-	struct fixture *fx = (struct fixture *)host;
-	size_t len = strlen(fx->log);
+	struct fixture *fx  = (struct fixture *)host;
+	size_t          len = strlen(fx->log);
 
 	if (fx->logging && (strcmp(call, "sync") == 0 || strcmp(call, "rename") == 0))
 		snprintf(fx->log + len, sizeof fx->log - len, "%s %s;", call, name);
@@ -57,7 +57,7 @@ static inline const char *name_of(struct lb_host *host, int fd)
 static inline int faulty_open(struct lb_host *host, int dirfd, const char *name, unsigned flags)
 {
 	const char *slash = strrchr(name, '/');
-	int fd = fails(host, "open", name);
+	int         fd    = fails(host, "open", name);
 
 	if (fd == 0)
 		fd = lb_disk_real.open(host, dirfd, name, flags);
@@ -97,9 +97,9 @@ static inline int faulty_rename(
 
 static inline const char *inbox(const struct fixture *fx, const char *name)
 {
-	static char bufs[4][600];
+	static char     bufs[4][600];
 	static unsigned turn;
-	char *buf = bufs[turn++ % 4];
+	char           *buf = bufs[turn++ % 4];
 
 	snprintf(buf, sizeof bufs[0], "%s/inbox/%s", fx->scratch.path, name);
 	return buf;
@@ -109,8 +109,8 @@ static inline void fail_on(struct fixture *fx, const char *call, const char *nam
 {
 	fx->fail_call = call;
 	fx->fail_name = name;
-	fx->err = err;
-	fx->times = times;
+	fx->err       = err;
+	fx->times     = times;
 }
 
 static inline int sink_try_open(struct fixture *fx)
@@ -136,14 +136,14 @@ static inline int bare_make(void **state)
 
 	assert_non_null(fx);
 	scratch_make(&fx->scratch);
-	fx->disk = lb_disk_real;
-	fx->disk.open = faulty_open;
-	fx->disk.write = faulty_write;
-	fx->disk.sync = faulty_sync;
-	fx->disk.mkdir = faulty_mkdir;
+	fx->disk        = lb_disk_real;
+	fx->disk.open   = faulty_open;
+	fx->disk.write  = faulty_write;
+	fx->disk.sync   = faulty_sync;
+	fx->disk.mkdir  = faulty_mkdir;
 	fx->disk.rename = faulty_rename;
-	fx->host = (struct lb_host){.clock = lb_host_real()->clock, .disk = &fx->disk};
-	*state = fx;
+	fx->host        = (struct lb_host){.clock = lb_host_real()->clock, .disk = &fx->disk};
+	*state          = fx;
 	return 0;
 }
 
@@ -202,8 +202,8 @@ static inline void put_file(const char *path, const char *content)
 
 static inline void assert_file(const char *path, const char *content)
 {
-	char buf[200] = "";
-	FILE *file = fopen(path, "r");
+	char  buf[200] = "";
+	FILE *file     = fopen(path, "r");
 
 	assert_non_null(file);
 	buf[fread(buf, 1, sizeof buf - 1, file)] = '\0';
@@ -275,9 +275,9 @@ static inline void settle(struct fixture *fx, uint64_t lowest)
 /* As another process sees it. */
 static inline enum lb_ledger_state in_ledger(struct fixture *fx, uint64_t number, struct lb_receipt *receiptp)
 {
-	struct lb_ledger *ledger;
+	struct lb_ledger    *ledger;
 	enum lb_ledger_state answer;
-	struct lb_id id = id_of(number);
+	struct lb_id         id = id_of(number);
 
 	assert_int_equal(
 		lb_ledger_open(&fx->host, NULL, inbox(fx, ".lastbyte/ledger.db"), &ledger, fx->why), 0);
