@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server: listens, hands connections to sessions, passes reports on, and stops in order. Owns the
+ * The server: listens, hands connections to sessions, and stops in order. Owns the
  * sessions and, when it was made by lb_server_new, the loop; the sink is the caller's.
  */
 #include "server/server.h"
@@ -13,14 +13,6 @@
 #define SECOND       INT64_C(1000000000)
 #define BUSY_MAX     64 /* connections beyond max_sessions that are told so; more wait in the backlog */
 #define ACCEPT_RETRY (SECOND / 10) /* when there is no descriptor left */
-
-void lb_server_report(struct lb_server *server, struct lb_report *report)
-{
-	if (report->peer == NULL)
-		report->peer = "";
-	if (server->options.report != NULL)
-		server->options.report(server->options.arg, report);
-}
 
 static void pause_accepting(struct lb_server *server)
 {

@@ -13,7 +13,6 @@
 #define SECOND      INT64_C(1000000000)
 #define FIN_WAIT    (10 * SECOND) /* for the client's FIN after CLOSE_OK */
 #define ENDING_WAIT (30 * SECOND) /* at most, for the bytes that we still have to send */
-#define REPORT_WAIT SECOND        /* how long a delivery's line waits to say how its connection ended */
 #define VECTORS     4
 
 static void update(struct lb_session *session);
@@ -47,25 +46,6 @@ static void unwatch(struct lb_session *session)
 	session->watching = false;
 }
 
-static void flush_report(struct lb_session *session)
-{
-	if (session->held_until == 0)
-		return;
-	session->held_until = 0;
-	session->held.ended = session->how;
-	lb_server_report(session->server, &session->held);
-}
-
-void lb_session_report(struct lb_session *session, const struct lb_report *report)
-{
-	flush_report(session);
-	session->held = *report;
-	session->held.peer = session->peer;
-	session->held_until = now_of(session) + REPORT_WAIT;
-	if (session->how != LB_END_OPEN)
-		flush_report(session);
-}
-
 void lb_session_free(struct lb_session *session)
 {
 	struct lb_server *server = session->server;
@@ -74,7 +54,7 @@ void lb_session_free(struct lb_session *session)
 	if (session->how == LB_END_OPEN)
 		session->how = LB_END_LOCAL_ABORT;
 	lb_tasks_orphan(session);
-	flush_report(session);
+	lb_session_flush_report(session);
 	unwatch(session);
 	lb_timer_cancel(&server->loop->wheel, &session->timer);
 	if (session->ending ? session->run.fd >= 0 : session->watch.fd >= 0)
@@ -118,7 +98,7 @@ static void end(struct lb_session *session, enum lb_end how)
 	session->how = how;
 	session->ending = true;
 	lb_tasks_orphan(session);
-	flush_report(session);
+	lb_session_flush_report(session);
 	unwatch(session);
 	free(session->stash);
 	session->stash = NULL;
@@ -152,29 +132,15 @@ static void broken(struct lb_session *session, int err)
 	end(session, session->how);
 }
 
-/* The machine has refused a delivery by itself: the log shall know of it, too. */
-static void report_refused(struct lb_session *session, const struct lb_event *event)
-{
-	struct lb_report line = {
-		.receipt = {.id = event->id, .ledger = session->server->sink->ledger},
-		.verdict = lb_reason_verdict(event->reason),
-		.reason = event->reason,
-	};
-
-	memcpy(line.receipt.name, event->name, sizeof event->name);
-	memcpy(line.receipt.placed, event->name, sizeof event->name);
-	lb_session_report(session, &line);
-}
-
 static void handle(struct lb_session *session, const struct lb_event *event)
 {
 	switch (event->type) {
 	case LB_EVENT_BEGIN:
-		flush_report(session);
+		lb_session_flush_report(session);
 		lb_task_begin(session, event);
 		break;
 	case LB_EVENT_REFUSED:
-		report_refused(session, event);
+		lb_session_report_refused(session, event);
 		break;
 	case LB_EVENT_DATA:
 		lb_task_data(session, event);
@@ -339,7 +305,7 @@ static void expired(struct lb_timer *timer)
 		return;
 	}
 	if (session->held_until != 0 && now >= session->held_until)
-		flush_report(session);
+		lb_session_flush_report(session);
 	if (session->fin_by != 0 && now >= session->fin_by) {
 		end(session, LB_END_TIMEOUT);
 		return;

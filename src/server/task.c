@@ -125,34 +125,6 @@ void lb_task_refuse(struct lb_task *task, enum lb_reason reason, const char *tex
 	lb_task_check(task->session, lb_conn_refused(task->session->conn, task->handle, reason, text));
 }
 
-static void report(struct lb_task *task)
-{
-	struct lb_host *host = task->server->loop->host;
-	const struct lb_intake *intake = &task->intake;
-	struct lb_report line = {
-		.receipt = intake->receipt,
-		.verdict = intake->verdict,
-		.reason = intake->reason,
-		.took = host->clock->now(host) - task->begun,
-		.ended = task->ended,
-	};
-
-	if (intake->verdict != LB_VERDICT_COMMITTED) {
-		line.receipt = (struct lb_receipt){.id = intake->id,
-			.ledger = task->server->sink->ledger,
-			.length = intake->received,
-			.digest = intake->digest};
-		memcpy(line.receipt.name, intake->name, sizeof intake->name);
-		memcpy(line.receipt.placed, intake->name, sizeof intake->name);
-	}
-	if (task->session != NULL) {
-		lb_session_report(task->session, &line);
-	} else {
-		line.peer = task->peer;
-		lb_server_report(task->server, &line);
-	}
-}
-
 /* Says the verdict of a BEGIN or a COMMIT that the sink has decided, and lets the task go. */
 static void decide(struct lb_task *task)
 {
@@ -170,7 +142,7 @@ static void decide(struct lb_task *task)
 				session, lb_conn_refused(session->conn, task->handle, intake->reason, NULL));
 		task->answered = true;
 	}
-	report(task);
+	lb_task_report(task);
 	lb_task_free(task);
 }
 
@@ -194,7 +166,7 @@ void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 	other = find_id(server, &event->id);
 	if (other != NULL && (other->kind != LB_TASK_OPEN || other->intake.attempt >= event->attempt)) {
 		lb_task_refuse(task, LB_REASON_BUSY, NULL);
-		report(task);
+		lb_task_report(task);
 		lb_task_free(task);
 		return;
 	}
@@ -274,7 +246,7 @@ static void rolled_back(struct lb_task *task)
 		task->answered = true;
 		lb_task_check(task->session, lb_conn_rolled_back(task->session->conn, task->handle));
 	}
-	report(task);
+	lb_task_report(task);
 	lb_task_free(task);
 }
 
