@@ -11,10 +11,14 @@
 #include <errno.h>
 #include <string.h>
 
-/* "Will never commit" is the client's word alone where no server has said so: it must be written down, or a later
- * process finds the delivery open and sends it. */
+/* "Will never commit" is the client's word alone where no ledger has it: after a rollback, and after a refusal for
+ * something that may change, as a name that is taken. It must be written down, or a later process finds the
+ * delivery open and sends it. */
 static bool is_our_word(enum lb_verdict verdict, enum lb_reason reason)
 {
+	if (verdict == LB_VERDICT_REFUSED)
+		return reason != LB_REASON_DIFFERENT && reason != LB_REASON_FENCED &&
+		       reason != LB_REASON_SETTLED;
 	return verdict == LB_VERDICT_ROLLED_BACK && reason >= LB_REASON_NO_CONNECTION;
 }
 

@@ -750,6 +750,25 @@ static void a_rollback_that_cannot_be_written_down_is_only_not_committed(void **
 	fake_close(fake, client);
 }
 
+/* The name may be free when the next process finds it open. */
+static void a_refusal_that_cannot_be_written_down_is_only_not_committed(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = client_with(fake, false);
+	struct told told;
+
+	fake->refuse_commit = LB_REASON_NAME_EXISTS;
+	assert_int_equal(try_begin(fake, client), 0);
+	fake->machine.fail_append = -ENOSPC;
+	told = fake_commit(fake, client);
+	fake->machine.fail_append = 0;
+	fake->refuse_commit = LB_REASON_NONE;
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_NOT_COMMITTED);
+	assert_int_equal(told.outcome.reason, LB_REASON_JOURNAL);
+	assert_true(fake_is_open(fake, &told.receipt.id));
+	fake_close(fake, client);
+}
+
 static void a_fence_that_cannot_be_written_down_is_one(void **state)
 {
 	struct fake *fake = *state;
@@ -807,6 +826,7 @@ int main(void)
 		TEST(a_late_answer_is_nobodys),
 		TEST(a_verdict_that_was_given_out_stays),
 		TEST(a_rollback_that_cannot_be_written_down_is_only_not_committed),
+		TEST(a_refusal_that_cannot_be_written_down_is_only_not_committed),
 		TEST(a_fence_that_cannot_be_written_down_is_one),
 		TEST(an_end_that_the_journal_cannot_take_does_not_change_the_verdict),
 	};
