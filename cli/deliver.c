@@ -41,7 +41,8 @@ void lb_deliver_not(const struct lb_sending *sending, const char *path, const ch
 	result->receipt.id = delivery.id;
 	if (!found && reason != LB_REASON_BAD_NAME)
 		found = lb_client_find(sending->peer.address, &options, &delivery, &result->receipt.id);
-	if (found != 0 && reason != LB_REASON_BAD_NAME) /* an earlier run may have committed it */
+	/* An earlier run may have committed it. One that is still at it (-EBUSY) will say so itself. */
+	if (found != 0 && found != -EBUSY && reason != LB_REASON_BAD_NAME)
 		result->verdict = LB_VERDICT_IN_DOUBT;
 	free(source);
 }
@@ -136,7 +137,8 @@ static void attempt(struct lb_sending *sending, struct lb_source *source, struct
 	if (r == -EBUSY || r == -EINVAL) {
 		not_begun(delivery->name, r == -EBUSY ? LB_REASON_BUSY : LB_REASON_BAD_NAME, NULL, result);
 		result->receipt.id = delivery->id;
-		if (r == -EBUSY) /* another process works on it, and may commit it */
+		if (r == -EBUSY &&
+			delivery->id.number != 0) /* another process may commit what was asked for */
 			result->verdict = LB_VERDICT_IN_DOUBT;
 		return;
 	}

@@ -309,4 +309,21 @@ def _(place):
     same(len(place.committed()), 1)
 
 
+@test("a run beside one that settles what an earlier run left open: exit 4, busy, and it is there once")
+def _(place):
+    server = place.serve()
+    for number in range(2):
+        process = place.start("send", "--name", "x", "-", server.address, stdin=subprocess.PIPE)
+        until("it is being delivered", place.parts)
+        if number == 0:
+            process.kill()
+            process.wait()
+            until("the server has seen that", lambda: not place.parts())
+    answer = place.send("--name", "x", "-", server.address, content=CONTENT).exits(4)
+    same(answer.err, "not_committed - x: another attempt of this delivery is being served\n")
+    Answer(process, CONTENT).exits(0)
+    same(place.read("x"), CONTENT)
+    same(len(place.committed()), 1)
+
+
 run()
