@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The oracle's rules: what may lie in an inbox, and which answers are true. Owns the record of sources and ids;
- * recover.c looks at what a loss of power would leave. Each violation is named by its number in the design.
+ * The oracle's rules: which answers are true. Owns the record of sources and ids; inbox.c looks at what lies in the
+ * inboxes, recover.c at what a loss of power would leave. Each violation is named by its number in the design.
  */
 #include "sim/check.h"
 #include "base/digest.h"
@@ -9,19 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void placed(void *arg, const char *name, const struct sim_inode *file, const struct sim_inode *before);
-
 void sim_check_init(struct sim_check *check, struct sim_world *world)
 {
 	*check = (struct sim_check){.world = world};
-}
-
-void sim_check_server(struct sim_check *check, struct sim_machine *machine)
-{
-	check->servers[check->n_servers++] = machine;
-	machine->disk->watch = SIM_INBOX;
-	machine->disk->placed = placed;
-	machine->disk->arg = check;
 }
 
 void sim_check_deinit(struct sim_check *check)
@@ -120,127 +110,6 @@ bool sim_check_is_wiped(const struct sim_check *check, const struct lb_uuid *led
 	return wiped != NULL;
 }
 
-static bool is_foreign(const struct sim_inode *file)
-{
-	return sim_file_is(file, SIM_FOREIGN, strlen(SIM_FOREIGN));
-}
-
-static unsigned count_in(const struct sim_machine *machine, const struct sim_source *source)
-{
-	const struct sim_inode *inbox = sim_dir_find(machine->disk->root, SIM_INBOX);
-	size_t len = strlen(source->name);
-	unsigned n = 0;
-
-	for (size_t i = 0; inbox != NULL && i < inbox->names.n; i++) {
-		const char *name = inbox->names.at[i].text;
-
-		if (strncmp(name, source->name, len) == 0 && (name[len] == '\0' || name[len] == '~') &&
-			!is_foreign(inbox->names.at[i].inode))
-			n++;
-	}
-	return n;
-}
-
-unsigned sim_source_delivered(const struct sim_check *check, const struct sim_source *source)
-{
-	unsigned n = source->taken + source->destroyed;
-
-	for (int i = 0; i < check->n_servers; i++)
-		n += count_in(check->servers[i], source);
-	return n;
-}
-
-/* Invariant 1: all of a delivery that somebody asked to commit, or nothing. */
-static struct sim_source *check_file(struct sim_check *check, const char *name, const struct sim_inode *file)
-{
-	struct sim_source *source = sim_source_named(check, name);
-
-	if (is_foreign(file))
-		return NULL;
-	if (source == NULL)
-		sim_violation(check->world, 1, "%s appears in an inbox, which nobody has sent", name);
-	if (!source->asked)
-		sim_violation(check->world, 1, "%s appears in an inbox, and no COMMIT was sent for it", name);
-	if (!sim_file_is(file, source->bytes, source->len))
-		sim_violation(check->world, 1,
-			"%s appears in an inbox with %zu bytes that are not the %zu bytes sent", name,
-			file->seen.len, source->len);
-	return source;
-}
-
-/* Invariants 3 and 7: not twice, be it at one ledger or at several. */
-static void check_once(struct sim_check *check, const struct sim_source *source)
-{
-	int ledgers = source->destroyed > 0;
-
-	if (sim_source_delivered(check, source) <= 1)
-		return;
-	for (int i = 0; i < check->n_servers; i++)
-		ledgers += count_in(check->servers[i], source) > 0;
-	sim_violation(check->world, ledgers > 1 ? 7 : 3, "%s was delivered twice", source->name);
-}
-
-static void placed(void *arg, const char *name, const struct sim_inode *file, const struct sim_inode *before)
-{
-	struct sim_check *check = arg;
-	const struct sim_source *source = check_file(check, name, file);
-
-	if (before != NULL)
-		sim_violation(check->world, 1, "%s in an inbox is overwritten", name);
-	sim_trace(check->world, "%s appears in an inbox", name);
-	if (source != NULL)
-		check_once(check, source);
-}
-
-void sim_check_inbox(struct sim_check *check, struct sim_machine *machine)
-{
-	const struct sim_inode *inbox = sim_dir_find(machine->disk->root, SIM_INBOX);
-
-	for (size_t i = 0; inbox != NULL && i < inbox->names.n; i++) {
-		const struct sim_name *name = &inbox->names.at[i];
-		const struct sim_source *source =
-			name->inode->is_dir ? NULL : check_file(check, name->text, name->inode);
-
-		if (source != NULL)
-			check_once(check, source);
-	}
-}
-
-void sim_check_take(struct sim_check *check, struct sim_machine *machine)
-{
-	struct sim_inode *inbox = sim_dir_find(machine->disk->root, SIM_INBOX);
-	struct sim_source *source;
-	char name[LB_NAME_MAX + 1];
-	size_t i;
-
-	if (inbox == NULL || inbox->names.n == 0 || machine->disk->read_only)
-		return;
-	i = (size_t)sim_below(check->world, inbox->names.n);
-	if (inbox->names.at[i].inode->is_dir)
-		return;
-	strcpy(name, inbox->names.at[i].text);
-	source = check_file(check, name, inbox->names.at[i].inode);
-	sim_trace(check->world, "%s is taken out of the inbox", name);
-	if (sim_disk_remove(machine->disk, inbox, name, false) != 0)
-		return;
-	(void)sim_disk_sync_dir(machine->disk, inbox);
-	if (source != NULL)
-		source->taken++;
-}
-
-void sim_check_destroy(struct sim_check *check, struct sim_machine *machine, const struct lb_uuid *ledger)
-{
-	struct sim_ledger *wiped = calloc(1, sizeof *wiped);
-
-	if (wiped == NULL)
-		abort();
-	wiped->uuid = *ledger;
-	wiped->next = check->wiped;
-	check->wiped = wiped;
-	for (struct sim_source *source = check->sources; source != NULL; source = source->next)
-		source->destroyed += count_in(machine, source);
-}
-
 /* Invariant 3: a number is used until its end is known. A process may have known it that died before it could tell. */
 void sim_check_begins(struct sim_check *check, const struct lb_id *id, struct sim_source *source)
 {
@@ -251,6 +120,21 @@ void sim_check_begins(struct sim_check *check, const struct lb_id *id, struct si
 		if (other != ident && other->source == source && other->undecided > 0)
 			sim_violation(check->world, 3, "%s gets another number, and the last one is in doubt",
 				source->name);
+}
+
+bool sim_check_is_in_doubt(struct sim_check *check, const struct lb_id *id)
+{
+	return sim_check_ident(check, id, NULL)->undecided > 0;
+}
+
+/* A process that died before it said BEGIN has told its journal alone which ledger that was for. */
+bool sim_check_is_lost(struct sim_check *check, const struct lb_id *id)
+{
+	static const struct lb_uuid unknown;
+	const struct sim_ident *ident = sim_check_ident(check, id, NULL);
+
+	return sim_check_is_wiped(check, &ident->ledger) ||
+	       (check->wiped != NULL && memcmp(&ident->ledger, &unknown, sizeof unknown) == 0);
 }
 
 bool sim_source_is_known(const struct sim_check *check, const struct sim_source *source)
@@ -276,6 +160,16 @@ static void check_is_committed(struct sim_check *check, struct sim_ident *ident,
 	if (sim_source_delivered(check, ident->source) == 0)
 		sim_violation(check->world, 2, "%s says that %s is committed, and it is in no inbox", who,
 			name_of(ident));
+}
+
+/* A client is told that it is not, and never will be, or may be once it has begun it again. */
+static void check_is_not_committed(struct sim_check *check, struct sim_ident *ident, bool never)
+{
+	if (ident->committed)
+		sim_violation(check->world, never ? 6 : 5,
+			"the client is told that %s is not committed, and it is", name_of(ident));
+	ident->never = ident->never || never;
+	ident->not_yet = true;
 }
 
 static void check_receipt(
@@ -307,26 +201,21 @@ void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_
 		check_is_committed(check, ident, "the client");
 		for (int i = 0; i < check->n_servers; i++)
 			if (sim_chance(check->world, check->recoveries) &&
-				count_in(check->servers[i], source) > 0)
+				sim_inbox_count(check->servers[i], source) > 0)
 				sim_check_survives(check, check->servers[i], ident);
 		break;
 	case LB_VERDICT_REFUSED:
 		if (outcome->reason == LB_REASON_DIFFERENT)
 			sim_violation(check->world, 4, "%s is said to differ from what it was before",
 				source->name);
-		/* fall through */
+		check_is_not_committed(check, ident,
+			outcome->reason == LB_REASON_FENCED || outcome->reason == LB_REASON_SETTLED);
+		break;
 	case LB_VERDICT_ROLLED_BACK:
-		if (ident->committed)
-			sim_violation(check->world, 6,
-				"the client is told that %s will never be committed, and it is",
-				source->name);
-		ident->never = true;
+		check_is_not_committed(check, ident, true);
 		break;
 	case LB_VERDICT_NOT_COMMITTED:
-		if (ident->committed)
-			sim_violation(check->world, 5,
-				"the client is told that %s is not committed, and it is", source->name);
-		ident->not_yet = true;
+		check_is_not_committed(check, ident, false);
 		break;
 	case LB_VERDICT_FORGOTTEN:
 		sim_violation(check->world, 8, "%s is forgotten, and nothing was ever pruned", source->name);

@@ -50,6 +50,7 @@ struct sim_check {
 	struct sim_source  *sources;
 	struct sim_ident   *idents;
 	struct sim_ledger  *wiped;
+	bool                one_ledger; /* there will never be another */
 	unsigned            recoveries; /* percent of occasions on which a copy of a disk is recovered */
 };
 
@@ -63,7 +64,8 @@ struct sim_source *sim_source_named(
 struct sim_ident *sim_check_ident(struct sim_check *check, const struct lb_id *id, struct sim_source *source);
 bool              sim_check_is_wiped(const struct sim_check *check, const struct lb_uuid *ledger);
 
-/* In inboxes, or taken out of them, or gone with them. */
+/* Files of it in the inbox of one server; in all inboxes, or taken out of them, or gone with them. */
+unsigned sim_inbox_count(const struct sim_machine *machine, const struct sim_source *source);
 unsigned sim_source_delivered(const struct sim_check *check, const struct sim_source *source);
 
 /* Whoever reads the inbox takes a file away, durably. */
@@ -77,6 +79,10 @@ void sim_check_inbox(struct sim_check *check, struct sim_machine *machine);
 void sim_check_begins(struct sim_check *check, const struct lb_id *id, struct sim_source *source);
 void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_source *source,
 	const struct lb_outcome *outcome, const struct lb_receipt *receipt);
+
+/* Whether a COMMIT of it was sent, and its client has not read what came of it; whether its ledger is gone. */
+bool sim_check_is_in_doubt(struct sim_check *check, const struct lb_id *id);
+bool sim_check_is_lost(struct sim_check *check, const struct lb_id *id);
 
 /* Whether a client has read that it is committed. */
 bool sim_source_is_known(const struct sim_check *check, const struct sim_source *source);

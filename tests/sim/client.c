@@ -17,7 +17,8 @@ struct hand {
 	struct sim_world *world;
 	struct lb_client *lb;
 	struct sim_wish *wish;
-	bool open; /* it was begun, and nothing was said of it yet */
+	struct lb_id id; /* of what it works on; number 0: none was given */
+	bool open;       /* it was begun, and nothing was said of it yet */
 };
 
 static lb_time deadline_of(const struct hand *hand)
@@ -39,8 +40,8 @@ static void told(struct hand *hand, const struct lb_outcome *outcome, const stru
 		return;
 	sim_trace(hand->world, "%s: %s is %s (%s)", hand->process->name, wish->source->name,
 		lb_verdict_word(outcome->verdict), lb_reason_word(outcome->reason));
-	if (wish->id.number != 0)
-		sim_check_told(hand->client->check, &wish->id, wish->source, outcome, receipt);
+	if (hand->id.number != 0)
+		sim_check_told(hand->client->check, &hand->id, wish->source, outcome, receipt);
 	wish->doubted = outcome->verdict == LB_VERDICT_IN_DOUBT;
 	switch (outcome->verdict) {
 	case LB_VERDICT_COMMITTED:
@@ -52,8 +53,8 @@ static void told(struct hand *hand, const struct lb_outcome *outcome, const stru
 		wish->id.number = 0;
 		break;
 	case LB_VERDICT_IN_DOUBT:
-		/* Nobody can settle what another ledger, or one that is no more, has in doubt. */
-		if (hand->client->healed && outcome->reason == LB_REASON_ANOTHER_LEDGER)
+		/* Nobody can settle what a ledger that is no more has in doubt. */
+		if (hand->id.number != 0 && sim_check_is_lost(hand->client->check, &hand->id))
 			wish->done = true;
 		break;
 	default:
@@ -88,8 +89,10 @@ static void resolve(struct hand *hand)
 {
 	struct lb_outcome outcome;
 	struct lb_receipt receipt;
-	int result = lb_client_resolve(hand->lb, &hand->wish->id, deadline_of(hand), &receipt, &outcome);
+	int result;
 
+	hand->id = hand->wish->id;
+	result = lb_client_resolve(hand->lb, &hand->id, deadline_of(hand), &receipt, &outcome);
 	if (result == 0 || result == -EINPROGRESS)
 		told(hand, &outcome, &receipt);
 }
@@ -110,12 +113,12 @@ static bool deliver(struct hand *hand)
 
 	if (result == -EBUSY || result == -EINVAL || hand->process->dead)
 		return !hand->process->dead;
-	hand->wish->id = *lb_client_id(hand->lb);
+	hand->wish->id = hand->id = *lb_client_id(hand->lb);
 	sim_trace(world, "%s: begins %s as %llu: %d", hand->process->name, source->name,
-		(unsigned long long)hand->wish->id.number, result);
+		(unsigned long long)hand->id.number, result);
 	hand->open = true;
-	if (hand->wish->id.number != 0) /* else it was broken already, and nothing was begun */
-		sim_check_begins(hand->client->check, &hand->wish->id, source);
+	if (hand->id.number != 0) /* else it was broken already, and nothing was begun */
+		sim_check_begins(hand->client->check, &hand->id, source);
 	result = write_all(hand, plan < 15 ? (size_t)sim_below(world, source->len + 1) : source->len);
 	if (hand->process->dead || plan < 5)
 		return false;
@@ -144,7 +147,8 @@ static bool serve_wish(struct hand *hand, struct sim_wish *wish)
 	}
 	hand->wish = wish;
 	wish->busy = true;
-	if (wish->doubted && wish->id.number != 0 && sim_chance(hand->world, 40))
+	if (wish->id.number != 0 && sim_chance(hand->world, 40) &&
+		(wish->doubted || sim_check_is_in_doubt(hand->client->check, &wish->id)))
 		resolve(hand);
 	if (!wish->done && !hand->process->dead)
 		go_on = deliver(hand);
@@ -152,7 +156,24 @@ static bool serve_wish(struct hand *hand, struct sim_wish *wish)
 	return go_on;
 }
 
-static void invoke(struct hand *hand)
+/* Who has nothing but an id asks whichever ledger answers, be it still on its way or not. */
+static void ask_elsewhere(struct hand *hand)
+{
+	struct lb_client_options options = {.state_dir = "/elsewhere"};
+	struct sim_client *client = hand->client;
+	struct lb_outcome outcome;
+
+	hand->wish = &client->wishes[sim_below(hand->world, (uint64_t)client->n_wishes)];
+	if (hand->wish->done || hand->wish->id.number == 0)
+		return;
+	if (lb_client_open_on(&hand->process->host, client->address, &options, deadline_of(hand), &hand->lb,
+		    &outcome) != 0)
+		return;
+	resolve(hand);
+	(void)lb_client_close(hand->lb, deadline_of(hand), &outcome);
+}
+
+static void send_all(struct hand *hand)
 {
 	struct sim_client *client = hand->client;
 	struct lb_client_options options = {
@@ -189,7 +210,10 @@ static void run_command(struct sim_task *task)
 	struct sim_invocation *run = process->arg;
 	struct hand hand = {.client = run->client, .process = process, .world = task->world};
 
-	invoke(&hand);
+	if (run->client->check->one_ledger && sim_chance(task->world, 10))
+		ask_elsewhere(&hand);
+	else
+		send_all(&hand);
 	sim_process_exit(process);
 	sim_event_set(task->world, &run->next, task->world->now);
 }

@@ -309,14 +309,6 @@ static int vfs_now(sqlite3_vfs *vfs, double *nowp)
 	return SQLITE_OK;
 }
 
-static int vfs_last_error(sqlite3_vfs *vfs, int len, char *out)
-{
-	(void)vfs;
-	(void)len;
-	(void)out;
-	return 0;
-}
-
 struct sim_vfs *sim_vfs_new(struct sim_process *process)
 {
 	struct sim_vfs *vfs = calloc(1, sizeof *vfs);
@@ -336,7 +328,6 @@ struct sim_vfs *sim_vfs_new(struct sim_process *process)
 		.xRandomness = vfs_randomness,
 		.xSleep = vfs_sleep,
 		.xCurrentTime = vfs_now,
-		.xGetLastError = vfs_last_error,
 		.xCurrentTimeInt64 = vfs_now_ms,
 	};
 	if (sqlite3_vfs_register(&vfs->base, 1) != SQLITE_OK)
