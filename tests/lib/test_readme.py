@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test_readme.py BUILD: what README.md says is so. Compiles and runs its program, follows its references."""
+"""test_readme.py BUILD: what README.md says is so, and the files exist that it and docs/architecture.md name."""
 
 import re
 import subprocess
@@ -31,6 +31,15 @@ def every_file_and_link_that_it_names_exists():
     assert names and not missing, missing
 
 
+def every_file_that_the_architecture_names_exists():
+    text = (example.ROOT / "docs/architecture.md").read_text()
+    names = re.findall(r"`((?:src|include|tests|cli)(?:/[a-z_.]+)+/?)`", text)
+    names += ["src/" + name for name in re.findall(r"`((?:base|proto|sock|loop|client|server)/[a-z_]+\.[ch])`", text)]
+    names += [f"tests/net/test_{name}.py" for name in re.findall(r"`net/([a-z_]+)`", text)]
+    missing = [name for name in names if not (example.ROOT / name).exists()]
+    assert len(names) > 20 and not missing, missing
+
+
 def its_table_of_exit_codes_is_that_of_outcomes_def():
     table = (example.ROOT / "include/lastbyte/outcomes.def").read_text()
     defined = dict(re.findall(r'^LB_VERDICT\(\w+, "(\w+)", (\d+),', table, re.MULTILINE))
@@ -44,5 +53,6 @@ def its_table_of_exit_codes_is_that_of_outcomes_def():
 tap.run([
     the_first_program_has_at_most_20_lines_and_does_what_is_said_of_it,
     every_file_and_link_that_it_names_exists,
+    every_file_that_the_architecture_names_exists,
     its_table_of_exit_codes_is_that_of_outcomes_def,
 ])
