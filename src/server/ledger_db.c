@@ -41,7 +41,8 @@ static int fail_sqlite(const struct lb_ledger *ledger, int rc, char why[256])
 	return fail(ledger, err, ledger->db != NULL ? sqlite3_errmsg(ledger->db) : sqlite3_errstr(rc), why);
 }
 
-/* The first column of the first row. */
+/* The first column of the only row. What the statement changes is committed at its end, which may fail after the row
+ * has come: PRAGMA journal_mode says "wal" then, and the database is not in that mode. */
 static int ask(sqlite3 *db, const char *sql, void (*take)(sqlite3_stmt *row, void *arg), void *arg)
 {
 	sqlite3_stmt *statement;
@@ -52,12 +53,12 @@ static int ask(sqlite3 *db, const char *sql, void (*take)(sqlite3_stmt *row, voi
 	rc = sqlite3_step(statement);
 	if (rc == SQLITE_ROW) {
 		take(statement, arg);
-		rc = SQLITE_OK;
+		rc = sqlite3_step(statement);
 	} else if (rc == SQLITE_DONE) {
 		rc = SQLITE_CORRUPT;
 	}
 	sqlite3_finalize(statement);
-	return rc;
+	return rc == SQLITE_DONE ? SQLITE_OK : rc == SQLITE_ROW ? SQLITE_CORRUPT : rc;
 }
 
 static void take_int(sqlite3_stmt *row, void *arg)

@@ -11,9 +11,10 @@ static struct {
 	sqlite3_vfs        vfs;
 	sqlite3_io_methods real, log; /* of the write-ahead log */
 	sqlite3_io_methods real_main, main;
-	int fail_log_write, fail_log_sync, fail_open; /* SQLite's codes, for every such call, */
-	int writes_that_fail, syncs_that_fail;        /* or, above 0, for so many */
-	int characteristics;                          /* taken away from the main file's */
+	int                fail_log_write, fail_log_sync, fail_main_sync,
+		fail_open;                     /* SQLite's codes, for every such call, */
+	int writes_that_fail, syncs_that_fail; /* or, above 0, for so many */
+	int characteristics;                   /* taken away from the main file's */
 } faulty_vfs;
 
 static int faulty_result(int *codep, int *timesp)
@@ -39,6 +40,13 @@ static int faulty_log_sync(sqlite3_file *file, int flags)
 	return rc != SQLITE_OK ? rc : faulty_vfs.real.xSync(file, flags);
 }
 
+static int faulty_main_sync(sqlite3_file *file, int flags)
+{
+	int rc = faulty_result(&faulty_vfs.fail_main_sync, &faulty_vfs.syncs_that_fail);
+
+	return rc != SQLITE_OK ? rc : faulty_vfs.real_main.xSync(file, flags);
+}
+
 static int faulty_characteristics(sqlite3_file *file)
 {
 	return faulty_vfs.real_main.xDeviceCharacteristics(file) & ~faulty_vfs.characteristics;
@@ -60,6 +68,7 @@ static int faulty_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *fil
 	} else if (rc == SQLITE_OK && (flags & SQLITE_OPEN_MAIN_DB)) {
 		faulty_vfs.real_main = faulty_vfs.main = *file->pMethods;
 		faulty_vfs.main.xDeviceCharacteristics = faulty_characteristics;
+		faulty_vfs.main.xSync                  = faulty_main_sync;
 		file->pMethods                         = &faulty_vfs.main;
 	}
 	return rc;

@@ -163,6 +163,25 @@ static void while_it_cannot_be_opened_anew_every_answer_is_an_error(void **state
 	assert_int_equal(looked(fx, 2), LB_LEDGER_COMMITTED);
 }
 
+/* A row "wal" comes before the change is committed, and that may fail. */
+static void a_ledger_without_its_log_is_not_used(void **state)
+{
+	struct fixture other = {0};
+	struct lb_ledger *ledger;
+
+	(void)state;
+	scratch_make(&other.scratch);
+	assert_int_equal(mkdir(scratch_path(&other.scratch, ".lastbyte"), 0777), 0);
+	faulty_vfs.fail_main_sync = SQLITE_IOERR_FSYNC;
+	faulty_vfs.syncs_that_fail = 1;
+	assert_int_equal(lb_ledger_open(lb_host_real(), "faulty",
+				 scratch_path(&other.scratch, ".lastbyte/ledger.db"), &ledger, other.why),
+		-EIO);
+	assert_int_equal(faulty_vfs.fail_main_sync, 0);
+	assert_null(ledger);
+	scratch_remove(&other.scratch);
+}
+
 static size_t read_log(struct fixture *fx, unsigned char *buf, size_t room)
 {
 	int fd = open(scratch_path(&fx->scratch, ".lastbyte/ledger.db-wal"), O_RDONLY);
@@ -286,6 +305,7 @@ int main(void)
 		faulty_test(a_full_disk_is_an_error_where_the_record_may_be_complete),
 		faulty_test(a_commit_whose_sync_failed_is_decided_by_reading_again),
 		faulty_test(while_it_cannot_be_opened_anew_every_answer_is_an_error),
+		faulty_test(a_ledger_without_its_log_is_not_used),
 		faulty_test(what_was_absent_after_an_error_stays_absent_after_a_crash),
 		faulty_test(another_ledger_in_its_place_is_not_taken_for_it),
 		faulty_test(the_working_directory_may_change),
