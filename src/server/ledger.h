@@ -23,7 +23,7 @@ enum lb_ledger_state {
 /* Opens or creates it, makes what it says durable (a checkpoint), and reads its identity. */
 int lb_ledger_open(
 	struct lb_host *host, const char *vfs, const char *path, struct lb_ledger **ledgerp, char why[256]);
-void lb_ledger_close(struct lb_ledger *ledger);
+void                  lb_ledger_close(struct lb_ledger *ledger);
 const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger);
 
 /*

@@ -31,12 +31,12 @@ extern const char *const lb_ledger_sql[LB_LEDGER_SQL_N];
 
 struct lb_ledger {
 	struct lb_host *host;
-	char *vfs, *path;
-	sqlite3 *db;
-	sqlite3_stmt *statements[LB_LEDGER_SQL_N];
-	struct lb_uuid uuid;
-	bool broken;
-	bool full_is_certain; /* SQLITE_FULL means that no record of the transaction is complete */
+	char           *vfs, *path;
+	sqlite3        *db;
+	sqlite3_stmt   *statements[LB_LEDGER_SQL_N];
+	struct lb_uuid  uuid;
+	bool            broken;
+	bool            full_is_certain; /* SQLITE_FULL means that no record of the transaction is complete */
 };
 
 /* Reads the identity; *versionp is 0 when there is no schema yet. SQLite's result codes. */

@@ -27,63 +27,63 @@ enum lb_task_kind {
 
 /* A delivery from BEGIN to its verdict, a question, or a client's SETTLED. */
 struct lb_task {
-	struct lb_job job;
-	enum lb_task_kind kind;
-	struct lb_server *server;
-	struct lb_session *session;             /* NULL once its connection has ended */
-	struct lb_task *next;                   /* of the same session */
-	struct lb_task *same_bucket, **bucketp; /* by id, while another attempt could meet it */
-	uint32_t handle;
-	bool answered;              /* the client has its answer: no other goes out */
-	enum lb_end ended;          /* how the connection ended, once session is NULL */
-	char peer[LB_ADDRESS_TEXT]; /* and whose it was */
-	lb_time begun;
-	struct lb_intake intake;
+	struct lb_job        job;
+	enum lb_task_kind    kind;
+	struct lb_server    *server;
+	struct lb_session   *session;                /* NULL once its connection has ended */
+	struct lb_task      *next;                   /* of the same session */
+	struct lb_task      *same_bucket, **bucketp; /* by id, while another attempt could meet it */
+	uint32_t             handle;
+	bool                 answered;              /* the client has its answer: no other goes out */
+	enum lb_end          ended;                 /* how the connection ended, once session is NULL */
+	char                 peer[LB_ADDRESS_TEXT]; /* and whose it was */
+	lb_time              begun;
+	struct lb_intake     intake;
 	struct lb_resolution resolution; /* SETTLE: the id alone */
-	struct lb_hasher hasher;
+	struct lb_hasher     hasher;
 };
 
 struct lb_session {
-	struct lb_server *server;
-	struct lb_session *next, **prevp;
-	struct lb_conn *conn;
-	struct lb_watch watch;
-	struct lb_timer timer;
-	struct lb_task *tasks;
-	struct lb_task *settling; /* at the worker */
-	struct lb_id lowest;      /* SETTLED that came meanwhile; number 0: none */
-	uint8_t *stash;           /* received, but the machine takes no more for now */
-	size_t stash_len;
-	bool counted; /* among max_sessions */
-	bool watching, feeding, ending;
-	bool stopping; /* say ERROR(STOPPED) once the worker has nothing of it */
-	enum lb_end how;
+	struct lb_server    *server;
+	struct lb_session   *next, **prevp;
+	struct lb_conn      *conn;
+	struct lb_watch      watch;
+	struct lb_timer      timer;
+	struct lb_task      *tasks;
+	struct lb_task      *settling; /* at the worker */
+	struct lb_id         lowest;   /* SETTLED that came meanwhile; number 0: none */
+	uint8_t             *stash;    /* received, but the machine takes no more for now */
+	size_t               stash_len;
+	bool                 counted; /* among max_sessions */
+	bool                 watching, feeding, ending;
+	bool                 stopping; /* say ERROR(STOPPED) once the worker has nothing of it */
+	enum lb_end          how;
 	struct lb_ending_run run;
-	lb_time fin_by;        /* CLOSE_OK was said: the client's FIN shall come by then; 0: not yet */
-	struct lb_report held; /* of the last delivery, until it is clear how the connection ends */
-	lb_time held_until;    /* 0: none is held */
-	char peer[LB_ADDRESS_TEXT];
+	lb_time              fin_by; /* CLOSE_OK was said: the client's FIN shall come by then; 0: not yet */
+	struct lb_report     held;   /* of the last delivery, until it is clear how the connection ends */
+	lb_time              held_until; /* 0: none is held */
+	char                 peer[LB_ADDRESS_TEXT];
 };
 
 struct lb_server {
-	struct lb_loop *loop;
-	struct lb_sink *sink;
+	struct lb_loop          *loop;
+	struct lb_sink          *sink;
 	struct lb_server_options options;
-	struct lb_watch listener; /* fd -1: closed */
-	bool accepting, stopping;
-	struct lb_timer accept_timer, stop_timer;
-	struct lb_session *sessions;
-	unsigned n_sessions, n_counted, n_tasks;
-	struct lb_task *by_id[LB_TASK_BUCKETS];
+	struct lb_watch          listener; /* fd -1: closed */
+	bool                     accepting, stopping;
+	struct lb_timer          accept_timer, stop_timer;
+	struct lb_session       *sessions;
+	unsigned                 n_sessions, n_counted, n_tasks;
+	struct lb_task          *by_id[LB_TASK_BUCKETS];
 	void (*stopped)(struct lb_server *server); /* nothing is left to do */
 	struct lb_endpoint bound;
-	char address[LB_ADDRESS_TEXT];
-	uint8_t *buf; /* LB_RECV_BYTES, of all sessions: what is received is used up at once */
+	char               address[LB_ADDRESS_TEXT];
+	uint8_t           *buf; /* LB_RECV_BYTES, of all sessions: what is received is used up at once */
 };
 
 /* As lb_server_new, on a given loop, whose `work` it sets. `stopped` is called on the loop. */
-int lb_server_new_on(struct lb_loop *loop, struct lb_sink *sink, const struct lb_server_options *options,
-	void (*stopped)(struct lb_server *server), struct lb_server **serverp, char why[256]);
+int  lb_server_new_on(struct lb_loop *loop, struct lb_sink *sink, const struct lb_server_options *options,
+	 void (*stopped)(struct lb_server *server), struct lb_server **serverp, char why[256]);
 void lb_server_begin_stop(struct lb_server *server); /* on the loop */
 void lb_server_check_stopped(struct lb_server *server);
 /* Drops listener and sessions at once. Jobs may be under way: free it when n_tasks is 0. */
@@ -113,8 +113,8 @@ static inline struct lb_task *lb_task_of(struct lb_job *job)
 
 /* NULL: out of memory. */
 struct lb_task *lb_task_new(struct lb_session *session, enum lb_task_kind kind, uint32_t handle);
-void lb_task_free(struct lb_task *task);
-void lb_task_submit(struct lb_task *task, enum lb_task_kind kind);
+void            lb_task_free(struct lb_task *task);
+void            lb_task_submit(struct lb_task *task, enum lb_task_kind kind);
 /* Says REFUSED, if the client is still there and has no answer yet. */
 void lb_task_refuse(struct lb_task *task, enum lb_reason reason, const char *text);
 /* The machine rejects an answer only where the protocol forbids it, which is a mistake of ours: the

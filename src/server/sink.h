@@ -11,28 +11,28 @@
 
 /* One delivery at the server, from BEGIN to its verdict. The session fills the question, the sink the answer. */
 struct lb_intake {
-	struct lb_id id;
-	uint32_t attempt;
-	uint64_t declared; /* length said in BEGIN, or LB_UNKNOWN */
-	char name[LB_NAME_MAX + 1];
-	uint64_t received;       /* bytes written */
-	struct lb_digest digest; /* of these, before commit */
+	struct lb_id     id;
+	uint32_t         attempt;
+	uint64_t         declared; /* length said in BEGIN, or LB_UNKNOWN */
+	char             name[LB_NAME_MAX + 1];
+	uint64_t         received; /* bytes written */
+	struct lb_digest digest;   /* of these, before commit */
 	/* the answer: UNPROVEN after a successful begin; COMMITTED with the receipt; else with the reason.
 	 * IN_DOUBT: the sink cannot tell now; no verdict may be sent. */
-	enum lb_verdict verdict;
-	enum lb_reason reason;
+	enum lb_verdict   verdict;
+	enum lb_reason    reason;
 	struct lb_receipt receipt;
 	/* the sink's own */
-	int part, part_dir;
+	int               part, part_dir;
 	struct lb_intake *next;
 };
 
 /* The answer to RESOLVE: COMMITTED with the receipt, ROLLED_BACK (FENCED or SETTLED), FORGOTTEN, or
  * NOT_COMMITTED (IO_ERROR, DISK_FULL, SETTLE_FIRST): no answer for now, it may even be committed; ask again. */
 struct lb_resolution {
-	struct lb_id id;
-	enum lb_verdict verdict;
-	enum lb_reason reason;
+	struct lb_id      id;
+	enum lb_verdict   verdict;
+	enum lb_reason    reason;
 	struct lb_receipt receipt;
 };
 
@@ -53,9 +53,9 @@ struct lb_sink_ops {
 
 struct lb_sink {
 	const struct lb_sink_ops *ops;
-	struct lb_host *host;
-	struct lb_uuid ledger;
-	enum lb_durability durability;
+	struct lb_host           *host;
+	struct lb_uuid            ledger;
+	enum lb_durability        durability;
 };
 
 /* As lb_sink_dir_open, on any machine; vfs: SQLite's, by name, or NULL for its default. */

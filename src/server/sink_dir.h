@@ -10,26 +10,26 @@
 #define LB_DIR_BATCH 256 /* deliveries that share one sync */
 
 struct lb_dir {
-	struct lb_sink sink;
+	struct lb_sink    sink;
 	struct lb_ledger *ledger;
 	struct lb_intake *intakes; /* not decided yet: their ids and names are reserved */
-	int inbox;                 /* PATH */
-	int control;               /* PATH/.lastbyte */
-	int parts;                 /* PATH/.lastbyte/parts */
-	int lock;                  /* PATH/.lastbyte/lock */
+	int               inbox;   /* PATH */
+	int               control; /* PATH/.lastbyte */
+	int               parts;   /* PATH/.lastbyte/parts */
+	int               lock;    /* PATH/.lastbyte/lock */
 	/* of one commit */
-	struct lb_intake *batch[LB_DIR_BATCH];
-	struct lb_receipt receipts[LB_DIR_BATCH];
+	struct lb_intake    *batch[LB_DIR_BATCH];
+	struct lb_receipt    receipts[LB_DIR_BATCH];
 	enum lb_ledger_state states[LB_DIR_BATCH];
 };
 
 extern const struct lb_sink_ops lb_dir_ops;
-void lb_dir_commit(struct lb_sink *sink, struct lb_intake **intakes, size_t n);
+void                            lb_dir_commit(struct lb_sink *sink, struct lb_intake **intakes, size_t n);
 void lb_dir_free(struct lb_dir *dir); /* closes everything; also when it was opened in part */
 
 /* Answers. */
 enum lb_reason lb_dir_reason(int err); /* DISK_FULL or IO_ERROR */
-void lb_dir_decide(struct lb_intake *intake, enum lb_reason reason);
+void           lb_dir_decide(struct lb_intake *intake, enum lb_reason reason);
 void lb_dir_decide_known(struct lb_intake *intake, enum lb_ledger_state state); /* no row to commit */
 void lb_dir_doubt(struct lb_intake *intake);
 
@@ -43,8 +43,8 @@ void lb_dir_discard(struct lb_dir *dir, struct lb_intake *intake);
 
 /* The directory of a part: parts/ID. */
 void lb_dir_part_name(const struct lb_id *id, char name[LB_ID_TEXT]);
-int lb_dir_part_parse(const char *name, struct lb_id *idp);
-int lb_dir_part_open(struct lb_dir *dir, const struct lb_id *id);
+int  lb_dir_part_parse(const char *name, struct lb_id *idp);
+int  lb_dir_part_open(struct lb_dir *dir, const struct lb_id *id);
 
 /* Removes it with all files in it. 0 also when there is none. */
 int lb_dir_part_remove(struct lb_dir *dir, const struct lb_id *id);
@@ -54,7 +54,7 @@ int lb_dir_part_remove(struct lb_dir *dir, const struct lb_id *id);
  * which the ledger knows first: then receipt->placed is that. -ENOENT: the part is not there, it was moved
  * before. PATH is not synced yet; lb_dir_unplace is for when that failed: it moves the part back.
  */
-int lb_dir_place(struct lb_dir *dir, int part_dir, struct lb_receipt *receipt);
+int  lb_dir_place(struct lb_dir *dir, int part_dir, struct lb_receipt *receipt);
 void lb_dir_unplace(struct lb_dir *dir, int part_dir, const struct lb_receipt *receipt);
 
 /* Makes sure that a committed delivery is in the inbox, durably. */
