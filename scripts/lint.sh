@@ -27,8 +27,14 @@ check() { # NAME FUNCTION
 }
 
 layout() {
-	clang-format --dry-run -Werror "${sources[@]}"
-	clang-format --style=file:include/.clang-format --dry-run -Werror "${headers[@]}"
+	{
+		clang-format --dry-run "${sources[@]}"
+		clang-format --style=file:include/.clang-format --dry-run "${headers[@]}"
+	} 2>"$log/layout"
+	[ -s "$log/layout" ] || return 0
+	sed -n 's/^\([^ :]*\):[0-9]*:.*/\1/p' "$log/layout" | sort -u
+	echo './dev format lays these out'
+	return 1
 }
 
 # One entry for each file: those that are compiled more than once are looked at as test builds see them.
