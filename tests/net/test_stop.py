@@ -43,6 +43,8 @@ def refused(address):
         socket.create_connection((host, int(port))).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass  # it fell between the last accept and the close
     return False
 
 
