@@ -347,6 +347,7 @@ int fake_setup(void **state)
 
 	assert_non_null(fake);
 	memset(fake, 0, sizeof *fake);
+	lb_hasher_init(&fake->hasher);
 	faulty_init(&fake->machine);
 	fake->clock = (struct lb_clock_ops){.now = clock_now, .random = fake->machine.host.clock->random};
 	fake->net = (struct lb_net_ops){.resolve = resolve,
