@@ -42,6 +42,8 @@ fi
 apt-config dump Acquire | grep -E '^Acquire::(https?|Check-|Retries)' |
 	"${sudo[@]}" tee "$root/etc/apt/apt.conf.d/10host" >/dev/null
 "${sudo[@]}" cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n' |
+	"${sudo[@]}" tee "$root/etc/hosts" >/dev/null # as the installer writes it, and debootstrap does not everywhere
 git clone --quiet . "$folder/lastbyte"
 "${sudo[@]}" mv "$folder/lastbyte" "$root/root/lastbyte"
 "${sudo[@]}" chown -R root:root "$root/root/lastbyte"
