@@ -13,9 +13,7 @@ static void bytes_resize(struct sim_bytes *bytes, size_t len)
 {
 	if (len > bytes->room) {
 		bytes->room = len + len / 2;
-		bytes->at = realloc(bytes->at, bytes->room);
-		if (bytes->at == NULL)
-			abort();
+		bytes->at = sim_realloc(bytes->at, bytes->room);
 	}
 	if (len > bytes->len)
 		memset(bytes->at + bytes->len, 0, len - bytes->len);

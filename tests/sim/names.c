@@ -28,9 +28,7 @@ void sim_names_set(struct sim_names *names, const char *name, struct sim_inode *
 	} else if (inode != NULL) {
 		if (names->n == names->room) {
 			names->room = names->room == 0 ? 8 : names->room * 2;
-			names->at = realloc(names->at, names->room * sizeof *names->at);
-			if (names->at == NULL)
-				abort();
+			names->at = sim_realloc(names->at, names->room * sizeof *names->at);
 		}
 		names->at[names->n++] = (struct sim_name){.text = strdup(name), .inode = inode};
 	}

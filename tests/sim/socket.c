@@ -26,10 +26,8 @@ int sim_socket_open(struct sim_process *process, struct sim_socket *socket)
 		i++;
 	if (i == process->sockets_room) {
 		process->sockets_room = process->sockets_room == 0 ? 8 : process->sockets_room * 2;
-		process->sockets = realloc(
+		process->sockets = sim_realloc(
 			process->sockets, (size_t)process->sockets_room * sizeof(struct sim_socket *));
-		if (process->sockets == NULL)
-			abort();
 		memset(process->sockets + i, 0,
 			(size_t)(process->sockets_room - i) * sizeof(struct sim_socket *));
 	}

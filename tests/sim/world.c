@@ -11,6 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+void *sim_realloc(void *old, size_t bytes)
+{
+	void *grown = realloc(old, bytes);
+
+	if (grown == NULL)
+		abort();
+	return grown;
+}
+
 /* splitmix64, to spread a seed, and xoshiro256**, by Blackman and Vigna. */
 void sim_random_seed(struct sim_random *random, uint64_t seed)
 {
@@ -113,9 +122,8 @@ void sim_event_set(struct sim_world *world, struct sim_event *event, lb_time at)
 	if (event->place == 0) {
 		if (world->queued + 2 > world->queue_room) {
 			world->queue_room = world->queue_room == 0 ? 64 : world->queue_room * 2;
-			world->queue = realloc(world->queue, world->queue_room * sizeof(struct sim_event *));
-			if (world->queue == NULL)
-				abort();
+			world->queue =
+				sim_realloc(world->queue, world->queue_room * sizeof(struct sim_event *));
 		}
 		put(world, ++world->queued, event);
 	}

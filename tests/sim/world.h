@@ -52,6 +52,9 @@ struct sim_world {
 	int                expected; /* the invariant that a planted bug has to break; 0: none */
 };
 
+/* realloc(3); a simulation without memory ends. */
+void *sim_realloc(void *old, size_t bytes);
+
 void     sim_random_seed(struct sim_random *random, uint64_t seed);
 uint64_t sim_random_next(struct sim_random *random);
 
