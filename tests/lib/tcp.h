@@ -43,13 +43,11 @@ int tcp_close(void **state);
 extern const struct tcp_side tcp_sides[4];
 
 /* A test for each family and role. */
+#define ON_SIDE(side, words, test)                                                                           \
+	((struct CMUnitTest){#test " (" words ")", test, tcp_open, tcp_close, (void *)&tcp_sides[side]})
 #define ON_EVERY_SIDE(test)                                                                                  \
-	{#test " (IPv4, connecting)", test, tcp_open, tcp_close, (void *)&tcp_sides[0]},                     \
-		{#test " (IPv4, accepting)", test, tcp_open, tcp_close, (void *)&tcp_sides[1]},              \
-		{#test " (IPv6, connecting)", test, tcp_open, tcp_close, (void *)&tcp_sides[2]},             \
-	{                                                                                                    \
-#test " (IPv6, accepting)", test, tcp_open, tcp_close, (void *)&tcp_sides[3]                 \
-	}
+	ON_SIDE(0, "IPv4, connecting", test), ON_SIDE(1, "IPv4, accepting", test),                           \
+		ON_SIDE(2, "IPv6, connecting", test), ON_SIDE(3, "IPv6, accepting", test)
 
 /* A connection of its own, for tests that need an option on the listener: SO_LINGER {linger_on, seconds}. */
 void tcp_connect(struct tcp *tcp, const struct tcp_side *side, int linger_on, int seconds);
