@@ -272,6 +272,8 @@ static bool end_socket(struct lb_client *client)
 
 bool lb_link_close(struct lb_client *client)
 {
+	struct lb_outcome outcome;
+
 	switch (client->link) {
 	case LB_LINK_READY:
 		if (client->agreed)
@@ -284,9 +286,9 @@ bool lb_link_close(struct lb_client *client)
 		lb_link_abort(client);
 		return true;
 	case LB_LINK_ENDING:
-		if (!client->host->net->end_step(client->host, &client->run))
+		if (!client->host->net->end_step(client->host, &client->run, &outcome))
 			return false;
-		ended(client, &client->run.outcome);
+		ended(client, &outcome);
 		return true;
 	default:
 		return false;
@@ -335,9 +337,9 @@ void lb_link_needs(const struct lb_client *client, struct lb_needs *needs)
 		needs->at = lb_conn_deadline(client->conn);
 		break;
 	case LB_LINK_ENDING:
-		needs->fd = client->run.events != 0 ? client->run.fd : -1;
-		needs->events = client->run.events;
-		needs->at = client->run.next;
+		needs->events = lb_ending_events(&client->run);
+		needs->fd = needs->events != 0 ? client->run.fd : -1;
+		needs->at = lb_ending_next(&client->run, client->host->clock->now(client->host));
 		break;
 	default:
 		break;

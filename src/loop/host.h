@@ -44,7 +44,7 @@ struct lb_net_ops {
 	int (*wait)(struct lb_host *host, int fd, uint32_t events, int fd2, int fd3, lb_time deadline);
 	/* Ends a connection: consumes fd. As sock/ending.h. */
 	void (*end_start)(struct lb_host *host, struct lb_ending_run *run, int fd, lb_time deadline);
-	bool (*end_step)(struct lb_host *host, struct lb_ending_run *run);
+	bool (*end_step)(struct lb_host *host, struct lb_ending_run *run, struct lb_outcome *outcomep);
 	void (*abort)(struct lb_host *host, int fd, struct lb_outcome *outcomep);
 };
 

@@ -195,10 +195,10 @@ static void start_ending(struct lb_host *host, struct lb_ending_run *run, int fd
 	lb_ending_start(run, fd, NULL, lb_now(), deadline);
 }
 
-static bool step_ending(struct lb_host *host, struct lb_ending_run *run)
+static bool step_ending(struct lb_host *host, struct lb_ending_run *run, struct lb_outcome *outcomep)
 {
 	(void)host;
-	return lb_ending_step(run, lb_now());
+	return lb_ending_step(run, lb_now(), outcomep);
 }
 
 static void abort_connection(struct lb_host *host, int fd, struct lb_outcome *outcomep)

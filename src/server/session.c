@@ -75,15 +75,16 @@ void lb_session_free(struct lb_session *session)
 static void step_ending(struct lb_session *session)
 {
 	struct lb_loop *loop = session->server->loop;
+	struct lb_outcome outcome;
 
 	/* The step closes the fd when it is done, and a watch must be gone before: it is cheap to renew. */
 	unwatch(session);
-	if (loop->host->net->end_step(loop->host, &session->run)) {
+	if (loop->host->net->end_step(loop->host, &session->run, &outcome)) {
 		lb_session_free(session);
 		return;
 	}
-	watch(session, session->run.fd, session->run.events);
-	lb_timer_set(&loop->wheel, &session->timer, session->run.next);
+	watch(session, session->run.fd, lb_ending_events(&session->run));
+	lb_timer_set(&loop->wheel, &session->timer, lb_ending_next(&session->run, now_of(session)));
 }
 
 /* The machine is done for, or there is nothing left to say: the rest is the socket's ending. */

@@ -9,14 +9,14 @@
 /* Signals, and time-outs before `next`, only make for a step more. */
 static void await(const struct lb_ending_run *run)
 {
-	struct pollfd fd = {.fd = run->fd, .events = (short)run->events};
-	lb_time left = run->next - lb_now();
+	struct pollfd fd = {.fd = run->fd, .events = (short)lb_ending_events(run)};
+	lb_time now = lb_now(), left = lb_ending_next(run, now) - now;
 	struct timespec timeout;
 
 	if (left < 0)
 		left = 0;
 	timeout = (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-	ppoll(&fd, run->events != 0, &timeout, NULL);
+	ppoll(&fd, fd.events != 0, &timeout, NULL);
 }
 
 int lb_close(int fd, const struct lb_ending *ending, lb_time deadline, struct lb_outcome *outcomep)
@@ -25,9 +25,8 @@ int lb_close(int fd, const struct lb_ending *ending, lb_time deadline, struct lb
 	lb_time started = lb_now();
 
 	lb_ending_start(&run, fd, ending, started, deadline);
-	while (!lb_ending_step(&run, lb_now()))
+	while (!lb_ending_step(&run, lb_now(), outcomep))
 		await(&run);
-	*outcomep = run.outcome;
 	outcomep->took = lb_now() - started;
 	return run.result;
 }

@@ -23,9 +23,11 @@
 #define GRACE       (2000 * MS)
 #define DRAIN_BYTES (UINT64_C(64) << 20)
 
-#define STEP_BYTES 262144 /* thrown away in one step, so that a flood does not hold the loop */
+#define STEP_BYTES 262144 /* read, and written, in one step, so that a flood does not hold the loop */
 #define PAUSE_MIN  (1 * MS)
 #define PAUSE_MAX  (50 * MS)
+
+static const struct lb_ending defaults;
 
 static lb_time later(lb_time at, lb_time by)
 {
@@ -37,33 +39,47 @@ static lb_time earlier_of(lb_time a, lb_time b)
 	return a < b ? a : b;
 }
 
-static uint64_t left_of_last(const struct lb_ending_run *run)
+static lb_time or_else(lb_time given, lb_time otherwise)
 {
-	return run->cut ? 0 : run->ending.last_len - run->last_sent;
+	return given != 0 ? given : otherwise;
+}
+
+static uint64_t drain_bytes(const struct lb_ending_run *run)
+{
+	return run->ending->limits.drain_bytes != 0 ? run->ending->limits.drain_bytes : DRAIN_BYTES;
+}
+
+static size_t left_of_last(const struct lb_ending_run *run)
+{
+	return run->cut ? 0 : run->ending->last_len - run->last_sent;
+}
+
+static uint32_t queue_of(const struct lb_ending_run *run, const struct lb_tcp *tcp)
+{
+	return (uint32_t)(tcp->unacked + left_of_last(run) + !run->finished);
 }
 
 static void note_error(struct lb_ending_run *run, int error)
 {
-	if (run->outcome.err == 0)
-		run->outcome.err = error;
+	if (run->err == 0)
+		run->err = (int16_t)error;
 }
 
 /* What is in the queue counts our FIN; what is lost counts bytes. */
-static void account(struct lb_ending_run *run, const struct lb_tcp *tcp)
+static void account(struct lb_ending_run *run, const struct lb_tcp *tcp, struct lb_outcome *outcome)
 {
-	struct lb_outcome *outcome = &run->outcome;
 	bool fin_acked = run->finished && tcp->unacked == 0;
 
 	if (run->syn < 0)
-		run->syn = lb_tcp_syn(tcp, run->finished);
-	outcome->accepted = outcome->acked = outcome->lost = LB_UNKNOWN;
+		run->syn = (int8_t)lb_tcp_syn(tcp, run->finished);
+	*outcome = (struct lb_outcome){.accepted = LB_UNKNOWN, .acked = LB_UNKNOWN, .lost = LB_UNKNOWN};
 	if (tcp->exact)
 		outcome->lost = tcp->unacked - (run->finished && !fin_acked);
 	if (tcp->exact && run->syn >= 0) {
 		outcome->acked = tcp->acked - (uint64_t)run->syn - fin_acked;
 		outcome->accepted = outcome->acked + outcome->lost;
 	}
-	if (outcome->lost == 0 && run->last_sent == run->ending.last_len &&
+	if (outcome->lost == 0 && run->last_sent == run->ending->last_len &&
 		(outcome->accepted > 0 || fin_acked))
 		outcome->rung = LB_RUNG_ACKED;
 	else
@@ -71,21 +87,34 @@ static void account(struct lb_ending_run *run, const struct lb_tcp *tcp)
 	outcome->phase = !run->finished ? LB_PHASE_DATA : fin_acked ? LB_PHASE_DRAIN : LB_PHASE_FLUSH;
 }
 
-static bool conclude(struct lb_ending_run *run, lb_time now, enum lb_end how, enum lb_party by, bool reset)
+/* The fd is closed, or somebody else's: nothing is left to be waited for. */
+static bool conclude(
+	struct lb_ending_run *run, lb_time now, enum lb_end how, enum lb_party by, struct lb_outcome *outcome)
 {
-	run->outcome.how = how;
-	run->outcome.by = by;
 	if (run->cut)
 		note_error(run, EPIPE);
-	run->outcome.discarded += lb_tcp_unread(run->fd);
-	run->outcome.took = now - run->started;
-	if (reset)
-		lb_tcp_reset(run->fd);
-	close(run->fd);
+	outcome->how = how;
+	outcome->by = by;
+	outcome->err = run->err;
+	outcome->discarded = run->discarded;
+	outcome->took = now - run->started;
 	run->fd = -1;
-	run->events = 0;
-	run->next = LB_NEVER;
 	return true;
+}
+
+/* close(2) must neither wait nor reset, whatever linger time accepted sockets inherit, O_NONBLOCK or not. */
+static void leave(struct lb_ending_run *run)
+{
+	run->discarded += lb_tcp_unread(run->fd);
+	lb_tcp_linger(run->fd, -1);
+	close(run->fd);
+}
+
+static void reset(struct lb_ending_run *run)
+{
+	run->discarded += lb_tcp_unread(run->fd);
+	lb_tcp_reset(run->fd);
+	close(run->fd);
 }
 
 /*
@@ -93,42 +122,55 @@ static bool conclude(struct lb_ending_run *run, lb_time now, enum lb_end how, en
  * a reset if the kernel had no reason to give up: nothing repeated in vain, and no TCP_USER_TIMEOUT, which also
  * ends connections whose peer answers but has closed its window.
  */
-static bool conclude_broken(struct lb_ending_run *run, const struct lb_tcp *tcp, lb_time now)
+static enum lb_end broken_by(const struct lb_ending_run *run, const struct lb_tcp *tcp)
 {
-	int error = run->outcome.err;
+	int error = run->err;
 
 	if (!tcp->connected) /* connect(2) to AF_UNSPEC, through a copy of the descriptor */
-		return conclude(run, now, LB_END_LOCAL_ABORT, LB_PARTY_SELF, false);
+		return LB_END_LOCAL_ABORT;
 	if (error == 0 && !tcp->resent && (tcp->unacked == 0 || !lb_tcp_has_user_timeout(run->fd)))
-		return conclude(run, now, LB_END_RST, LB_PARTY_PEER, false);
+		return LB_END_RST;
 	if (error == ECONNRESET || error == EPIPE)
-		return conclude(run, now, LB_END_RST, LB_PARTY_PEER, false);
-	if (error == ETIMEDOUT)
-		return conclude(run, now, LB_END_TIMEOUT, LB_PARTY_NETWORK, false);
-	return conclude(run, now, LB_END_NET_ERROR, LB_PARTY_NETWORK, false);
+		return LB_END_RST;
+	return error == ETIMEDOUT ? LB_END_TIMEOUT : LB_END_NET_ERROR;
+}
+
+static enum lb_party breaker(enum lb_end how)
+{
+	return how == LB_END_LOCAL_ABORT ? LB_PARTY_SELF
+	       : how == LB_END_RST       ? LB_PARTY_PEER
+					 : LB_PARTY_NETWORK;
 }
 
 /*
  * The socket is in state CLOSED: both ends have ended, or it was reset, or the kernel gave it up. (It is never seen
  * in TIME_WAIT, which Linux keeps elsewhere.) Only the first of these leaves a FIN received and all of ours,
  * the FIN too, acked: the kernel takes the socket down on the last of these, so no reset can come after it.
- * An errno cannot tell: a caller may have taken it before.
+ * An errno cannot tell: a caller may have taken it before. close(2) does nothing more here: it neither waits nor
+ * resets, whatever the linger time.
  */
-static bool conclude_closed(struct lb_ending_run *run, const struct lb_tcp *tcp, lb_time now)
+static bool conclude_closed(
+	struct lb_ending_run *run, const struct lb_tcp *tcp, lb_time now, struct lb_outcome *outcome)
 {
-	int error = lb_tcp_discard(run->fd, UINT64_MAX, &run->outcome.discarded);
+	int error = lb_tcp_discard(run->fd, UINT64_MAX, &run->discarded);
 	bool both = lb_tcp_at_fin(run->fd) && tcp->unacked == 0;
+	enum lb_end how = LB_END_FIN;
 
-	account(run, tcp);
-	if (!(both && run->finished)) {
+	account(run, tcp, outcome);
+	if (!(both && run->finished))
 		note_error(run, error < 0 ? -error : lb_tcp_take_error(run->fd));
-		if (!(both && run->unsure && run->outcome.err == 0))
-			return conclude_broken(run, tcp, now);
+	if (!(both && (run->finished || (run->unsure && run->err == 0)))) {
+		if (run->cut)
+			note_error(run, EPIPE);
+		how = broken_by(run, tcp);
+		close(run->fd);
+		return conclude(run, now, how, breaker(how), outcome);
 	}
-	run->outcome.phase = LB_PHASE_DONE;
-	if (run->finished && !run->early && run->outcome.lost == 0 && run->last_sent == run->ending.last_len)
-		run->outcome.rung = LB_RUNG_ENDED;
-	return conclude(run, now, LB_END_FIN, LB_PARTY_PEER, false);
+	outcome->phase = LB_PHASE_DONE;
+	if (run->finished && !run->early && outcome->lost == 0 && run->last_sent == run->ending->last_len)
+		outcome->rung = LB_RUNG_ENDED;
+	close(run->fd);
+	return conclude(run, now, how, LB_PARTY_PEER, outcome);
 }
 
 /*
@@ -149,8 +191,10 @@ static void observe(struct lb_ending_run *run, const struct lb_tcp *tcp)
 /* MSG_MORE keeps the tail back for the FIN, which the shutdown(2) that follows sends with it. */
 static void send_last(struct lb_ending_run *run)
 {
-	while (left_of_last(run) > 0) {
-		ssize_t n = send(run->fd, (const char *)run->ending.last + run->last_sent, left_of_last(run),
+	size_t bound = run->last_sent + STEP_BYTES;
+
+	while (left_of_last(run) > 0 && run->last_sent < bound) {
+		ssize_t n = send(run->fd, (const char *)run->ending->last + run->last_sent, left_of_last(run),
 			MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
 
 		if (n >= 0) {
@@ -162,104 +206,171 @@ static void send_last(struct lb_ending_run *run)
 			run->cut = true;
 		}
 	}
+	run->more = left_of_last(run) > 0;
 }
 
 static void drain(struct lb_ending_run *run)
 {
-	uint64_t room = run->ending.limits.drain_bytes - run->outcome.discarded;
+	uint64_t room = drain_bytes(run) - run->discarded;
 	int result;
 
 	if (run->blocked)
 		return;
-	result = lb_tcp_discard(run->fd, room < STEP_BYTES ? room : STEP_BYTES, &run->outcome.discarded);
+	result = lb_tcp_discard(run->fd, room < STEP_BYTES ? room : STEP_BYTES, &run->discarded);
 	if (result == 0)
 		run->read_ended = true;
 	if (result < 0 && result != -EAGAIN) {
 		note_error(run, -result);
 		run->blocked = true;
 	}
-	if (run->outcome.discarded == run->ending.limits.drain_bytes && lb_tcp_unread(run->fd) > 0)
+	if (run->discarded == drain_bytes(run) && lb_tcp_unread(run->fd) > 0)
 		run->blocked = true;
+	else if (result == 1 && room > 0)
+		run->more = true;
+}
+
+/* The FIN, and everything that can be done without waiting. True: the connection is over, and this run with it. */
+static bool advance(struct lb_ending_run *run, lb_time now, struct lb_tcp *tcp, struct lb_outcome *outcome)
+{
+	run->more = false;
+	if (left_of_last(run) > 0) {
+		lb_tcp_look(run->fd, tcp);
+		observe(run, tcp);
+		send_last(run);
+	}
+	if (left_of_last(run) == 0 && !run->finished) {
+		run->finished = shutdown(run->fd, SHUT_WR) == 0;
+		/* dead, and perhaps before it was looked at first: what was concluded then from an empty queue is void */
+		if (!run->finished)
+			run->syn = -1;
+	}
+	drain(run);
+	lb_tcp_look(run->fd, tcp);
+	if (tcp->state == LB_TCP_CLOSED)
+		return conclude_closed(run, tcp, now, outcome);
+	observe(run, tcp);
+	if ((int32_t)(run->queued - queue_of(run, tcp)) > 0) {
+		run->queued = queue_of(run, tcp);
+		run->progress_at = now;
+	}
+	if (tcp->state == LB_TCP_FIN_WAIT_2 && !lb_ending_acked(run))
+		run->acked_at = now;
+	return false;
+}
+
+/* When there has been patience enough. */
+static lb_time expiry(const struct lb_ending_run *run)
+{
+	const struct lb_limits *limits = &run->ending->limits;
+	lb_time limit = lb_ending_acked(run)
+				? later(run->acked_at, or_else(limits->grace, GRACE))
+				: later(run->progress_at, or_else(limits->send_stall, SEND_STALL));
+
+	return earlier_of(limit, run->deadline);
+}
+
+/* Patience is at an end: RST, if it takes no byte from the peer's kernel. What that has, it shall keep. */
+static bool expire(struct lb_ending_run *run, lb_time now, enum lb_end how, struct lb_outcome *outcome)
+{
+	struct lb_tcp tcp;
+
+	lb_tcp_read(run->fd, &tcp);
+	if (tcp.state == LB_TCP_CLOSED)
+		return conclude_closed(run, &tcp, now, outcome);
+	account(run, &tcp, outcome);
+	if (run->finished && outcome->lost == 0)
+		leave(run);
+	else
+		reset(run);
+	return conclude(run, now, how, LB_PARTY_SELF, outcome);
+}
+
+static bool give_up(struct lb_ending_run *run, lb_time now, struct lb_outcome *outcome)
+{
+	struct lb_tcp tcp;
+
+	lb_tcp_read(run->fd, &tcp);
+	if (tcp.state == LB_TCP_CLOSED)
+		return conclude_closed(run, &tcp, now, outcome);
+	account(run, &tcp, outcome);
+	reset(run);
+	return conclude(run, now, LB_END_LOCAL_ABORT, LB_PARTY_SELF, outcome);
+}
+
+/* There was nothing to end. */
+static bool refused(const struct lb_ending_run *run, struct lb_outcome *outcome)
+{
+	if (run->result == 0 || run->result == -EAGAIN)
+		return true;
+	*outcome =
+		(struct lb_outcome){.how = LB_END_NO_CONNECTION, .phase = LB_PHASE_CONNECT, .err = run->err};
+	if (run->result != -ENOTCONN)
+		outcome->accepted = outcome->acked = outcome->lost = LB_UNKNOWN;
+	return true;
+}
+
+bool lb_ending_step(struct lb_ending_run *run, lb_time now, struct lb_outcome *outcomep)
+{
+	struct lb_tcp tcp;
+
+	if (run->fd < 0)
+		return refused(run, outcomep);
+	if (advance(run, now, &tcp, outcomep))
+		return true;
+	if (lb_ending_acked(run) && run->blocked)
+		return give_up(run, now, outcomep);
+	return now >= expiry(run) && expire(run, now, LB_END_TIMEOUT, outcomep);
+}
+
+void lb_ending_stop(struct lb_ending_run *run, lb_time now, enum lb_end how, struct lb_outcome *outcomep)
+{
+	struct lb_tcp tcp;
+
+	if (run->fd < 0)
+		refused(run, outcomep);
+	else if (how == LB_END_LOCAL_ABORT)
+		give_up(run, now, outcomep);
+	else if (!advance(run, now, &tcp, outcomep))
+		expire(run, now, how, outcomep);
+}
+
+uint32_t lb_ending_events(const struct lb_ending_run *run)
+{
+	if (run->fd < 0)
+		return 0;
+	return (run->read_ended || run->blocked ? 0 : EPOLLIN | EPOLLRDHUP) |
+	       (left_of_last(run) > 0 ? EPOLLOUT : 0);
 }
 
 /*
- * When to step again. An ack raises no level-triggered event (POLLOUT holds all the time once there is room), and
- * once both sides are shut down poll(2) reports POLLHUP for as long as our FIN is unacked, wanted or not. So
- * where acks are waited for, time is what wakes: soon at first, then at half of the time that has passed since
- * the last ack, which is as often as the round trip deserves. (Edge-triggered, an ack of the FIN does wake, once.)
+ * An ack raises no level-triggered event (POLLOUT holds all the time once there is room), and once both sides are
+ * shut down poll(2) reports POLLHUP for as long as our FIN is unacked, wanted or not. So where acks are waited for,
+ * time is what wakes: soon at first, then at half of the time that has passed since the last ack, which is as often
+ * as the round trip deserves.
  */
-static void plan(struct lb_ending_run *run, lb_time now, lb_time limit, bool acked)
+lb_time lb_ending_next(const struct lb_ending_run *run, lb_time now)
 {
 	lb_time pause = (now - run->progress_at) / 2;
 
-	run->events = 0;
-	if (!run->read_ended && !run->blocked)
-		run->events |= EPOLLIN | EPOLLRDHUP;
-	if (left_of_last(run) > 0)
-		run->events |= EPOLLOUT;
-	run->next = limit;
-	if (!acked || run->events == 0) {
-		pause = pause < PAUSE_MIN ? PAUSE_MIN : pause > PAUSE_MAX ? PAUSE_MAX : pause;
-		run->next = earlier_of(limit, later(now, pause));
-	}
+	if (run->fd < 0)
+		return LB_NEVER;
+	if (lb_ending_acked(run) && lb_ending_events(run) != 0)
+		return expiry(run);
+	pause = pause < PAUSE_MIN ? PAUSE_MIN : pause > PAUSE_MAX ? PAUSE_MAX : pause;
+	return earlier_of(expiry(run), later(now, pause));
 }
 
-bool lb_ending_step(struct lb_ending_run *run, lb_time now)
+lb_time lb_ending_limit(const struct lb_ending_run *run)
 {
-	const struct lb_limits *limits = &run->ending.limits;
-	struct lb_tcp tcp;
-	uint64_t queued;
-	lb_time limit;
-	bool acked;
-
-	if (run->fd < 0)
-		return true;
-	if (left_of_last(run) > 0) {
-		lb_tcp_read(run->fd, &tcp);
-		observe(run, &tcp);
-		send_last(run);
-	}
-	if (left_of_last(run) == 0 && !run->finished)
-		run->finished = shutdown(run->fd, SHUT_WR) == 0;
-	drain(run);
-	lb_tcp_read(run->fd, &tcp);
-	if (tcp.state == LB_TCP_CLOSED)
-		return conclude_closed(run, &tcp, now);
-	observe(run, &tcp);
-	acked = tcp.state == LB_TCP_FIN_WAIT_2;
-	queued = tcp.unacked + left_of_last(run) + !run->finished;
-	if (queued < run->queued) {
-		run->queued = queued;
-		run->progress_at = now;
-	}
-	if (acked && run->acked_at == LB_NEVER)
-		run->acked_at = now;
-	if (acked && run->blocked) {
-		account(run, &tcp);
-		return conclude(run, now, LB_END_LOCAL_ABORT, LB_PARTY_SELF, true);
-	}
-	limit = acked ? later(run->acked_at, limits->grace) : later(run->progress_at, limits->send_stall);
-	limit = earlier_of(limit, run->deadline);
-	if (now >= limit) {
-		account(run, &tcp);
-		/* once the peer's kernel has every byte, RST could only take them from it: what is left is the kernel's */
-		return conclude(
-			run, now, LB_END_TIMEOUT, LB_PARTY_SELF, !run->finished || run->outcome.lost != 0);
-	}
-	plan(run, now, limit, acked);
-	return false;
+	return run->fd < 0 ? LB_NEVER : run->more ? run->started : expiry(run);
 }
 
 /* There is nothing to end: closes what there is. */
 static void refuse(struct lb_ending_run *run, int error)
 {
-	run->result = error;
-	run->outcome.how = LB_END_NO_CONNECTION;
-	run->outcome.phase = LB_PHASE_CONNECT;
+	run->result = (int16_t)error;
 	if (error == -ENOTCONN)
 		note_error(run, lb_tcp_take_error(run->fd));
-	else
-		run->outcome.accepted = run->outcome.acked = run->outcome.lost = LB_UNKNOWN;
 	note_error(run, -error);
 	if (error != -EBADF)
 		close(run->fd);
@@ -273,9 +384,9 @@ static void refuse(struct lb_ending_run *run, int error)
  */
 static void recall(struct lb_ending_run *run, const struct lb_tcp *tcp)
 {
-	run->syn = lb_tcp_syn(tcp, false);
+	run->syn = (int8_t)lb_tcp_syn(tcp, false);
 	if (run->syn < 0) {
-		run->syn = lb_tcp_syn(tcp, true);
+		run->syn = (int8_t)lb_tcp_syn(tcp, true);
 		run->finished = run->syn >= 0;
 	}
 	run->unsure = !run->finished && run->syn != 0;
@@ -284,59 +395,40 @@ static void recall(struct lb_ending_run *run, const struct lb_tcp *tcp)
 void lb_ending_start(
 	struct lb_ending_run *run, int fd, const struct lb_ending *ending, lb_time now, lb_time deadline)
 {
-	struct lb_limits *limits = &run->ending.limits;
 	struct lb_tcp tcp;
 	int error;
 
-	*run = (struct lb_ending_run){.fd = fd,
-		.next = now,
+	*run = (struct lb_ending_run){.ending = ending != NULL ? ending : &defaults,
+		.fd = fd,
 		.started = now,
 		.deadline = deadline,
 		.progress_at = now,
 		.acked_at = LB_NEVER};
-	if (ending != NULL)
-		run->ending = *ending;
-	limits->send_stall = limits->send_stall != 0 ? limits->send_stall : SEND_STALL;
-	limits->grace = limits->grace != 0 ? limits->grace : GRACE;
-	limits->drain_bytes = limits->drain_bytes != 0 ? limits->drain_bytes : DRAIN_BYTES;
-	error = lb_tcp_check(fd);
+	error = lb_tcp_check(fd, &tcp);
+	if (error == 0 && !tcp.connected)
+		error = -ENOTCONN;
 	if (error < 0) {
 		refuse(run, error);
 		return;
 	}
-	/* accepted sockets inherit it; it would have close(2) block, O_NONBLOCK or not, or reset */
-	lb_tcp_linger(fd, -1);
-	lb_tcp_read(fd, &tcp);
-	if (!tcp.connected) {
-		refuse(run, -ENOTCONN);
-		return;
-	}
+	if (!tcp.exact)
+		lb_tcp_read(fd, &tcp);
 	if (tcp.state == LB_TCP_CLOSED) {
 		recall(run, &tcp);
 	} else {
 		run->finished = tcp.state != LB_TCP_ESTABLISHED && tcp.state != LB_TCP_SYN_RECEIVED &&
 				tcp.state != LB_TCP_CLOSE_WAIT;
-		run->syn = lb_tcp_syn(&tcp, run->finished);
+		run->syn = (int8_t)lb_tcp_syn(&tcp, run->finished);
 	}
-	run->cut = run->ending.last_len > 0 && (run->finished || tcp.state == LB_TCP_CLOSED);
-	run->queued = tcp.unacked + left_of_last(run) + !run->finished;
+	run->cut = run->ending->last_len > 0 && (run->finished || tcp.state == LB_TCP_CLOSED);
+	run->queued = queue_of(run, &tcp);
 	observe(run, &tcp);
 }
 
 void lb_ending_abort(int fd, struct lb_outcome *outcomep)
 {
 	struct lb_ending_run run;
-	struct lb_tcp tcp;
 
 	lb_ending_start(&run, fd, NULL, 0, LB_NEVER);
-	if (run.fd >= 0) {
-		lb_tcp_read(fd, &tcp);
-		if (tcp.state == LB_TCP_CLOSED) {
-			conclude_closed(&run, &tcp, 0);
-		} else {
-			account(&run, &tcp);
-			conclude(&run, 0, LB_END_LOCAL_ABORT, LB_PARTY_SELF, true);
-		}
-	}
-	*outcomep = run.outcome;
+	lb_ending_stop(&run, 0, LB_END_LOCAL_ABORT, outcomep);
 }

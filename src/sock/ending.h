@@ -6,35 +6,59 @@
 #include <lastbyte/sock.h>
 #include <stdbool.h>
 
+/* Small, for there may be a million of them. */
 struct lb_ending_run {
-	/* for whoever waits: poll(2) or epoll(7) events of fd, level-triggered, and when to step at the latest.
-	 * Events 0: leave fd out of the poll set. A hang-up that cannot be masked would hold all the while. */
-	int      fd; /* -1: done, closed */
-	uint32_t events;
-	lb_time  next;
-	/* filled as it goes, final once done */
-	struct lb_outcome outcome;
-	int               result; /* what lb_close returns */
-	/* its own */
-	struct lb_ending ending;
-	lb_time          started, deadline, progress_at, acked_at;
-	size_t           last_sent;
-	uint64_t         queued;   /* what was to be sent or acked when it last became less */
-	int              syn;      /* SYNs that the kernel counts among what is acked; -1: not known */
-	bool             finished; /* our FIN is written */
-	bool             unsure;   /* the socket was dead already, and our FIN may have been written before */
-	bool             cut;      /* `last` cannot be written, or only in part */
-	bool             read_ended; /* there is nothing more to read */
-	bool             early;      /* the peer's FIN came while bytes of ours were unacked */
-	bool             blocked;    /* nothing more is to be read: drain_bytes */
+	const struct lb_ending *ending; /* the caller's or the default; never NULL */
+	lb_time                 started, deadline;
+	lb_time progress_at; /* the send queue last shrank; once all is acked: the peer last sent something */
+	lb_time acked_at;    /* all of ours was seen to be acked, our FIN too; LB_NEVER: not yet */
+	uint64_t discarded;
+	size_t   last_sent;      /* bytes of `last` */
+	int      fd;             /* -1: done; closed, or the caller's again */
+	uint32_t queued;         /* what was to be sent or acked when it last became less; modulo 2^32 */
+	int16_t  result;         /* what lb_close returns, once done */
+	int16_t  err;            /* the errno behind the end, or 0 */
+	int8_t   syn;            /* SYNs that the kernel counts among what is acked; -1: not known */
+	bool     finished : 1;   /* our FIN is written */
+	bool     unsure : 1;     /* the socket was dead already, and our FIN may have been written before */
+	bool     cut : 1;        /* `last` cannot be written, or only in part */
+	bool     read_ended : 1; /* there is nothing more to read */
+	bool     early : 1;      /* the peer's FIN came while bytes of ours were unacked */
+	bool     blocked : 1;    /* nothing more is to be read: drain_bytes */
+	bool     more : 1; /* the last step stopped at its bound: there may be more to read or to write */
 };
 
-/* Takes fd over. `ending` may be NULL; what `ending->last` points to must live until the run is done. */
+/* Takes fd over. `ending` may be NULL; it and what `ending->last` points to must live until the run is done. */
 void lb_ending_start(
 	struct lb_ending_run *run, int fd, const struct lb_ending *ending, lb_time now, lb_time deadline);
 
-/* Goes on as far as it can without blocking. True: done, fd is closed, the outcome is final. */
-bool lb_ending_step(struct lb_ending_run *run, lb_time now);
+/* Goes on as far as it can without blocking. True: done; fd is closed, or with run->result -EAGAIN the caller's
+ * again, and the outcome is filled. */
+bool lb_ending_step(struct lb_ending_run *run, lb_time now, struct lb_outcome *outcomep);
+
+/*
+ * What to wait for before the next step, in one of two ways.
+ * Level-triggered: `events` of poll(2) or epoll(7), or the time `next`, which polls for acks. Events 0: leave fd out
+ * of the poll set. A hang-up that cannot be masked would hold all the while.
+ * Edge-triggered: fd registered with LB_ENDING_EDGES, or the time `limit`: an ack of our FIN wakes, and what is
+ * acked before it is looked at when the limit for it comes. A limit that has passed: step again at once.
+ */
+#define LB_ENDING_EDGES (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+uint32_t lb_ending_events(const struct lb_ending_run *run);
+lb_time  lb_ending_next(const struct lb_ending_run *run, lb_time now);
+lb_time  lb_ending_limit(const struct lb_ending_run *run);
+
+/* Whether the last step saw that the peer's kernel has every byte: then nothing of ours is lost by a stop. */
+static inline bool lb_ending_acked(const struct lb_ending_run *run)
+{
+	return run->acked_at != LB_NEVER;
+}
+
+/*
+ * Ends it now. LB_END_LOCAL_ABORT: by RST. LB_END_EVICTED, LB_END_TIMEOUT: as at the deadline, so by RST only if bytes
+ * of ours are unacked. If the connection has ended by itself meanwhile, the outcome says that instead.
+ */
+void lb_ending_stop(struct lb_ending_run *run, lb_time now, enum lb_end how, struct lb_outcome *outcomep);
 
 /* Resets the connection and closes fd, now. */
 void lb_ending_abort(int fd, struct lb_outcome *outcomep);

@@ -24,25 +24,78 @@ static int option(int fd, int level, int name)
 	return getsockopt(fd, level, name, &value, &len) < 0 ? -1 : value;
 }
 
-int lb_tcp_check(int fd)
-{
-	int domain;
-
-	if (fcntl(fd, F_GETFD) < 0)
-		return -EBADF;
-	domain = option(fd, SOL_SOCKET, SO_DOMAIN);
-	if (domain < 0)
-		return -ENOTSOCK;
-	if ((domain != AF_INET && domain != AF_INET6) || option(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP)
-		return -EOPNOTSUPP;
-	return 0;
-}
-
 uint64_t lb_tcp_unread(int fd)
 {
 	int n = 0;
 
 	return ioctl(fd, SIOCINQ, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
+}
+
+static int unacked(int fd)
+{
+	int n = -1;
+
+	return ioctl(fd, SIOCOUTQ, &n) < 0 ? -1 : n;
+}
+
+static int info(int fd, struct lb_tcp *tcp, bool *idlep)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof info;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return -errno;
+	*tcp = (struct lb_tcp){
+		.state = info.tcpi_state,
+		/* tcpi_delivered counts the SYN of either side once the other has acked it, and survives a reset */
+		.connected = info.tcpi_delivered > 0 ||
+			     (info.tcpi_state != LB_TCP_CLOSED && info.tcpi_state != LB_TCP_SYN_SENT &&
+				     info.tcpi_state != LB_TCP_LISTEN),
+		.resent = info.tcpi_retransmits > 0 || info.tcpi_probes > 0,
+		.unsent = info.tcpi_notsent_bytes,
+		.acked = info.tcpi_bytes_acked,
+		.sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans,
+	};
+	*idlep = info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0;
+	return 0;
+}
+
+/* SIOCOUTQ is 0 by definition while a handshake (TCP Fast Open) is under way. */
+static bool countable(const struct lb_tcp *tcp)
+{
+	return tcp->connected && tcp->state != LB_TCP_SYN_RECEIVED;
+}
+
+int lb_tcp_look(int fd, struct lb_tcp *tcp)
+{
+	bool idle = false;
+	int error = info(fd, tcp, &idle);
+
+	if (error < 0)
+		return error;
+	/* A reset, too, leaves nothing in flight, and may come between the state and the rest. Where a FIN is on its
+	 * way, something must be. */
+	if (tcp->state == LB_TCP_FIN_WAIT_2 ||
+		(idle && (tcp->state == LB_TCP_ESTABLISHED || tcp->state == LB_TCP_CLOSE_WAIT))) {
+		tcp->exact = true;
+		return 0;
+	}
+	tcp->unacked = (uint32_t)unacked(fd);
+	tcp->exact = countable(tcp) && tcp->state == LB_TCP_CLOSED;
+	return 0;
+}
+
+/* MPTCP has a TCP_INFO as well, that of its first subflow. */
+int lb_tcp_check(int fd, struct lb_tcp *tcp)
+{
+	int domain;
+
+	if (lb_tcp_look(fd, tcp) == 0 && option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP)
+		return 0;
+	if (fcntl(fd, F_GETFD) < 0)
+		return -EBADF;
+	domain = option(fd, SOL_SOCKET, SO_DOMAIN);
+	return domain < 0 ? -ENOTSOCK : -EOPNOTSUPP;
 }
 
 /*
@@ -52,33 +105,17 @@ uint64_t lb_tcp_unread(int fd)
  */
 void lb_tcp_read(int fd, struct lb_tcp *tcp)
 {
-	struct tcp_info info;
 	int before, after, tries = READ_TRIES;
+	bool idle;
 
 	do {
-		socklen_t len = sizeof info;
-
-		memset(&info, 0, sizeof info);
-		before = after = -1;
 		lb_tcp_unread(fd);
-		ioctl(fd, SIOCOUTQ, &before);
-		getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
-		ioctl(fd, SIOCOUTQ, &after);
+		before = unacked(fd);
+		info(fd, tcp, &idle);
+		after = unacked(fd);
 	} while (before != after && --tries > 0);
-	*tcp = (struct lb_tcp){
-		.state = info.tcpi_state,
-		/* tcpi_delivered counts the SYN of either side once the other has acked it, and survives a reset */
-		.connected = info.tcpi_delivered > 0 ||
-			     (info.tcpi_state != LB_TCP_CLOSED && info.tcpi_state != LB_TCP_SYN_SENT &&
-				     info.tcpi_state != LB_TCP_LISTEN),
-		.resent = info.tcpi_retransmits > 0 || info.tcpi_probes > 0,
-		.unacked = (uint32_t)after,
-		.unsent = info.tcpi_notsent_bytes,
-		.acked = info.tcpi_bytes_acked,
-		.sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans,
-	};
-	/* SIOCOUTQ is 0 by definition while a handshake (TCP Fast Open) is under way */
-	tcp->exact = before == after && tcp->connected && tcp->state != LB_TCP_SYN_RECEIVED;
+	tcp->unacked = (uint32_t)after;
+	tcp->exact = before == after && countable(tcp);
 }
 
 /*

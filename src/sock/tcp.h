@@ -34,10 +34,14 @@ struct lb_tcp {
 	uint64_t sent;    /* bytes sent at least once */
 };
 
-/* 0 if fd is a TCP socket; -EBADF, -ENOTSOCK, -EOPNOTSUPP. */
-int lb_tcp_check(int fd);
+/* Fills *tcp as lb_tcp_look does, if fd is a TCP socket; -EBADF, -ENOTSOCK, -EOPNOTSUPP. */
+int lb_tcp_check(int fd, struct lb_tcp *tcp);
 
-/* Fills *tcp. Cannot fail on a TCP socket. */
+/* Fills *tcp: the state, and counts that are exact only once nothing more can change them: where all is acked, and
+ * in state CLOSED. One system call or two. Cannot fail on a TCP socket. */
+int lb_tcp_look(int fd, struct lb_tcp *tcp);
+
+/* Fills *tcp with exact counts in every state. Four system calls. Cannot fail on a TCP socket. */
 void lb_tcp_read(int fd, struct lb_tcp *tcp);
 
 /* How many SYNs `acked` counts, 0 or 1, if our FIN has been written or not; -1: the kernel cannot tell. */

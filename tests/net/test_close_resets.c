@@ -143,40 +143,42 @@ static void a_reset_while_the_queue_empties_says_what_was_lost(void **state)
 {
 	struct tcp *tcp = *state;
 	struct lb_ending_run run;
+	struct lb_outcome end;
 
 	tcp_stuff(tcp);
 	lb_ending_start(&run, tcp->ours, NULL, lb_now(), LB_NEVER);
-	assert_false(lb_ending_step(&run, lb_now()));
+	assert_false(lb_ending_step(&run, lb_now(), &end));
 	reset_by_peer(tcp, 10000);
 	tcp->ours = -1;
-	assert_true(lb_ending_step(&run, lb_now()));
+	assert_true(lb_ending_step(&run, lb_now(), &end));
 	assert_int_equal(run.result, 0);
-	assert_ending(&run.outcome, "accepted: rst by peer in flush");
-	assert_int_equal(run.outcome.err, ECONNRESET);
-	assert_int_equal(run.outcome.accepted, tcp->written);
-	assert_int_equal(run.outcome.acked + run.outcome.lost, tcp->written);
-	assert_true(run.outcome.acked >= 10000);
-	assert_true(run.outcome.lost > 0);
+	assert_ending(&end, "accepted: rst by peer in flush");
+	assert_int_equal(end.err, ECONNRESET);
+	assert_int_equal(end.accepted, tcp->written);
+	assert_int_equal(end.acked + end.lost, tcp->written);
+	assert_true(end.acked >= 10000);
+	assert_true(end.lost > 0);
 }
 
 static void acked_is_not_read(void **state)
 {
 	struct tcp *tcp = *state;
 	struct lb_ending_run run;
+	struct lb_outcome end;
 
 	tcp_write(tcp, 20000);
 	lb_ending_start(&run, tcp->ours, NULL, lb_now(), LB_NEVER);
-	assert_false(lb_ending_step(&run, lb_now()));
+	assert_false(lb_ending_step(&run, lb_now(), &end));
 	tcp_wait_acked(tcp);
-	assert_false(lb_ending_step(&run, lb_now()));
+	assert_false(lb_ending_step(&run, lb_now(), &end));
 	tcp_peer_read(&tcp->peer, 10000);
 	tcp_peer_close(&tcp->peer);
 	wait_for(tcp->ours, POLLERR);
 	tcp->ours = -1;
-	assert_true(lb_ending_step(&run, lb_now()));
-	assert_ending(&run.outcome, "acked: rst by peer in drain");
-	assert_int_equal(run.outcome.err, ECONNRESET);
-	assert_counts(&run.outcome, 20000, 20000, 0);
+	assert_true(lb_ending_step(&run, lb_now(), &end));
+	assert_ending(&end, "acked: rst by peer in drain");
+	assert_int_equal(end.err, ECONNRESET);
+	assert_counts(&end, 20000, 20000, 0);
 }
 
 static void resets_when_told(struct tcp_peer *peer)
@@ -242,16 +244,17 @@ static void a_copy_that_disconnects_is_our_own_abort(void **state)
 	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 	struct tcp *tcp = *state;
 	struct lb_ending_run run;
+	struct lb_outcome end;
 
 	tcp_stuff(tcp);
 	lb_ending_start(&run, tcp->ours, NULL, lb_now(), LB_NEVER);
-	assert_false(lb_ending_step(&run, lb_now()));
+	assert_false(lb_ending_step(&run, lb_now(), &end));
 	assert_return_code(connect(tcp->ours, &nobody, sizeof nobody), errno);
 	tcp->ours = -1;
-	assert_true(lb_ending_step(&run, lb_now()));
-	assert_int_equal(run.outcome.how, LB_END_LOCAL_ABORT);
-	assert_int_equal(run.outcome.by, LB_PARTY_SELF);
-	assert_true(run.outcome.accepted == LB_UNKNOWN && run.outcome.lost == LB_UNKNOWN);
+	assert_true(lb_ending_step(&run, lb_now(), &end));
+	assert_int_equal(end.how, LB_END_LOCAL_ABORT);
+	assert_int_equal(end.by, LB_PARTY_SELF);
+	assert_true(end.accepted == LB_UNKNOWN && end.lost == LB_UNKNOWN);
 }
 
 static void a_caller_that_had_finished_and_read_to_the_end_is_done(void **state)

@@ -10,10 +10,6 @@
 #include <arpa/inet.h>
 #include <sys/epoll.h>
 
-#define GRACE      (2 * SIM_SECOND)
-#define SEND_STALL (10 * SIM_SECOND)
-#define PAUSE      (20 * SIM_MS)
-
 static struct sim_socket *socket_of(struct sim_process *process, int fd, const char *what)
 {
 	struct sim_socket *socket = sim_socket_of(process, fd);
@@ -209,10 +205,8 @@ static int net_wait(struct lb_host *host, int fd, uint32_t events, int fd2, int 
 }
 
 /* What was accepted, acked and lost, and the rung that this is evidence for. */
-static void count(struct lb_ending_run *run, const struct sim_socket *socket)
+static void count(struct lb_outcome *outcome, const struct sim_socket *socket)
 {
-	struct lb_outcome *outcome = &run->outcome;
-
 	outcome->accepted = socket->sent;
 	outcome->acked = socket->acked;
 	outcome->lost = socket->sent - socket->acked;
@@ -221,29 +215,27 @@ static void count(struct lb_ending_run *run, const struct sim_socket *socket)
 					    : LB_RUNG_ACKED;
 }
 
-static void finish_run(struct lb_ending_run *run, struct sim_socket *socket, enum lb_end how,
-	enum lb_party by, enum lb_phase phase)
+static void finish_run(struct lb_ending_run *run, struct sim_socket *socket, struct lb_outcome *outcomep)
 {
-	count(run, socket);
-	run->outcome.how = how;
-	run->outcome.by = by;
-	run->outcome.phase = phase;
-	run->outcome.took = socket->link->net->world->now - run->started;
+	count(outcomep, socket);
+	outcomep->err = run->err;
+	outcomep->discarded = run->discarded;
+	outcomep->took = socket->link->net->world->now - run->started;
 	run->fd = -1;
 }
 
 static void net_end_start(struct lb_host *host, struct lb_ending_run *run, int fd, lb_time deadline)
 {
+	static const struct lb_ending ending;
 	struct sim_process *process = sim_process_of(host);
 	bool alive = sim_process_step(process, SIM_OP_NET);
 
-	memset(run, 0, sizeof *run);
-	run->started = process->world->now;
-	run->deadline = deadline;
-	run->fd = fd;
-	run->events = EPOLLIN;
-	run->next = run->progress_at = run->started;
-	run->acked_at = LB_NEVER;
+	*run = (struct lb_ending_run){.ending = &ending,
+		.fd = fd,
+		.started = process->world->now,
+		.deadline = deadline,
+		.progress_at = process->world->now,
+		.acked_at = LB_NEVER};
 	if (alive)
 		sim_socket_finish(socket_of(process, fd, "end_start"));
 }
@@ -261,29 +253,19 @@ static void discard(struct lb_ending_run *run, struct sim_socket *socket)
 	ssize_t n;
 
 	while ((n = sim_socket_read(socket, rest, sizeof rest)) > 0)
-		run->outcome.discarded += (uint64_t)n;
+		run->discarded += (uint64_t)n;
 	if (n < 0 && n != -EAGAIN)
-		run->outcome.err = (int)-n;
+		run->err = (int16_t)-n;
+	run->read_ended = socket->fin_arrived;
 }
 
-/* When to look again: an ack raises no level-triggered event. */
-static void plan(struct lb_ending_run *run, const struct sim_socket *socket, lb_time now)
-{
-	lb_time stall = run->progress_at + SEND_STALL,
-		limit = run->acked_at != LB_NEVER ? run->acked_at + GRACE : stall;
-
-	run->events = socket->fin_arrived ? 0 : EPOLLIN | EPOLLRDHUP;
-	run->next = limit < run->deadline ? limit : run->deadline;
-	if ((run->acked_at == LB_NEVER || run->events == 0) && now + PAUSE < run->next)
-		run->next = now + PAUSE;
-}
-
-static bool net_end_step(struct lb_host *host, struct lb_ending_run *run)
+static bool net_end_step(struct lb_host *host, struct lb_ending_run *run, struct lb_outcome *outcomep)
 {
 	struct sim_process *process = sim_process_of(host);
 	struct sim_socket *socket;
 	lb_time now;
 
+	*outcomep = (struct lb_outcome){.how = LB_END_TIMEOUT, .by = LB_PARTY_SELF};
 	if (!sim_process_step(process, SIM_OP_NET)) {
 		run->fd = -1;
 		return true;
@@ -292,25 +274,31 @@ static bool net_end_step(struct lb_host *host, struct lb_ending_run *run)
 	socket = socket_of(process, run->fd, "end_step");
 	discard(run, socket);
 	if (socket->acked != run->queued) {
-		run->queued = socket->acked;
+		run->queued = (uint32_t)socket->acked;
 		run->progress_at = now;
 	}
-	if (sim_socket_peer(socket)->fin_arrived && run->acked_at == LB_NEVER)
+	if (sim_socket_peer(socket)->fin_arrived && !lb_ending_acked(run))
 		run->acked_at = now;
-	plan(run, socket, now);
 	if (socket->reset) {
-		finish_run(run, socket, end_of(run->outcome.err), LB_PARTY_PEER, LB_PHASE_FLUSH);
+		finish_run(run, socket, outcomep);
+		outcomep->how = end_of(run->err);
+		outcomep->by = LB_PARTY_PEER;
+		outcomep->phase = LB_PHASE_FLUSH;
 		sim_socket_abort(socket);
-	} else if (run->acked_at != LB_NEVER && socket->fin_arrived) {
-		finish_run(run, socket, LB_END_FIN, LB_PARTY_PEER, LB_PHASE_DONE);
-		run->outcome.rung = LB_RUNG_ENDED;
+	} else if (lb_ending_acked(run) && socket->fin_arrived) {
+		finish_run(run, socket, outcomep);
+		outcomep->how = LB_END_FIN;
+		outcomep->by = LB_PARTY_PEER;
+		outcomep->phase = LB_PHASE_DONE;
+		outcomep->rung = LB_RUNG_ENDED;
 		sim_socket_close(socket);
-	} else if (now >= run->next && run->acked_at != LB_NEVER) {
-		finish_run(run, socket, LB_END_TIMEOUT, LB_PARTY_SELF, LB_PHASE_DRAIN);
-		sim_socket_close(socket);
-	} else if (now >= run->next) {
-		finish_run(run, socket, LB_END_TIMEOUT, LB_PARTY_SELF, LB_PHASE_FLUSH);
-		sim_socket_abort(socket);
+	} else if (now >= lb_ending_limit(run)) {
+		finish_run(run, socket, outcomep);
+		outcomep->phase = lb_ending_acked(run) ? LB_PHASE_DRAIN : LB_PHASE_FLUSH;
+		if (lb_ending_acked(run))
+			sim_socket_close(socket);
+		else
+			sim_socket_abort(socket);
 	}
 	return run->fd == -1;
 }
@@ -320,13 +308,14 @@ static void net_abort(struct lb_host *host, int fd, struct lb_outcome *outcomep)
 	struct sim_process *process = sim_process_of(host);
 	struct lb_ending_run run = {.started = process->world->now};
 
+	*outcomep = (struct lb_outcome){.how = LB_END_LOCAL_ABORT, .by = LB_PARTY_SELF};
 	if (sim_process_step(process, SIM_OP_NET)) {
 		struct sim_socket *socket = socket_of(process, fd, "abort");
 
-		finish_run(&run, socket, LB_END_LOCAL_ABORT, LB_PARTY_SELF, LB_PHASE_DATA);
+		finish_run(&run, socket, outcomep);
+		outcomep->phase = LB_PHASE_DATA;
 		sim_socket_abort(socket);
 	}
-	*outcomep = run.outcome;
 }
 
 const struct lb_net_ops sim_net_ops = {

@@ -310,17 +310,19 @@ static int wait_for(struct lb_host *host, int fd, uint32_t events, int fd2, int 
 	return 0;
 }
 
+static const struct lb_ending plain;
+
 static void end_start(struct lb_host *host, struct lb_ending_run *run, int fd, lb_time deadline)
 {
 	assert_int_equal(fd, FAKE_FD);
 	fake_of(host)->ended++;
-	*run = (struct lb_ending_run){.fd = fd, .events = EPOLLIN, .next = deadline};
+	*run = (struct lb_ending_run){.fd = fd, .ending = &plain, .deadline = deadline, .acked_at = LB_NEVER};
 }
 
-static bool end_step(struct lb_host *host, struct lb_ending_run *run)
+static bool end_step(struct lb_host *host, struct lb_ending_run *run, struct lb_outcome *outcomep)
 {
 	run->fd = -1;
-	run->outcome = (struct lb_outcome){.how = LB_END_FIN,
+	*outcomep = (struct lb_outcome){.how = LB_END_FIN,
 		.by = LB_PARTY_PEER,
 		.phase = LB_PHASE_DONE,
 		.rung = LB_RUNG_ENDED,

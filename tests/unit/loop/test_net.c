@@ -297,6 +297,7 @@ static void a_connection_that_was_reset_is_an_error_and_no_signal(void **state)
 static void an_ending_ends_in_steps(void **state)
 {
 	struct lb_ending_run run;
+	struct lb_outcome end;
 	char buf[8];
 	int pair[2];
 
@@ -304,16 +305,16 @@ static void an_ending_ends_in_steps(void **state)
 	new_pair(pair);
 	assert_int_equal(send_text(pair[0], "last"), 4);
 	NET->end_start(HOST, &run, pair[0], PATIENCE);
-	assert_false(NET->end_step(HOST, &run));
+	assert_false(NET->end_step(HOST, &run, &end));
 	assert_int_equal(NET->recv(HOST, pair[1], buf, sizeof buf), 4);
 	assert_int_equal(NET->wait(HOST, pair[1], EPOLLIN, -1, -1, PATIENCE), 1);
 	assert_int_equal(NET->recv(HOST, pair[1], buf, sizeof buf), 0);
 	close(pair[1]);
-	while (!NET->end_step(HOST, &run))
-		NET->wait(HOST, run.fd, run.events, -1, -1, run.next);
+	while (!NET->end_step(HOST, &run, &end))
+		NET->wait(HOST, run.fd, lb_ending_events(&run), -1, -1, lb_ending_next(&run, lb_now()));
 	assert_int_equal(run.fd, -1);
-	assert_int_equal(run.outcome.rung, LB_RUNG_ENDED);
-	assert_int_equal(run.outcome.acked, 4);
+	assert_int_equal(end.rung, LB_RUNG_ENDED);
+	assert_int_equal(end.acked, 4);
 }
 
 static void an_abort_resets(void **state)
