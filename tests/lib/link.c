@@ -63,12 +63,7 @@ static void forget_metrics(void)
 /* A user namespace gives no rights over the network that was there before: home is a new one, too. */
 static int gain_rights(void)
 {
-	int result;
-
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
-		return -errno;
-	result = rtnl_up("lo", 0);
-	return result;
+	return unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0 ? -errno : rtnl_up("lo", 0);
 }
 
 /* Leaves the calling thread in the new namespace. */
@@ -95,11 +90,13 @@ static int make_ends(struct link *link, char why[LINK_WHY])
 		return fail(why, "/proc/thread-self/ns/net", link->home);
 	result = make_end(&link->ends[LINK_LEFT]);
 	if (result == -EPERM) {
+		/* nobody has left home, and coming back to it needs rights, too */
+		close(link->home);
+		link->home = -1;
 		result = gain_rights();
 		if (result < 0)
 			return fail(
 				why, "neither a network namespace nor, for that, a user namespace", result);
-		close(link->home);
 		link->home = here();
 		if (link->home < 0)
 			return fail(why, "/proc/thread-self/ns/net", link->home);

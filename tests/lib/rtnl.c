@@ -49,7 +49,7 @@ static uint32_t open_nest(struct request *request, uint16_t type)
 {
 	uint32_t at = request->head.nlmsg_len;
 
-	attribute(request, type, NULL, 0);
+	attribute(request, type, "", 0);
 	return at;
 }
 
