@@ -34,8 +34,6 @@ void tcp_connect(struct tcp *tcp, const struct tcp_side *side, int linger_on, in
 	struct linger linger = {.l_onoff = linger_on, .l_linger = seconds};
 	int listener = socket(side->family, SOCK_STREAM | SOCK_CLOEXEC, 0), connected, accepted;
 
-	memset(tcp, 0, sizeof *tcp);
-	tcp->side = side;
 	assert_return_code(listener, errno);
 	use_reno(listener);
 	assert_return_code(setsockopt(listener, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), errno);
@@ -49,6 +47,13 @@ void tcp_connect(struct tcp *tcp, const struct tcp_side *side, int linger_on, in
 	accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	assert_return_code(accepted, errno);
 	close(listener);
+	tcp_adopt(tcp, side, connected, accepted);
+}
+
+void tcp_adopt(struct tcp *tcp, const struct tcp_side *side, int connected, int accepted)
+{
+	memset(tcp, 0, sizeof *tcp);
+	tcp->side = side;
 	tcp->ours = side->accepting ? accepted : connected;
 	tcp->peer.fd = side->accepting ? connected : accepted;
 	tcp->peer.intact = true;
@@ -67,16 +72,19 @@ int tcp_open(void **state)
 	return 0;
 }
 
-int tcp_close(void **state)
+void tcp_release(struct tcp *tcp)
 {
-	struct tcp *tcp = *state;
-
 	tcp_join(tcp);
 	if (tcp->ours >= 0)
 		close(tcp->ours);
 	tcp_peer_close(&tcp->peer);
 	close(tcp->peer.go);
-	free(tcp);
+}
+
+int tcp_close(void **state)
+{
+	tcp_release(*state);
+	free(*state);
 	return 0;
 }
 
@@ -115,9 +123,14 @@ uint64_t tcp_write(struct tcp *tcp, uint64_t len)
 	return write_pattern(tcp, len, 0);
 }
 
+uint64_t tcp_offer(struct tcp *tcp, uint64_t len)
+{
+	return write_pattern(tcp, len, MSG_DONTWAIT);
+}
+
 uint64_t tcp_stuff(struct tcp *tcp)
 {
-	return write_pattern(tcp, UINT64_MAX, MSG_DONTWAIT);
+	return tcp_offer(tcp, UINT64_MAX);
 }
 
 int tcp_end(struct tcp *tcp, const struct lb_ending *ending, lb_time deadline, struct lb_outcome *outcomep)

@@ -52,8 +52,14 @@ extern const struct tcp_side tcp_sides[4];
 /* A connection of its own, for tests that need an option on the listener: SO_LINGER {linger_on, seconds}. */
 void tcp_connect(struct tcp *tcp, const struct tcp_side *side, int linger_on, int seconds);
 
-/* We write: all of len bytes, blocking; or as many as the kernel takes. Returns tcp->written. */
+/* A connection that exists already, made elsewhere. It and the above are released, unless tcp_close does that. */
+void tcp_adopt(struct tcp *tcp, const struct tcp_side *side, int connected, int accepted);
+void tcp_release(struct tcp *tcp);
+
+/* We write: all of len bytes, blocking; as many of them as the kernel takes; as many as it takes. Returns
+ * tcp->written. */
 uint64_t tcp_write(struct tcp *tcp, uint64_t len);
+uint64_t tcp_offer(struct tcp *tcp, uint64_t len);
 uint64_t tcp_stuff(struct tcp *tcp);
 
 /* len bytes of the pattern from an offset on, for what lb_close writes. */
