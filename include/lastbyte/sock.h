@@ -58,6 +58,84 @@ struct lb_ending {
  */
 LB_PUBLIC int lb_close(int fd, const struct lb_ending *ending, lb_time deadline, struct lb_outcome *outcomep);
 
+/*
+ * Half-close request and reply: the end of the stream is the end of the message (RFC 9293, section 3.6: who has sent
+ * FIN may go on receiving). These return 0 only for a message that truly ended, with the peer's FIN: one that a reset,
+ * a time-out or a failed network has cut never looks complete, also when somebody else has taken the socket's error
+ * (SO_ERROR, a failed send), after which recv(2) returns 0 as at a true end. What a true end does not prove is that the
+ * peer wrote all it had: a program that dies has its sockets ended with a FIN.
+ *
+ * All three block, on an O_NONBLOCK socket too, and raise no signal. The return value is about what is read, the
+ * outcome about what we sent. Beside what each says for itself they return
+ *   -EMSGSIZE   more than `cap` bytes came; these lie in the buffer, those after them were not asked for
+ *   -ETIMEDOUT  the deadline passed before the end came; what has come lies in the buffer
+ *   -ECONNRESET it was cut; what had come before may lie in the buffer. outcomep->how and by say of what: RST, a
+ *               TIMEOUT or NET_ERROR of the network, LOCAL_ABORT: by our own shutdown(SHUT_RD)
+ *   -EBADF, -ENOTSOCK, -EOPNOTSUPP, -ENOTCONN: as lb_close
+ */
+
+/*
+ * Reads to the true end of the stream. fd stays the caller's: whatever this returns, lb_close has to end it, and after
+ * -EMSGSIZE and -ETIMEDOUT what comes can be read on.
+ *
+ * buf, cap  for the bytes. cap may be 0: then only an empty stream fits, and buf may be NULL.
+ * lenp      bytes that lie in buf; filled on every path.
+ * outcomep  always filled, with what is known now: how FIN when it returns 0, OPEN after -EMSGSIZE, TIMEOUT by self
+ *           at the deadline. The rung is ACKED at most: that the peer has ended, and whether because of what we
+ *           sent, is for lb_close to find out.
+ *
+ * Rests on RFC 9293, sections 3.6 and 3.10.7; recv(2); tcp(7); the kernel's TCP_INQ.
+ */
+LB_PUBLIC LB_CHECKED int lb_read_all(
+	int fd, void *buf, size_t cap, size_t *lenp, lb_time deadline, struct lb_outcome *outcomep);
+
+/*
+ * Sends the request and FIN, reads the reply to its true end, and ends the connection as lb_close does, all by one
+ * deadline. Sends and reads at the same time: a peer that answers before it has read everything keeps nobody waiting.
+ * When the reply has ended, or is too long, what is left of the request is still sent.
+ *
+ * fd        consumed, on success and on failure.
+ * request   request_len bytes, which may be 0; what the connection carried before is part of the peer's stream, too.
+ * reply     room for cap bytes. lenp: how many lie there; filled on every path.
+ * outcomep  always filled, as by lb_close, of the request and of everything sent before it. A reply can be whole though
+ *           the request never arrived whole (a peer that refuses early), so that 0 with a rung below ENDED is possible.
+ *           discarded: bytes of the reply that there was no room for.
+ *
+ * 0 and ENDED prove that the peer's kernel had the whole request when its application ended the connection, and that
+ * the reply is as long as the peer made it. Only what the reply says proves more.
+ */
+LB_PUBLIC LB_CHECKED int lb_exchange(int fd, const void *request, size_t request_len, void *reply, size_t cap,
+	size_t *lenp, lb_time deadline, struct lb_outcome *outcomep);
+
+/* The other side's part in an exchange. */
+struct lb_answering {
+	void  *request; /* room for request_cap bytes; when lb_answer returns, the request lies there */
+	size_t request_cap;
+	/*
+	 * Called once, when the request has truly ended and is whole. 0: *replyp and *reply_lenp, which are an empty reply
+	 * beforehand, hold the reply, until lb_answer has returned. Else a negative errno: nothing is answered.
+	 */
+	int (*reply)(void *arg, const void *request, size_t len, const void **replyp, size_t *reply_lenp);
+	void *arg;
+};
+
+/*
+ * Reads the request to its true end, calls back for the reply, sends it and ends the connection as lb_close does, all
+ * by one deadline, the time of the callback included. A request that was cut, is too long or has not ended at the
+ * deadline is never passed on, and never answered: the connection is reset, because a FIN would be an empty reply.
+ *
+ * fd        consumed, on success and on failure.
+ * outcomep  always filled, as by lb_close, of the reply. Its rung is ACKED at most, but for an empty reply: the peer has
+ *           ended its stream before, so that its FIN says nothing of the reply. How FIN and ACKED together: its kernel
+ *           has the whole reply and did not reset it.
+ *
+ * Returns 0 when the request was whole, and the reply was given; outcomep tells what became of it, also when the
+ * deadline has passed meanwhile. -EMSGSIZE, -ETIMEDOUT, -ECONNRESET: of the request; what the callback returned, if that
+ * is not 0. After each of these the connection has been reset.
+ */
+LB_PUBLIC LB_CHECKED int lb_answer(
+	int fd, const struct lb_answering *answering, lb_time deadline, struct lb_outcome *outcomep);
+
 #ifdef __cplusplus
 }
 #endif

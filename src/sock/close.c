@@ -19,14 +19,18 @@ static void await(const struct lb_ending_run *run)
 	ppoll(&fd, fd.events != 0, &timeout, NULL);
 }
 
+int lb_ending_wait(struct lb_ending_run *run, struct lb_outcome *outcomep)
+{
+	while (!lb_ending_step(run, lb_now(), outcomep))
+		await(run);
+	outcomep->took = lb_now() - run->started;
+	return run->result;
+}
+
 int lb_close(int fd, const struct lb_ending *ending, lb_time deadline, struct lb_outcome *outcomep)
 {
 	struct lb_ending_run run;
-	lb_time started = lb_now();
 
-	lb_ending_start(&run, fd, ending, started, deadline);
-	while (!lb_ending_step(&run, lb_now(), outcomep))
-		await(&run);
-	outcomep->took = lb_now() - started;
-	return run.result;
+	lb_ending_start(&run, fd, ending, lb_now(), deadline);
+	return lb_ending_wait(&run, outcomep);
 }

@@ -126,7 +126,8 @@ static enum lb_end broken_by(const struct lb_ending_run *run, const struct lb_tc
 {
 	int error = run->err;
 
-	if (!tcp->connected) /* connect(2) to AF_UNSPEC, through a copy of the descriptor */
+	/* connect(2) to AF_UNSPEC, through a copy of the descriptor; or only our own shutdown(SHUT_RD) */
+	if (!tcp->connected || (error == 0 && tcp->state != LB_TCP_CLOSED))
 		return LB_END_LOCAL_ABORT;
 	if (error == 0 && !tcp->resent && (tcp->unacked == 0 || !lb_tcp_has_user_timeout(run->fd)))
 		return LB_END_RST;
@@ -365,18 +366,6 @@ lb_time lb_ending_limit(const struct lb_ending_run *run)
 	return run->fd < 0 ? LB_NEVER : run->more ? run->started : expiry(run);
 }
 
-/* There is nothing to end: closes what there is. */
-static void refuse(struct lb_ending_run *run, int error)
-{
-	run->result = (int16_t)error;
-	if (error == -ENOTCONN)
-		note_error(run, lb_tcp_take_error(run->fd));
-	note_error(run, -error);
-	if (error != -EBADF)
-		close(run->fd);
-	run->fd = -1;
-}
-
 /*
  * A socket that is CLOSED already does not say whether our FIN had been written before: a sequence number more than
  * there are bytes is a SYN or a FIN, two are both. One is taken for the SYN, so that a reset connection's counts
@@ -392,11 +381,36 @@ static void recall(struct lb_ending_run *run, const struct lb_tcp *tcp)
 	run->unsure = !run->finished && run->syn != 0;
 }
 
+/* What it is, and how far it has come. Changes nothing of it. */
+static int meet(struct lb_ending_run *run, struct lb_tcp *tcp)
+{
+	int error = lb_tcp_check(run->fd, tcp);
+
+	if (error == 0 && !tcp->connected) {
+		error = -ENOTCONN;
+		note_error(run, lb_tcp_take_error(run->fd));
+	}
+	if (error < 0) {
+		note_error(run, -error);
+		run->result = (int16_t)error;
+		return error;
+	}
+	if (!tcp->exact)
+		lb_tcp_read(run->fd, tcp);
+	if (tcp->state == LB_TCP_CLOSED) {
+		recall(run, tcp);
+	} else {
+		run->finished = tcp->state != LB_TCP_ESTABLISHED && tcp->state != LB_TCP_SYN_RECEIVED &&
+				tcp->state != LB_TCP_CLOSE_WAIT;
+		run->syn = (int8_t)lb_tcp_syn(tcp, run->finished);
+	}
+	return 0;
+}
+
 void lb_ending_start(
 	struct lb_ending_run *run, int fd, const struct lb_ending *ending, lb_time now, lb_time deadline)
 {
 	struct lb_tcp tcp;
-	int error;
 
 	*run = (struct lb_ending_run){.ending = ending != NULL ? ending : &defaults,
 		.fd = fd,
@@ -404,25 +418,50 @@ void lb_ending_start(
 		.deadline = deadline,
 		.progress_at = now,
 		.acked_at = LB_NEVER};
-	error = lb_tcp_check(fd, &tcp);
-	if (error == 0 && !tcp.connected)
-		error = -ENOTCONN;
-	if (error < 0) {
-		refuse(run, error);
+	if (meet(run, &tcp) < 0) {
+		if (run->result != -EBADF)
+			close(fd);
+		run->fd = -1;
 		return;
-	}
-	if (!tcp.exact)
-		lb_tcp_read(fd, &tcp);
-	if (tcp.state == LB_TCP_CLOSED) {
-		recall(run, &tcp);
-	} else {
-		run->finished = tcp.state != LB_TCP_ESTABLISHED && tcp.state != LB_TCP_SYN_RECEIVED &&
-				tcp.state != LB_TCP_CLOSE_WAIT;
-		run->syn = (int8_t)lb_tcp_syn(&tcp, run->finished);
 	}
 	run->cut = run->ending->last_len > 0 && (run->finished || tcp.state == LB_TCP_CLOSED);
 	run->queued = queue_of(run, &tcp);
 	observe(run, &tcp);
+}
+
+void lb_ending_tell(struct lb_ending_run *run, bool finished, bool early, int broken)
+{
+	struct lb_tcp tcp;
+
+	if (run->fd < 0)
+		return;
+	lb_tcp_read(run->fd, &tcp);
+	run->finished = finished;
+	run->syn = (int8_t)lb_tcp_syn(&tcp, finished);
+	run->unsure = false;
+	run->early = run->early || early;
+	note_error(run, broken != ENODATA ? broken : 0);
+}
+
+int lb_ending_look(int fd, int broken, struct lb_outcome *outcomep)
+{
+	struct lb_ending_run run = {.ending = &defaults, .fd = fd};
+	struct lb_tcp tcp;
+
+	if (meet(&run, &tcp) < 0) {
+		refused(&run, outcomep);
+		return run.result;
+	}
+	account(&run, &tcp, outcomep);
+	note_error(&run, broken != ENODATA ? broken : 0);
+	outcomep->err = run.err;
+	if (broken != 0) {
+		outcomep->how = broken_by(&run, &tcp);
+		outcomep->by = breaker(outcomep->how);
+	} else if (tcp.state == LB_TCP_CLOSED) {
+		outcomep->phase = LB_PHASE_DONE;
+	}
+	return 0;
 }
 
 void lb_ending_abort(int fd, struct lb_outcome *outcomep)

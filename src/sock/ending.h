@@ -32,6 +32,14 @@ struct lb_ending_run {
 void lb_ending_start(
 	struct lb_ending_run *run, int fd, const struct lb_ending *ending, lb_time now, lb_time deadline);
 
+/* Before the first step, by whoever has used fd until now: whether he has written our FIN, whether the peer's came
+ * before our bytes were acked, and the errno that broke the connection (0: none; ENODATA: nobody knows it any more).
+ * A socket that is CLOSED does not tell these. */
+void lb_ending_tell(struct lb_ending_run *run, bool finished, bool early, int broken);
+
+/* Steps until it is done, blocking. Returns what lb_close returns. */
+int lb_ending_wait(struct lb_ending_run *run, struct lb_outcome *outcomep);
+
 /* Goes on as far as it can without blocking. True: done; fd is closed, or with run->result -EAGAIN the caller's
  * again, and the outcome is filled. */
 bool lb_ending_step(struct lb_ending_run *run, lb_time now, struct lb_outcome *outcomep);
@@ -59,6 +67,11 @@ static inline bool lb_ending_acked(const struct lb_ending_run *run)
  * of ours are unacked. If the connection has ended by itself meanwhile, the outcome says that instead.
  */
 void lb_ending_stop(struct lb_ending_run *run, lb_time now, enum lb_end how, struct lb_outcome *outcomep);
+
+/* What can be said now of a connection that goes on, or cannot be read any more because of the errno `broken` (0: it
+ * can; ENODATA: nobody knows it any more). Takes nothing over. How and by whom it ended are filled if it is broken; the
+ * rung is that of our own bytes, ACKED at most. 0, -EBADF, -ENOTSOCK, -EOPNOTSUPP, -ENOTCONN. */
+int lb_ending_look(int fd, int broken, struct lb_outcome *outcomep);
 
 /* Resets the connection and closes fd, now. */
 void lb_ending_abort(int fd, struct lb_outcome *outcomep);

@@ -146,20 +146,32 @@ bool lb_tcp_at_fin(int fd)
 	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
 	struct msghdr msg = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-	int on = 1, off = 0, queued = 0;
+	int on = 1, queued = 0, before = option(fd, IPPROTO_TCP, TCP_INQ) == 1;
 	struct cmsghdr *header;
 	ssize_t n;
 
 	if (setsockopt(fd, IPPROTO_TCP, TCP_INQ, &on, sizeof on) < 0)
 		return false;
 	n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
-	setsockopt(fd, IPPROTO_TCP, TCP_INQ, &off, sizeof off);
+	setsockopt(fd, IPPROTO_TCP, TCP_INQ, &before, sizeof before);
 	if (n != 0)
 		return false;
 	for (header = CMSG_FIRSTHDR(&msg); header != NULL; header = CMSG_NXTHDR(&msg, header))
 		if (header->cmsg_level == IPPROTO_TCP && header->cmsg_type == TCP_CM_INQ)
 			memcpy(&queued, CMSG_DATA(header), sizeof queued);
 	return queued == 1;
+}
+
+ssize_t lb_tcp_recv(int fd, void *buf, size_t len, int flags)
+{
+	ssize_t n;
+
+	do
+		n = recv(fd, buf, len, flags | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n > 0 || lb_tcp_at_fin(fd) ? n : -ENODATA;
 }
 
 /*

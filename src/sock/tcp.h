@@ -5,6 +5,7 @@
 
 #include <lastbyte/base.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* The states of RFC 9293, section 3.3.2, as tcpi_state numbers them: netinet/tcp.h has their names, and cannot
  * be included beside linux/tcp.h, which alone has the whole of struct tcp_info. */
@@ -49,6 +50,10 @@ int lb_tcp_syn(const struct lb_tcp *tcp, bool fin);
 
 /* True once a FIN of the peer's has been received and everything before it read: a true end of stream. */
 bool lb_tcp_at_fin(int fd);
+
+/* recv(2) whose 0 is a true end of the stream, for len > 0. Never blocks: -EAGAIN. What broke the stream is told once,
+ * by whichever call asks first; -ENODATA is an end that is none, of whose error nobody knows any more. */
+ssize_t lb_tcp_recv(int fd, void *buf, size_t len, int flags);
 
 /* Throws up to max received bytes away and adds their number to *countp. 1: that many were there, more may be;
  * 0: the end of the stream, true or false; -EAGAIN: no more for now; -ECONNRESET, ... */

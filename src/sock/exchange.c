@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Half-close request and reply: lb_read_all, lb_exchange, lb_answer. Owns the reading to the true end of a stream, and
+ * that what is sent meanwhile and what is read do not wait for each other. How a connection is ended once that is done
+ * is ending.c's.
+ *
+ * An end of file is the only mark that such a message has, so that everything hangs on which end is a true one: RFC
+ * 9293, section 3.10.4, "RECEIVE", has data and then "connection closing" after a FIN, and section 3.10.7 "connection
+ * reset" after a RST. recv(2) returns 0 for both, if somebody else has taken the error: lb_tcp_recv tells them apart.
+ */
+#include "sock/ending.h"
+#include "sock/tcp.h"
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct stream {
+	int fd;
+	char *buf;
+	size_t cap, len;
+};
+
+/* Takes some of what has come: 1. 0: it has truly ended; -EAGAIN: nothing for now; -EMSGSIZE: more has come than there
+ * is room for; else what broke it, as lb_tcp_recv says. */
+static int take(struct stream *stream)
+{
+	size_t room = stream->cap - stream->len;
+	char byte;
+	ssize_t n = lb_tcp_recv(stream->fd, room > 0 ? stream->buf + stream->len : &byte, room > 0 ? room : 1,
+		room > 0 ? 0 : MSG_PEEK);
+
+	if (n <= 0)
+		return (int)n;
+	if (room == 0)
+		return -EMSGSIZE;
+	stream->len += (size_t)n;
+	return 1;
+}
+
+/* Until one of the events or the deadline. Signals only make for one look more. */
+static void await(int fd, int events, lb_time deadline)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = (short)events};
+	lb_time now = lb_now(), left = deadline > now ? deadline - now : 0;
+	struct timespec timeout = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+
+	ppoll(&poll_fd, 1, &timeout, NULL);
+}
+
+/* All of it, as take() says; -ETIME: the deadline has passed. Nothing that has come by then is left out. */
+static int take_all(struct stream *stream, lb_time deadline)
+{
+	int r;
+
+	while ((r = take(stream)) > 0 || r == -EAGAIN) {
+		if (r == -EAGAIN && lb_now() >= deadline)
+			return -ETIME;
+		await(stream->fd, POLLIN, deadline);
+	}
+	return r;
+}
+
+/* What take() says, as the public calls return it. */
+static int result_of(int r)
+{
+	if (r == 0 || r == -EMSGSIZE)
+		return r;
+	return r == -ETIME ? -ETIMEDOUT : -ECONNRESET;
+}
+
+/* What is known of a connection that was read until take() said `r`. */
+static void look(int fd, int r, struct lb_outcome *outcomep)
+{
+	int result = result_of(r);
+
+	(void)lb_ending_look(fd, result == -ECONNRESET ? -r : 0, outcomep);
+	if (result == 0) {
+		outcomep->how = LB_END_FIN;
+		outcomep->by = LB_PARTY_PEER;
+	} else if (result == -ETIMEDOUT) {
+		outcomep->how = LB_END_TIMEOUT;
+		outcomep->by = LB_PARTY_SELF;
+	}
+}
+
+int lb_read_all(int fd, void *buf, size_t cap, size_t *lenp, lb_time deadline, struct lb_outcome *outcomep)
+{
+	struct stream stream = {.fd = fd, .buf = buf, .cap = cap};
+	lb_time started = lb_now();
+	int r = lb_ending_look(fd, 0, outcomep);
+
+	if (r == 0) {
+		r = take_all(&stream, deadline);
+		look(fd, r, outcomep);
+		r = result_of(r);
+	}
+	*lenp = stream.len;
+	outcomep->took = lb_now() - started;
+	return r;
+}
+
+struct exchange {
+	struct stream reply;
+	const char *request; /* what is left of it */
+	size_t left;
+	int error;     /* of a send: the rest cannot be sent */
+	bool finished; /* our FIN is written */
+};
+
+/* MSG_MORE keeps the tail back for the FIN, which shutdown(2) sends with it. */
+static void give(struct exchange *exchange)
+{
+	while (exchange->left > 0 && exchange->error == 0) {
+		ssize_t n = send(exchange->reply.fd, exchange->request, exchange->left,
+			MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+
+		if (n >= 0) {
+			exchange->request += n;
+			exchange->left -= (size_t)n;
+		} else if (errno == EAGAIN) {
+			return;
+		} else if (errno != EINTR) {
+			exchange->error = errno;
+		}
+	}
+	if (exchange->left == 0 && !exchange->finished)
+		exchange->finished = shutdown(exchange->reply.fd, SHUT_WR) == 0;
+}
+
+/* Sends and reads at the same time, until take() has the last word. A send that fails is not the end: the reply may
+ * have come before. */
+static int trade(struct exchange *exchange, lb_time deadline)
+{
+	for (;;) {
+		int r, events = POLLIN;
+
+		give(exchange);
+		r = take(&exchange->reply);
+		if (r == -ENODATA && exchange->error != 0)
+			return -exchange->error;
+		if (r <= 0 && r != -EAGAIN)
+			return r;
+		if (r == -EAGAIN && lb_now() >= deadline)
+			return -ETIME;
+		if (exchange->left > 0 && exchange->error == 0)
+			events |= POLLOUT;
+		await(exchange->reply.fd, events, deadline);
+	}
+}
+
+/* What is sent to a peer that has ended cannot be why it has. */
+static bool has_ended(int fd, size_t request_len)
+{
+	struct lb_tcp tcp;
+
+	lb_tcp_read(fd, &tcp);
+	return tcp.state == LB_TCP_CLOSE_WAIT && tcp.unacked + request_len > 0;
+}
+
+int lb_exchange(int fd, const void *request, size_t request_len, void *reply, size_t cap, size_t *lenp,
+	lb_time deadline, struct lb_outcome *outcomep)
+{
+	struct exchange exchange = {
+		.reply = {.fd = fd, .buf = reply, .cap = cap}, .request = request, .left = request_len};
+	struct lb_ending ending = {0};
+	struct lb_ending_run run;
+	lb_time started = lb_now();
+	int r = 0, misuse = lb_ending_look(fd, 0, outcomep);
+	bool early = misuse == 0 && has_ended(fd, request_len);
+
+	if (misuse == 0)
+		r = trade(&exchange, deadline);
+	*lenp = exchange.reply.len;
+	ending.last = exchange.request;
+	ending.last_len = exchange.left;
+	lb_ending_start(&run, fd, &ending, lb_now(), deadline);
+	lb_ending_tell(&run, exchange.finished, early, result_of(r) == -ECONNRESET ? -r : 0);
+	misuse = lb_ending_wait(&run, outcomep);
+	outcomep->took = lb_now() - started;
+	return misuse < 0 ? misuse : result_of(r);
+}
+
+/* Nothing is answered: a FIN would be an empty answer, so it is reset. */
+static void give_up(int fd, int r, bool by_us, struct lb_outcome *outcomep)
+{
+	struct lb_outcome aborted;
+
+	look(fd, r, outcomep);
+	if (by_us) {
+		outcomep->how = LB_END_LOCAL_ABORT;
+		outcomep->by = LB_PARTY_SELF;
+	}
+	lb_ending_abort(fd, &aborted);
+	outcomep->discarded = aborted.discarded;
+}
+
+int lb_answer(int fd, const struct lb_answering *answering, lb_time deadline, struct lb_outcome *outcomep)
+{
+	struct stream stream = {.fd = fd, .buf = answering->request, .cap = answering->request_cap};
+	struct lb_ending ending = {0};
+	lb_time started = lb_now();
+	int r = lb_ending_look(fd, 0, outcomep), refused = 0;
+
+	if (r < 0)
+		return lb_close(fd, NULL, deadline, outcomep);
+	r = take_all(&stream, deadline);
+	if (r == 0)
+		refused = answering->reply(
+			answering->arg, stream.buf, stream.len, &ending.last, &ending.last_len);
+	if (r == 0 && refused == 0)
+		r = lb_close(fd, &ending, deadline, outcomep);
+	else
+		give_up(fd, r, refused != 0 || r == -EMSGSIZE, outcomep);
+	outcomep->took = lb_now() - started;
+	return refused != 0 ? refused : result_of(r);
+}
