@@ -59,6 +59,12 @@ def the_headers_the_libraries_and_their_descriptions_are_installed():
         installed(name)
 
 
+def every_page_is_installed():
+    for page in (example.ROOT / "man").glob("*.[1-8]"):
+        assert installed(page.name).read_bytes() == page.read_bytes()
+        assert installed(page.name).parent.name == "man" + page.suffix[1:]
+
+
 def a_program_is_built_against_the_shared_library():
     program = SCRATCH / "shared"
     program.with_suffix(".c").write_text(example.source())
@@ -119,6 +125,7 @@ def the_library_needs_the_c_library_alone():
 
 tap.run([
     the_headers_the_libraries_and_their_descriptions_are_installed,
+    every_page_is_installed,
     a_program_is_built_against_the_shared_library,
     a_program_is_built_against_the_static_library,
     a_program_that_serves_is_built_against_both_kinds_of_library,

@@ -26,7 +26,7 @@ def the_first_program_has_at_most_20_lines_and_does_what_is_said_of_it():
 
 
 def every_file_and_link_that_it_names_exists():
-    names = re.findall(r"\]\(([^)#:]+)\)", TEXT) + re.findall(r"`((?:include|src|tests|docs)/[^`*]+)`", TEXT)
+    names = re.findall(r"\]\(([^)#:]+)\)", TEXT) + re.findall(r"`((?:include|src|tests|docs|man)/[^`*]*)`", TEXT)
     missing = [name for name in names if not (example.ROOT / name).exists()]
     assert names and not missing, missing
 

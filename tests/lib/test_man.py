@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""test_man.py BUILD: the pages in man/ are well formed, say what the command and the headers say, and their examples do
+what they are said to."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import example
+import tap
+
+BUILD = Path(sys.argv[1]).resolve()
+MAN = example.ROOT / "man"
+PAGES = {path.name: path.read_text() for path in sorted(MAN.glob("*.[1-8]"))}
+COMMANDS = {name: re.fullmatch(r"lastbyte-(\w+)\.1", name)[1] for name in PAGES if name.endswith(".1")}
+OUTCOMES = (example.ROOT / "include/lastbyte/outcomes.def").read_text()
+
+
+def output(*command, **more):
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60, **more).stdout
+
+
+def section(page, title):
+    """The lines below a heading, as they are shown on a terminal that is wide enough for all."""
+    text = re.sub(r".\x08", "", output("mandoc", "-T", "ascii", "-O", "width=1000", MAN / page))
+    found = re.search(rf"^{title}\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    return re.sub("^ {5}", "", found[1], flags=re.MULTILINE) if found else ""
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+def examples(page):
+    """What stands in EXAMPLES as it is, and not as text: each block's lines."""
+    blocks = re.findall(r"^\.Bd -literal$(.*?)^\.Ed$", PAGES[page].partition("\n.Sh EXAMPLES\n")[2], re.MULTILINE | re.DOTALL)
+    return [block.replace("\\e", "\\").replace("\\&", "").strip("\n") for block in blocks]
+
+
+def mandoc_finds_nothing():
+    found = []
+    for page in PAGES:
+        report = subprocess.run(["mandoc", "-T", "lint", "-W", "all", MAN / page], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, timeout=60)
+        # Which pages of others are installed here is no matter, and the name below each page is to be ours.
+        found += [line for line in report.stdout.splitlines() if not re.search(
+            r"referenced manual not found|operating system explicitly specified|outdated mandoc\.db", line)]
+    assert len(PAGES) > 0 and not found, "\n".join(found)
+
+
+def every_page_of_ours_that_a_page_refers_to_exists():
+    for page, text in PAGES.items():
+        named = re.findall(r"^\.Xr (lb_\w+|lastbyte\S*) (\d)", text, re.MULTILINE)
+        missing = [name for name, number in named if f"{name}.{number}" not in PAGES]
+        assert not missing, (page, missing)
+
+
+def the_tables_of_words_are_those_of_outcomes_def():
+    for title, kind in (("THE LADDER OF CERTAINTY", "RUNG"), ("VERDICTS", "VERDICT"), ("HOW A CONNECTION ENDED", "END"),
+                        ("WHO ENDED IT", "PARTY"), ("IN WHICH PHASE", "PHASE"), ("REASONS", "REASON")):
+        rows = re.findall(rf'^LB_{kind}\(\w+, (?:\d+, \w+, )?"(\w+)"(?:, (\d))?(?:, "(.*)")?\)$', OUTCOMES, re.MULTILINE)
+        said = section("lastbyte.7", title)
+        if kind == "PARTY":
+            assert re.findall(r"\w+", said.replace(" or ", " ")) == [word for word, _, _ in rows], said
+        else:
+            assert re.findall(r"^(?:(\d) )?(\w+)  +(.*)$", said, re.MULTILINE) == [(code, word, text) for word, code, text in rows], said
+
+
+def a_command_is_called_as_its_help_says():
+    for page, command in COMMANDS.items():
+        usage = output(BUILD / "lastbyte", "help", command).partition("\n\n")[0]
+        assert words(usage) == "usage: " + words(section(page, "SYNOPSIS")), page
+
+
+def a_command_has_the_options_of_its_help_with_their_defaults():
+    for page, command in COMMANDS.items():
+        options = re.findall(r"^  (--\S+(?: \S+)?)  +(.*(?:\n {6,}.*)*)", output(BUILD / "lastbyte", "help", command), re.MULTILINE)
+        said = dict(re.findall(r"^(--\S+(?: \S+)?)(?:\n|  )(.*)", section(page, "DESCRIPTION"), re.MULTILINE))
+        assert list(said) == [option for option, _ in options], (page, options, said)
+        for option, text in options:
+            numbers = re.findall(r"[\w.:]*\d[\w.:]*\w", text)
+            assert all(number in said[option] for number in numbers), (page, option, numbers)
+
+
+def a_command_ends_with_the_codes_of_its_help():
+    for page, command in COMMANDS.items():
+        text = output(BUILD / "lastbyte", "help", command)
+        table = re.findall(r"^  (\d)  (\w+) +(.*)$", text.partition("Exit codes:")[2], re.MULTILINE)
+        said = section(page, "EXIT STATUS")
+        if table:
+            assert re.findall(r"^(\d) (\w+) +(.*)$", said, re.MULTILINE) == table, page
+        else:
+            assert words(said) == words(re.search(r"Exit codes: (.*)", text)[1]), page
+
+
+def the_sessions_of_commands_go_as_they_are_shown():
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}", XDG_STATE_HOME=f"{scratch}/state", LC_ALL="C.UTF-8")
+        Path(scratch, "etc").mkdir()
+        Path(scratch, "dump.sql").write_bytes(bytes(1 << 20))
+        shell = dict(cwd=scratch, env=environment, stderr=subprocess.STDOUT)
+        served = session_commands("lastbyte-serve.1")
+        assert len(served) == 1 and served[0].startswith("lastbyte serve "), served
+        server = subprocess.Popen([*served[0].split(), "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True, **shell)
+        try:
+            log = server.stdout.readline()
+            address = re.search(r"127\.0\.0\.1:\d+", log)[0]
+            for page in [name for name in ("lastbyte-send.1", "lastbyte-resolve.1", "lastbyte-ledger.1") if name in PAGES]:
+                commands = "\n".join(session_commands(page)).replace("backup.example", address)
+                seen = subprocess.run(["sh", "-c", commands], stdout=subprocess.PIPE, text=True, timeout=60, **shell).stdout
+                assert re.fullmatch(session_output(page), seen), f"{page}:\n{seen}"
+                if page == "lastbyte-send.1":
+                    keys = re.findall(r"^(\w+)  +", section(page, "DESCRIPTION"), re.MULTILINE)
+                    assert keys == [*json.loads(seen.splitlines()[-1]), "placed", "reason"], keys
+        finally:
+            server.send_signal(signal.SIGTERM)
+            log += server.communicate(timeout=60)[0]
+        assert server.returncode == 0, log
+        assert re.match(session_output("lastbyte-serve.1"), log), log
+
+
+def session_commands(page):
+    return [line[2:] for block in examples(page) for line in block.split("\n") if line.startswith("$ ")]
+
+
+def session_output(page):
+    """A pattern for what follows the commands: "..." stands for whatever differs each time."""
+    lines = [line for block in examples(page) for line in block.split("\n") if not line.startswith("$ ")]
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:...", "".join(line + "\n" for line in lines))
+    return re.sub(r"(?:\\-|[0-9a-fT])*\\\.\\\.\\\.", r"\\S+", re.escape(text))
+
+
+tap.run([
+    mandoc_finds_nothing,
+    every_page_of_ours_that_a_page_refers_to_exists,
+    the_tables_of_words_are_those_of_outcomes_def,
+    a_command_is_called_as_its_help_says,
+    a_command_has_the_options_of_its_help_with_their_defaults,
+    a_command_ends_with_the_codes_of_its_help,
+    the_sessions_of_commands_go_as_they_are_shown,
+])
