@@ -19,9 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import stray as web_servers
+
 BUILD = Path(sys.argv[1]).resolve()
 LASTBYTE = BUILD / "lastbyte"
 PLAIN = BUILD / "bench" / "plain"
+WEB = BUILD / "bench" / "web"
 MEASURE = BUILD / "bench" / "measure"
 COUNT_COPIES = BUILD / "bench" / "count_copies.so"
 RUNS = 5
@@ -234,6 +237,27 @@ def copies():
         moving = sum(n for what, n in spent.items() if re.search(r"\b_*mem(p?cpy|move)", what))
         hashing = sum(n for what, n in spent.items() if re.search("xxh", what, re.IGNORECASE))
         print(f"instructions under callgrind: {total} in all, {hashing} in the digest, {moving} in memcpy and memmove")
+
+
+@bench
+def stray():
+    """A slow reader from which something comes late: how much of its response each web server lets it have."""
+    with scratch() as folder:
+        web_servers.stray(folder, WEB, rate=128 << 10, stray_at=9)
+
+
+@bench
+def stray_slow():
+    """The same with a slower reader, past every time-out of lingering."""
+    with scratch() as folder:
+        web_servers.stray(folder, WEB, rate=40 << 10, stray_at=40)
+
+
+@bench
+def lingering():
+    """What ending a connection costs a web server, and what one costs that lingers."""
+    with scratch() as folder:
+        web_servers.lingering(folder, WEB)
 
 
 def main():
