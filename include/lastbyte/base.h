@@ -55,6 +55,11 @@ enum lb_phase {
 #include <lastbyte/outcomes.def>
 };
 
+enum lb_policy {
+#define LB_POLICY(name, word, text) LB_POLICY_##name,
+#include <lastbyte/outcomes.def>
+};
+
 enum lb_reason {
 #define LB_REASON(name, code, verdict, word, text) LB_REASON_##name = (code),
 #include <lastbyte/outcomes.def>
@@ -89,10 +94,14 @@ LB_PUBLIC const char *lb_verdict_word(enum lb_verdict verdict);
 LB_PUBLIC const char *lb_end_word(enum lb_end end);
 LB_PUBLIC const char *lb_party_word(enum lb_party party);
 LB_PUBLIC const char *lb_phase_word(enum lb_phase phase);
+LB_PUBLIC const char *lb_policy_word(enum lb_policy policy);
 LB_PUBLIC const char *lb_reason_word(enum lb_reason reason);
 LB_PUBLIC const char *lb_reason_text(enum lb_reason reason);
 LB_PUBLIC const char *lb_failure_word(enum lb_failure failure);
 LB_PUBLIC const char *lb_failure_text(enum lb_failure failure);
+
+/* The policy that a word stands for; -EINVAL when it stands for none. */
+LB_PUBLIC LB_CHECKED int lb_policy_parse(const char *text, enum lb_policy *policyp);
 
 /* The exit code of the command for a verdict. */
 LB_PUBLIC int lb_verdict_exit(enum lb_verdict verdict);

@@ -17,46 +17,112 @@
 extern "C" {
 #endif
 
+/*
+ * Which policy when (enum lb_policy). What each of them proves is the highest rung that an outcome can have by it.
+ * `last` is sent first by every one of them but abort.
+ *
+ * drain          FIN, then reads and discards until the peer has ended too; once all of ours is acked, only `idle` and
+ *                `total` long. Proves ENDED. Costs time where the peer keeps its end open. The default; right
+ *                wherever the peer may still send, and where nothing is known of it.
+ * acked          FIN, then reads and discards until the FIN is acked. Proves ACKED. What comes later is answered by
+ *                RST, upon which a peer that is not Linux may drop what it has not read. Right where the peer's
+ *                end need not be waited for.
+ * finish         shutdown(SHUT_WR) and close(2), at once; the kernel goes on. Proves ACKED if nothing was unacked,
+ *                else nothing. Risks the whole send queue: data from the peer that lies unread, or comes later,
+ *                makes Linux send RST and drop it. Right where the peer sends nothing more and nobody asks.
+ * linger_finish  As finish, but close(2) waits for the ack of the FIN, on a non-blocking socket too, in whole
+ *                seconds up to the deadline, rounded up. Proves and risks what finish does: close(2) returns 0
+ *                after an ack, RST, time-out or signal alike. Right where the peer sends nothing more and the
+ *                machine or its network goes down next.
+ * linger         As linger_finish without the shutdown(2), so with a copy of the socket elsewhere it does nothing.
+ * plain          close(2). Proves and risks what finish does; with a copy of the socket elsewhere it does nothing.
+ *                Right once both ends have agreed that nothing more comes (CLOSE, CLOSE_OK): nothing is faster.
+ * abort          RST, whoever else holds the socket: what is unacked here and unread there is dropped. Proves
+ *                nothing. Right where the stream must not look complete, or the peer is an enemy.
+ *
+ * Rests on RFC 9293 sections 3.6, 3.6.1 (RST for data that nobody reads), 3.10.4 and 3.10.5, tcp(7), socket(7)
+ * (SO_LINGER), shutdown(2), close(2).
+ */
+
+/* What to do when the deadline or a limit has passed and bytes of ours are unacked. */
+enum lb_on_expiry {
+	LB_EXPIRY_ABORT, /* RST: the peer cannot take what it got for everything */
+	LB_EXPIRY_DETACH, /* close(2), the kernel goes on, for `orphan` long; but RST if `last` is not written in full */
+	LB_EXPIRY_KEEP, /* lb_close returns -EAGAIN, and fd is the caller's again */
+};
+
 /* Safeguards against peers that never close, drip, flood or never read. Zero means the default. */
 struct lb_limits {
-	lb_time  send_stall;  /* our send queue has not shrunk for so long: 10 s */
-	lb_time  grace;       /* all of ours is acked: wait so long for the peer's end: 2 s */
+	lb_time send_stall; /* our send queue has not shrunk for so long: 10 s; slow progress never ends it */
+	lb_time cap; /* of the whole while bytes are unacked: the deadline, or 120 s where that is LB_NEVER */
+	lb_time idle;         /* all of ours is acked: nothing came from the peer for so long: 2 s */
+	lb_time total;        /* all of ours is acked: at most so long: 30 s */
 	uint64_t drain_bytes; /* discard so many bytes at most, then stop reading: 64 MiB */
+	lb_time orphan; /* TCP_USER_TIMEOUT of what LB_EXPIRY_DETACH leaves: 60 s, from the peer's last progress */
 };
 
 /* How to end a connection. All zero is a good choice. */
 struct lb_ending {
+	enum lb_policy    policy;
+	enum lb_on_expiry on_expiry;
 	const void *last; /* written before the FIN: a close_notify, a QUIT; the caller's, until it returns */
 	size_t      last_len;
 	struct lb_limits limits;
 };
 
 /*
- * Ends a connected TCP socket: sends what `ending->last` holds, then FIN, goes on reading and discarding
- * (unread data at close(2) makes Linux send RST and drop the send queue), and closes once the peer has
- * ended too, or once our FIN is acked and `grace` has passed. Blocks, also on an O_NONBLOCK socket, until
- * then or until the deadline. When the deadline or a limit passes, it resets the connection if bytes of ours
- * are unacked; if none are, it leaves what the peer's kernel has in peace and closes. A peer that goes on
- * sending past `drain_bytes` is reset, once it has every byte of ours.
+ * Ends a connected TCP socket, as ending->policy says. By default it sends what `ending->last` holds, then FIN, goes on
+ * reading and discarding (unread data at close(2) makes Linux send RST and drop the send queue), and closes once
+ * the peer has ended too, or once our FIN is acked and then nothing came for `idle`. Blocks, also on an O_NONBLOCK
+ * socket, until then or until the deadline; signals do not end it. When the deadline or a limit passes with bytes of
+ * ours unacked, it does as `on_expiry` says; if none are, it leaves what the peer's kernel has in peace and closes. A
+ * peer that goes on sending past `drain_bytes` is reset, once it has every byte of ours.
  *
- * fd        consumed, on success and on failure: never use it again. A copy of it in another process or
- *           descriptor does not keep the FIN from being sent.
+ * fd        consumed, on success and on failure: never use it again. Only with -EAGAIN it is the caller's, open as it
+ *           was but for what has been sent: a second lb_close goes on from there. A copy of it in another process or
+ *           descriptor does not keep the FIN from being sent, but by the policies linger and plain.
  * ending    NULL for the defaults.
  * outcomep  always filled. `rung` ENDED: the peer's kernel has every byte and the peer ended after them
  *           without an error; a peer that had ended before they were acked only gets ACKED, as far as that can
  *           be seen: the kernel keeps no record of the order, and what happened before the call is not seen.
  *           ACKED: the peer's kernel has every byte, its application may not have read them. Neither proves
  *           that the peer's application has acted on them; only an answer of its own protocol does.
- *           accepted, acked: LB_UNKNOWN where the kernel cannot tell, which takes a network that failed before
- *           the call. On a connection that was reset before the call but after a shutdown(2) of the caller's,
- *           that FIN may count as one byte lost.
+ *           `how` FIN, RST, TIMEOUT, NET_ERROR: what happened; LOCAL_ABORT by self: abort, `drain_bytes`, or data
+ *           that lay unread at the close(2) of finish, linger or plain, by which it reset. DETACHED: the kernel goes
+ *           on. OPEN: -EAGAIN was returned; `phase` DATA says that `last` is not written in full: what `accepted`
+ *           has more than the caller wrote is the part that is, the next call takes the rest; else it takes none.
+ *           `lost` counts what was given up for certain; it is LB_UNKNOWN where bytes were unacked and the kernel,
+ *           or the caller, goes on. accepted, acked: LB_UNKNOWN where the kernel cannot tell, which takes a network
+ *           that failed before the call. On a connection that was reset before the call but after a shutdown(2) of
+ *           the caller's, that FIN may count as one byte lost.
  *
  * Returns 0 when the connection has ended in whatever way (see outcomep); -EBADF: fd is not open;
- * -ENOTSOCK, -EOPNOTSUPP: fd is not a TCP socket (and is closed); -ENOTCONN: it was never connected.
- *
- * Rests on RFC 9293 section 3.6 (closing a connection), tcp(7), shutdown(2), close(2).
+ * -ENOTSOCK, -EOPNOTSUPP: fd is not a TCP socket (and is closed); -ENOTCONN: it was never connected, or listens (and
+ * is closed); -EAGAIN: LB_EXPIRY_KEEP, and the deadline or a limit passed with bytes unacked.
  */
 LB_PUBLIC int lb_close(int fd, const struct lb_ending *ending, lb_time deadline, struct lb_outcome *outcomep);
+
+/*
+ * Half-close: FIN after everything that was written. Does not block and proves nothing. fd stays the caller's; reading
+ * goes on, writing fails with EPIPE, lb_close ends it. Once more is no error.
+ *
+ * Returns 0; -EBADF: fd is not open; -ENOTSOCK, -EOPNOTSUPP: it is not a TCP socket; -ENOTCONN: it is not connected,
+ * not yet or no more, or it listens. After an error nothing has changed.
+ *
+ * Rests on RFC 9293 section 3.6, shutdown(2) with SHUT_WR.
+ */
+LB_PUBLIC LB_CHECKED int lb_finish(int fd);
+
+/*
+ * RST: what is unacked here and unread there is dropped, and the peer's next call fails, unless the connection had
+ * ended before. Does not block. As lb_close with LB_POLICY_ABORT: fd is consumed, and a copy of it elsewhere is dead as
+ * well; outcomep is always filled, `lost` with what was unacked, `discarded` with what lay unread.
+ *
+ * Returns 0, -EBADF, -ENOTSOCK, -EOPNOTSUPP, -ENOTCONN as lb_close.
+ *
+ * Rests on RFC 9293 section 3.10.5 (ABORT), connect(2) with AF_UNSPEC.
+ */
+LB_PUBLIC int lb_abort(int fd, struct lb_outcome *outcomep);
 
 /*
  * Half-close request and reply: the end of the stream is the end of the message (RFC 9293, section 3.6: who has sent

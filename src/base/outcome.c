@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The words of outcomes.def, and one line of text for an outcome. Owns no state. */
 #include <lastbyte/base.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +70,28 @@ const char *lb_phase_word(enum lb_phase phase)
 #include <lastbyte/outcomes.def>
 	}
 	return "unknown";
+}
+
+const char *lb_policy_word(enum lb_policy policy)
+{
+	switch (policy) {
+#define LB_POLICY(name, word, text)                                                                          \
+	case LB_POLICY_##name:                                                                               \
+		return word;
+#include <lastbyte/outcomes.def>
+	}
+	return "unknown";
+}
+
+int lb_policy_parse(const char *text, enum lb_policy *policyp)
+{
+#define LB_POLICY(name, word, text_)                                                                         \
+	if (strcmp(text, word) == 0) {                                                                       \
+		*policyp = LB_POLICY_##name;                                                                 \
+		return 0;                                                                                    \
+	}
+#include <lastbyte/outcomes.def>
+	return -EINVAL;
 }
 
 const char *lb_reason_word(enum lb_reason reason)

@@ -204,7 +204,7 @@ static bool step_ending(struct lb_host *host, struct lb_ending_run *run, struct 
 static void abort_connection(struct lb_host *host, int fd, struct lb_outcome *outcomep)
 {
 	(void)host;
-	lb_ending_abort(fd, outcomep);
+	lb_abort(fd, outcomep);
 }
 
 const struct lb_net_ops lb_net_real = {

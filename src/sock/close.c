@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lb_close: the steps of ending.c, and poll(2) between them. Owns the waiting and nothing else. What an ending is,
- * and when it is over, is decided there.
+ * lb_close: the steps of ending.c, and poll(2) between them; lb_abort; lb_finish. Owns the waiting and nothing else.
+ * What an ending is, and when it is over, is decided there.
  */
-#include "sock/ending.h"
+#include "sock/leave.h"
+#include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 /* Signals, and time-outs before `next`, only make for a step more. */
 static void await(const struct lb_ending_run *run)
@@ -19,18 +21,47 @@ static void await(const struct lb_ending_run *run)
 	ppoll(&fd, fd.events != 0, &timeout, NULL);
 }
 
-int lb_ending_wait(struct lb_ending_run *run, struct lb_outcome *outcomep)
+int lb_close_told(int fd, const struct lb_ending *ending, const struct lb_told *told, lb_time deadline,
+	struct lb_outcome *outcomep)
 {
-	while (!lb_ending_step(run, lb_now(), outcomep))
-		await(run);
-	outcomep->took = lb_now() - run->started;
-	return run->result;
+	struct lb_ending_run run;
+	lb_time started = lb_now();
+
+	lb_ending_start(&run, fd, ending, started, deadline);
+	if (told != NULL && run.fd >= 0) {
+		run.finished = told->finished;
+		run.early |= told->early;
+		run.unsure = false;
+		lb_ending_note(&run, told->broken != ENODATA ? told->broken : 0);
+	}
+	run.lingers = run.ending->policy == LB_POLICY_LINGER || run.ending->policy == LB_POLICY_LINGER_FINISH;
+	while (!lb_ending_step(&run, lb_now(), outcomep))
+		await(&run);
+	outcomep->took = lb_now() - started;
+	return run.result;
 }
 
 int lb_close(int fd, const struct lb_ending *ending, lb_time deadline, struct lb_outcome *outcomep)
 {
-	struct lb_ending_run run;
+	return lb_close_told(fd, ending, NULL, deadline, outcomep);
+}
 
-	lb_ending_start(&run, fd, ending, lb_now(), deadline);
-	return lb_ending_wait(&run, outcomep);
+int lb_abort(int fd, struct lb_outcome *outcomep)
+{
+	static const struct lb_ending by_reset = {.policy = LB_POLICY_ABORT};
+
+	return lb_close(fd, &by_reset, LB_NEVER, outcomep);
+}
+
+/* shutdown(2) of a socket that is still connecting would end that, and of one that listens says 0 and does nothing. */
+int lb_finish(int fd)
+{
+	struct lb_tcp tcp;
+	int error = lb_tcp_check(fd, &tcp);
+
+	if (error == 0 && !tcp.connected)
+		error = -ENOTCONN;
+	if (error == 0 && shutdown(fd, SHUT_WR) < 0)
+		error = -errno;
+	return error;
 }

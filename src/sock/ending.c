@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ending of one TCP connection: what is written, thrown away and waited for, when it is over, and what can be
- * said about it. Owns the fd from start to end. Waits for nothing and reads no clock; what Linux has to be asked,
- * and how, is in tcp.c.
+ * The ending of one TCP connection, while it lasts: what is written, thrown away and waited for, and when it is over.
+ * Owns the fd from start to end. Waits for nothing and reads no clock. How it is left, and what can be said about it
+ * then, is in leave.c; what Linux has to be asked, and how, in tcp.c.
  *
  * The rule (RFC 9293, section 3.6: "CLOSE is an operation meaning 'I have no more data to send'", and the other
  * side may go on sending): FIN first, then read and throw away, and close(2) only once our FIN is acked or the
  * peer has ended. close(2) with unread data, and data that arrives after it, make Linux send RST, which drops
- * what is still in our send queue and, on other systems, what the peer has not read yet.
+ * what is still in our send queue and, on other systems, what the peer has not read yet. The policies that do
+ * otherwise are for whoever knows that the peer sends nothing more.
  */
-#include "sock/ending.h"
-#include "sock/tcp.h"
+#include "sock/leave.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#define MS INT64_C(1000000)
+#define MS     INT64_C(1000000)
+#define SECOND (1000 * MS)
 
-#define SEND_STALL  (10000 * MS)
-#define GRACE       (2000 * MS)
+#define SEND_STALL  (10 * SECOND)
+#define CAP         (120 * SECOND)
+#define IDLE        (2 * SECOND)
+#define TOTAL       (30 * SECOND)
 #define DRAIN_BYTES (UINT64_C(64) << 20)
 
 #define STEP_BYTES 262144 /* read, and written, in one step, so that a flood does not hold the loop */
@@ -49,129 +51,24 @@ static uint64_t drain_bytes(const struct lb_ending_run *run)
 	return run->ending->limits.drain_bytes != 0 ? run->ending->limits.drain_bytes : DRAIN_BYTES;
 }
 
-static size_t left_of_last(const struct lb_ending_run *run)
+/* Where close(2) must not block, acks are waited for in steps. */
+static enum lb_policy policy_of(const struct lb_ending_run *run)
 {
-	return run->cut ? 0 : run->ending->last_len - run->last_sent;
+	enum lb_policy policy = run->ending->policy;
+
+	if (run->lingers)
+		return policy == LB_POLICY_LINGER ? LB_POLICY_PLAIN : LB_POLICY_FINISH;
+	return policy == LB_POLICY_LINGER || policy == LB_POLICY_LINGER_FINISH ? LB_POLICY_ACKED : policy;
+}
+
+static bool drains(const struct lb_ending_run *run)
+{
+	return policy_of(run) != LB_POLICY_PLAIN && policy_of(run) != LB_POLICY_FINISH;
 }
 
 static uint32_t queue_of(const struct lb_ending_run *run, const struct lb_tcp *tcp)
 {
-	return (uint32_t)(tcp->unacked + left_of_last(run) + !run->finished);
-}
-
-static void note_error(struct lb_ending_run *run, int error)
-{
-	if (run->err == 0)
-		run->err = (int16_t)error;
-}
-
-/* What is in the queue counts our FIN; what is lost counts bytes. */
-static void account(struct lb_ending_run *run, const struct lb_tcp *tcp, struct lb_outcome *outcome)
-{
-	bool fin_acked = run->finished && tcp->unacked == 0;
-
-	if (run->syn < 0)
-		run->syn = (int8_t)lb_tcp_syn(tcp, run->finished);
-	*outcome = (struct lb_outcome){.accepted = LB_UNKNOWN, .acked = LB_UNKNOWN, .lost = LB_UNKNOWN};
-	if (tcp->exact)
-		outcome->lost = tcp->unacked - (run->finished && !fin_acked);
-	if (tcp->exact && run->syn >= 0) {
-		outcome->acked = tcp->acked - (uint64_t)run->syn - fin_acked;
-		outcome->accepted = outcome->acked + outcome->lost;
-	}
-	if (outcome->lost == 0 && run->last_sent == run->ending->last_len &&
-		(outcome->accepted > 0 || fin_acked))
-		outcome->rung = LB_RUNG_ACKED;
-	else
-		outcome->rung = outcome->accepted > 0 ? LB_RUNG_ACCEPTED : LB_RUNG_NOTHING;
-	outcome->phase = !run->finished ? LB_PHASE_DATA : fin_acked ? LB_PHASE_DRAIN : LB_PHASE_FLUSH;
-}
-
-/* The fd is closed, or somebody else's: nothing is left to be waited for. */
-static bool conclude(
-	struct lb_ending_run *run, lb_time now, enum lb_end how, enum lb_party by, struct lb_outcome *outcome)
-{
-	if (run->cut)
-		note_error(run, EPIPE);
-	outcome->how = how;
-	outcome->by = by;
-	outcome->err = run->err;
-	outcome->discarded = run->discarded;
-	outcome->took = now - run->started;
-	run->fd = -1;
-	return true;
-}
-
-/* close(2) must neither wait nor reset, whatever linger time accepted sockets inherit, O_NONBLOCK or not. */
-static void leave(struct lb_ending_run *run)
-{
-	run->discarded += lb_tcp_unread(run->fd);
-	lb_tcp_linger(run->fd, -1);
-	close(run->fd);
-}
-
-static void reset(struct lb_ending_run *run)
-{
-	run->discarded += lb_tcp_unread(run->fd);
-	lb_tcp_reset(run->fd);
-	close(run->fd);
-}
-
-/*
- * What a connection broke of. Without an errno, somebody has taken it before us (SO_ERROR, a failed send): then it is
- * a reset if the kernel had no reason to give up: nothing repeated in vain, and no TCP_USER_TIMEOUT, which also
- * ends connections whose peer answers but has closed its window.
- */
-static enum lb_end broken_by(const struct lb_ending_run *run, const struct lb_tcp *tcp)
-{
-	int error = run->err;
-
-	/* connect(2) to AF_UNSPEC, through a copy of the descriptor; or only our own shutdown(SHUT_RD) */
-	if (!tcp->connected || (error == 0 && tcp->state != LB_TCP_CLOSED))
-		return LB_END_LOCAL_ABORT;
-	if (error == 0 && !tcp->resent && (tcp->unacked == 0 || !lb_tcp_has_user_timeout(run->fd)))
-		return LB_END_RST;
-	if (error == ECONNRESET || error == EPIPE)
-		return LB_END_RST;
-	return error == ETIMEDOUT ? LB_END_TIMEOUT : LB_END_NET_ERROR;
-}
-
-static enum lb_party breaker(enum lb_end how)
-{
-	return how == LB_END_LOCAL_ABORT ? LB_PARTY_SELF
-	       : how == LB_END_RST       ? LB_PARTY_PEER
-					 : LB_PARTY_NETWORK;
-}
-
-/*
- * The socket is in state CLOSED: both ends have ended, or it was reset, or the kernel gave it up. (It is never seen
- * in TIME_WAIT, which Linux keeps elsewhere.) Only the first of these leaves a FIN received and all of ours,
- * the FIN too, acked: the kernel takes the socket down on the last of these, so no reset can come after it.
- * An errno cannot tell: a caller may have taken it before. close(2) does nothing more here: it neither waits nor
- * resets, whatever the linger time.
- */
-static bool conclude_closed(
-	struct lb_ending_run *run, const struct lb_tcp *tcp, lb_time now, struct lb_outcome *outcome)
-{
-	int error = lb_tcp_discard(run->fd, UINT64_MAX, &run->discarded);
-	bool both = lb_tcp_at_fin(run->fd) && tcp->unacked == 0;
-	enum lb_end how = LB_END_FIN;
-
-	account(run, tcp, outcome);
-	if (!(both && run->finished))
-		note_error(run, error < 0 ? -error : lb_tcp_take_error(run->fd));
-	if (!(both && (run->finished || (run->unsure && run->err == 0)))) {
-		if (run->cut)
-			note_error(run, EPIPE);
-		how = broken_by(run, tcp);
-		close(run->fd);
-		return conclude(run, now, how, breaker(how), outcome);
-	}
-	outcome->phase = LB_PHASE_DONE;
-	if (run->finished && !run->early && outcome->lost == 0 && run->last_sent == run->ending->last_len)
-		outcome->rung = LB_RUNG_ENDED;
-	close(run->fd);
-	return conclude(run, now, how, LB_PARTY_PEER, outcome);
+	return (uint32_t)(tcp->unacked + lb_ending_left(run) + !run->finished);
 }
 
 /*
@@ -184,7 +81,7 @@ static void observe(struct lb_ending_run *run, const struct lb_tcp *tcp)
 	if (tcp->state == LB_TCP_CLOSE_WAIT || tcp->state == LB_TCP_CLOSING ||
 		tcp->state == LB_TCP_LAST_ACK) {
 		run->read_ended = true;
-		if (tcp->unacked > run->finished || left_of_last(run) > 0)
+		if (tcp->unacked > run->finished || lb_ending_left(run) > 0)
 			run->early = true;
 	}
 }
@@ -194,25 +91,25 @@ static void send_last(struct lb_ending_run *run)
 {
 	size_t bound = run->last_sent + STEP_BYTES;
 
-	while (left_of_last(run) > 0 && run->last_sent < bound) {
-		ssize_t n = send(run->fd, (const char *)run->ending->last + run->last_sent, left_of_last(run),
-			MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+	while (lb_ending_left(run) > 0 && run->last_sent < bound) {
+		ssize_t n = send(run->fd, (const char *)run->ending->last + run->last_sent,
+			lb_ending_left(run), MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
 
 		if (n >= 0) {
 			run->last_sent += (size_t)n;
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno != EINTR) {
-			note_error(run, errno);
+			lb_ending_note(run, errno);
 			run->cut = true;
 		}
 	}
-	run->more = left_of_last(run) > 0;
+	run->more = lb_ending_left(run) > 0;
 }
 
-static void drain(struct lb_ending_run *run)
+static void drain(struct lb_ending_run *run, lb_time now)
 {
-	uint64_t room = drain_bytes(run) - run->discarded;
+	uint64_t before = run->discarded, room = drain_bytes(run) - before;
 	int result;
 
 	if (run->blocked)
@@ -221,81 +118,61 @@ static void drain(struct lb_ending_run *run)
 	if (result == 0)
 		run->read_ended = true;
 	if (result < 0 && result != -EAGAIN) {
-		note_error(run, -result);
+		lb_ending_note(run, -result);
 		run->blocked = true;
 	}
 	if (run->discarded == drain_bytes(run) && lb_tcp_unread(run->fd) > 0)
 		run->blocked = true;
 	else if (result == 1 && room > 0)
 		run->more = true;
+	if (lb_ending_acked(run) && run->discarded > before)
+		run->progress_at = now;
 }
 
 /* The FIN, and everything that can be done without waiting. True: the connection is over, and this run with it. */
 static bool advance(struct lb_ending_run *run, lb_time now, struct lb_tcp *tcp, struct lb_outcome *outcome)
 {
 	run->more = false;
-	if (left_of_last(run) > 0) {
+	if (lb_ending_left(run) > 0) {
 		lb_tcp_look(run->fd, tcp);
 		observe(run, tcp);
 		send_last(run);
 	}
-	if (left_of_last(run) == 0 && !run->finished) {
+	if (lb_ending_left(run) == 0 && !run->finished && policy_of(run) != LB_POLICY_PLAIN)
 		run->finished = shutdown(run->fd, SHUT_WR) == 0;
-		/* dead, and perhaps before it was looked at first: what was concluded then from an empty queue is void */
-		if (!run->finished)
-			run->syn = -1;
-	}
-	drain(run);
+	if (drains(run))
+		drain(run, now);
 	lb_tcp_look(run->fd, tcp);
 	if (tcp->state == LB_TCP_CLOSED)
-		return conclude_closed(run, tcp, now, outcome);
+		return lb_leave_closed(run, now, tcp, outcome);
+	run->fresh = false;
 	observe(run, tcp);
 	if ((int32_t)(run->queued - queue_of(run, tcp)) > 0) {
 		run->queued = queue_of(run, tcp);
 		run->progress_at = now;
 	}
 	if (tcp->state == LB_TCP_FIN_WAIT_2 && !lb_ending_acked(run))
-		run->acked_at = now;
+		run->acked_at = run->progress_at = now;
 	return false;
+}
+
+lb_time lb_ending_cap(const struct lb_ending_run *run)
+{
+	lb_time cap = or_else(run->ending->limits.cap, run->deadline == LB_NEVER ? CAP : LB_NEVER);
+
+	return earlier_of(later(run->started, cap), run->deadline);
 }
 
 /* When there has been patience enough. */
 static lb_time expiry(const struct lb_ending_run *run)
 {
 	const struct lb_limits *limits = &run->ending->limits;
-	lb_time limit = lb_ending_acked(run)
-				? later(run->acked_at, or_else(limits->grace, GRACE))
-				: later(run->progress_at, or_else(limits->send_stall, SEND_STALL));
 
-	return earlier_of(limit, run->deadline);
-}
-
-/* Patience is at an end: RST, if it takes no byte from the peer's kernel. What that has, it shall keep. */
-static bool expire(struct lb_ending_run *run, lb_time now, enum lb_end how, struct lb_outcome *outcome)
-{
-	struct lb_tcp tcp;
-
-	lb_tcp_read(run->fd, &tcp);
-	if (tcp.state == LB_TCP_CLOSED)
-		return conclude_closed(run, &tcp, now, outcome);
-	account(run, &tcp, outcome);
-	if (run->finished && outcome->lost == 0)
-		leave(run);
-	else
-		reset(run);
-	return conclude(run, now, how, LB_PARTY_SELF, outcome);
-}
-
-static bool give_up(struct lb_ending_run *run, lb_time now, struct lb_outcome *outcome)
-{
-	struct lb_tcp tcp;
-
-	lb_tcp_read(run->fd, &tcp);
-	if (tcp.state == LB_TCP_CLOSED)
-		return conclude_closed(run, &tcp, now, outcome);
-	account(run, &tcp, outcome);
-	reset(run);
-	return conclude(run, now, LB_END_LOCAL_ABORT, LB_PARTY_SELF, outcome);
+	if (!lb_ending_acked(run))
+		return earlier_of(
+			lb_ending_cap(run), later(run->progress_at, or_else(limits->send_stall, SEND_STALL)));
+	return earlier_of(run->deadline, earlier_of(later(run->acked_at, or_else(limits->total, TOTAL)),
+						 later(run->progress_at, or_else(limits->idle, IDLE))));
 }
 
 /* There was nothing to end. */
@@ -310,17 +187,37 @@ static bool refused(const struct lb_ending_run *run, struct lb_outcome *outcome)
 	return true;
 }
 
+/* Whether the policy asks for no more than has been done. */
+static bool enough(const struct lb_ending_run *run)
+{
+	switch (policy_of(run)) {
+	case LB_POLICY_PLAIN:
+	case LB_POLICY_FINISH:
+		return lb_ending_left(run) == 0;
+	case LB_POLICY_ACKED:
+		return lb_ending_acked(run) && !run->more;
+	default:
+		return false;
+	}
+}
+
 bool lb_ending_step(struct lb_ending_run *run, lb_time now, struct lb_outcome *outcomep)
 {
 	struct lb_tcp tcp;
 
 	if (run->fd < 0)
 		return refused(run, outcomep);
+	if (policy_of(run) == LB_POLICY_ABORT)
+		return lb_leave_by_reset(run, now, outcomep);
 	if (advance(run, now, &tcp, outcomep))
 		return true;
+	if (enough(run) && run->lingers && now >= lb_ending_cap(run)) /* a linger time of 0 would reset */
+		return lb_leave_expired(run, now, LB_END_TIMEOUT, outcomep);
+	if (enough(run))
+		return lb_leave(run, now, &tcp, outcomep);
 	if (lb_ending_acked(run) && run->blocked)
-		return give_up(run, now, outcomep);
-	return now >= expiry(run) && expire(run, now, LB_END_TIMEOUT, outcomep);
+		return lb_leave_by_reset(run, now, outcomep);
+	return now >= expiry(run) && lb_leave_expired(run, now, LB_END_TIMEOUT, outcomep);
 }
 
 void lb_ending_stop(struct lb_ending_run *run, lb_time now, enum lb_end how, struct lb_outcome *outcomep)
@@ -330,17 +227,17 @@ void lb_ending_stop(struct lb_ending_run *run, lb_time now, enum lb_end how, str
 	if (run->fd < 0)
 		refused(run, outcomep);
 	else if (how == LB_END_LOCAL_ABORT)
-		give_up(run, now, outcomep);
+		lb_leave_by_reset(run, now, outcomep);
 	else if (!advance(run, now, &tcp, outcomep))
-		expire(run, now, how, outcomep);
+		lb_leave_expired(run, now, how, outcomep);
 }
 
 uint32_t lb_ending_events(const struct lb_ending_run *run)
 {
 	if (run->fd < 0)
 		return 0;
-	return (run->read_ended || run->blocked ? 0 : EPOLLIN | EPOLLRDHUP) |
-	       (left_of_last(run) > 0 ? EPOLLOUT : 0);
+	return (run->read_ended || run->blocked || !drains(run) ? 0 : EPOLLIN | EPOLLRDHUP) |
+	       (lb_ending_left(run) > 0 ? EPOLLOUT : 0);
 }
 
 /*
@@ -381,93 +278,36 @@ static void recall(struct lb_ending_run *run, const struct lb_tcp *tcp)
 	run->unsure = !run->finished && run->syn != 0;
 }
 
-/* What it is, and how far it has come. Changes nothing of it. */
-static int meet(struct lb_ending_run *run, struct lb_tcp *tcp)
-{
-	int error = lb_tcp_check(run->fd, tcp);
-
-	if (error == 0 && !tcp->connected) {
-		error = -ENOTCONN;
-		note_error(run, lb_tcp_take_error(run->fd));
-	}
-	if (error < 0) {
-		note_error(run, -error);
-		run->result = (int16_t)error;
-		return error;
-	}
-	if (!tcp->exact)
-		lb_tcp_read(run->fd, tcp);
-	if (tcp->state == LB_TCP_CLOSED) {
-		recall(run, tcp);
-	} else {
-		run->finished = tcp->state != LB_TCP_ESTABLISHED && tcp->state != LB_TCP_SYN_RECEIVED &&
-				tcp->state != LB_TCP_CLOSE_WAIT;
-		run->syn = (int8_t)lb_tcp_syn(tcp, run->finished);
-	}
-	return 0;
-}
-
 void lb_ending_start(
 	struct lb_ending_run *run, int fd, const struct lb_ending *ending, lb_time now, lb_time deadline)
 {
 	struct lb_tcp tcp;
+	int error;
 
 	*run = (struct lb_ending_run){.ending = ending != NULL ? ending : &defaults,
 		.fd = fd,
 		.started = now,
 		.deadline = deadline,
 		.progress_at = now,
-		.acked_at = LB_NEVER};
-	if (meet(run, &tcp) < 0) {
-		if (run->result != -EBADF)
-			close(fd);
-		run->fd = -1;
+		.acked_at = LB_NEVER,
+		.fresh = true};
+	error = lb_tcp_check(fd, &tcp);
+	if (error == 0 && !tcp.connected)
+		error = -ENOTCONN;
+	if (error < 0) {
+		lb_leave_refused(run, error);
 		return;
+	}
+	if (!tcp.exact)
+		lb_tcp_read(fd, &tcp);
+	if (tcp.state == LB_TCP_CLOSED) {
+		recall(run, &tcp);
+	} else {
+		run->finished = tcp.state != LB_TCP_ESTABLISHED && tcp.state != LB_TCP_SYN_RECEIVED &&
+				tcp.state != LB_TCP_CLOSE_WAIT;
+		run->syn = (int8_t)lb_tcp_syn(&tcp, run->finished);
 	}
 	run->cut = run->ending->last_len > 0 && (run->finished || tcp.state == LB_TCP_CLOSED);
 	run->queued = queue_of(run, &tcp);
 	observe(run, &tcp);
-}
-
-void lb_ending_tell(struct lb_ending_run *run, bool finished, bool early, int broken)
-{
-	struct lb_tcp tcp;
-
-	if (run->fd < 0)
-		return;
-	lb_tcp_read(run->fd, &tcp);
-	run->finished = finished;
-	run->syn = (int8_t)lb_tcp_syn(&tcp, finished);
-	run->unsure = false;
-	run->early = run->early || early;
-	note_error(run, broken != ENODATA ? broken : 0);
-}
-
-int lb_ending_look(int fd, int broken, struct lb_outcome *outcomep)
-{
-	struct lb_ending_run run = {.ending = &defaults, .fd = fd};
-	struct lb_tcp tcp;
-
-	if (meet(&run, &tcp) < 0) {
-		refused(&run, outcomep);
-		return run.result;
-	}
-	account(&run, &tcp, outcomep);
-	note_error(&run, broken != ENODATA ? broken : 0);
-	outcomep->err = run.err;
-	if (broken != 0) {
-		outcomep->how = broken_by(&run, &tcp);
-		outcomep->by = breaker(outcomep->how);
-	} else if (tcp.state == LB_TCP_CLOSED) {
-		outcomep->phase = LB_PHASE_DONE;
-	}
-	return 0;
-}
-
-void lb_ending_abort(int fd, struct lb_outcome *outcomep)
-{
-	struct lb_ending_run run;
-
-	lb_ending_start(&run, fd, NULL, 0, LB_NEVER);
-	lb_ending_stop(&run, 0, LB_END_LOCAL_ABORT, outcomep);
 }

@@ -25,20 +25,14 @@ struct lb_ending_run {
 	bool     read_ended : 1; /* there is nothing more to read */
 	bool     early : 1;      /* the peer's FIN came while bytes of ours were unacked */
 	bool     blocked : 1;    /* nothing more is to be read: drain_bytes */
+	bool     fresh : 1;      /* no step has found it alive yet */
+	bool     lingers : 1;    /* close(2) may block, and SO_LINGER have it do so */
 	bool     more : 1; /* the last step stopped at its bound: there may be more to read or to write */
 };
 
 /* Takes fd over. `ending` may be NULL; it and what `ending->last` points to must live until the run is done. */
 void lb_ending_start(
 	struct lb_ending_run *run, int fd, const struct lb_ending *ending, lb_time now, lb_time deadline);
-
-/* Before the first step, by whoever has used fd until now: whether he has written our FIN, whether the peer's came
- * before our bytes were acked, and the errno that broke the connection (0: none; ENODATA: nobody knows it any more).
- * A socket that is CLOSED does not tell these. */
-void lb_ending_tell(struct lb_ending_run *run, bool finished, bool early, int broken);
-
-/* Steps until it is done, blocking. Returns what lb_close returns. */
-int lb_ending_wait(struct lb_ending_run *run, struct lb_outcome *outcomep);
 
 /* Goes on as far as it can without blocking. True: done; fd is closed, or with run->result -EAGAIN the caller's
  * again, and the outcome is filled. */
@@ -68,12 +62,18 @@ static inline bool lb_ending_acked(const struct lb_ending_run *run)
  */
 void lb_ending_stop(struct lb_ending_run *run, lb_time now, enum lb_end how, struct lb_outcome *outcomep);
 
-/* What can be said now of a connection that goes on, or cannot be read any more because of the errno `broken` (0: it
- * can; ENODATA: nobody knows it any more). Takes nothing over. How and by whom it ended are filled if it is broken; the
- * rung is that of our own bytes, ACKED at most. 0, -EBADF, -ENOTSOCK, -EOPNOTSUPP, -ENOTCONN. */
-int lb_ending_look(int fd, int broken, struct lb_outcome *outcomep);
+/* Until when it may take at most while bytes of ours are unacked. */
+lb_time lb_ending_cap(const struct lb_ending_run *run);
 
-/* Resets the connection and closes fd, now. */
-void lb_ending_abort(int fd, struct lb_outcome *outcomep);
+/* What only he knows who has used fd until now: a socket that is CLOSED does not tell it. */
+struct lb_told {
+	bool finished; /* he has written our FIN */
+	bool early;    /* the peer's came before our bytes were acked */
+	int  broken;   /* the errno that broke the connection; 0: none; ENODATA: nobody knows it any more */
+};
+
+/* lb_close by him. */
+int lb_close_told(int fd, const struct lb_ending *ending, const struct lb_told *told, lb_time deadline,
+	struct lb_outcome *outcomep);
 
 #endif

@@ -8,8 +8,7 @@
  * 9293, section 3.10.4, "RECEIVE", has data and then "connection closing" after a FIN, and section 3.10.7 "connection
  * reset" after a RST. recv(2) returns 0 for both, if somebody else has taken the error: lb_tcp_recv tells them apart.
  */
-#include "sock/ending.h"
-#include "sock/tcp.h"
+#include "sock/leave.h"
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -69,12 +68,33 @@ static int result_of(int r)
 	return r == -ETIME ? -ETIMEDOUT : -ECONNRESET;
 }
 
+/* Whether fd can be read at all. Leaves it open. */
+static int check(int fd, struct lb_outcome *outcomep)
+{
+	struct lb_tcp tcp;
+	int error = lb_tcp_check(fd, &tcp);
+
+	*outcomep = (struct lb_outcome){.how = LB_END_NO_CONNECTION,
+		.phase = LB_PHASE_CONNECT,
+		.accepted = LB_UNKNOWN,
+		.acked = LB_UNKNOWN,
+		.lost = LB_UNKNOWN};
+	if (error == 0 && !tcp.connected) {
+		error = -ENOTCONN;
+		outcomep->accepted = outcomep->acked = outcomep->lost = 0;
+	}
+	outcomep->err = -error;
+	return error;
+}
+
 /* What is known of a connection that was read until take() said `r`. */
 static void look(int fd, int r, struct lb_outcome *outcomep)
 {
 	int result = result_of(r);
+	struct lb_ending_run run;
 
-	(void)lb_ending_look(fd, result == -ECONNRESET ? -r : 0, outcomep);
+	lb_ending_start(&run, fd, NULL, 0, LB_NEVER);
+	lb_leave_look(&run, result == -ECONNRESET ? -r : 0, outcomep);
 	if (result == 0) {
 		outcomep->how = LB_END_FIN;
 		outcomep->by = LB_PARTY_PEER;
@@ -88,7 +108,7 @@ int lb_read_all(int fd, void *buf, size_t cap, size_t *lenp, lb_time deadline, s
 {
 	struct stream stream = {.fd = fd, .buf = buf, .cap = cap};
 	lb_time started = lb_now();
-	int r = lb_ending_look(fd, 0, outcomep);
+	int r = check(fd, outcomep);
 
 	if (r == 0) {
 		r = take_all(&stream, deadline);
@@ -164,19 +184,21 @@ int lb_exchange(int fd, const void *request, size_t request_len, void *reply, si
 	struct exchange exchange = {
 		.reply = {.fd = fd, .buf = reply, .cap = cap}, .request = request, .left = request_len};
 	struct lb_ending ending = {0};
-	struct lb_ending_run run;
+	struct lb_told told = {0};
 	lb_time started = lb_now();
-	int r = 0, misuse = lb_ending_look(fd, 0, outcomep);
-	bool early = misuse == 0 && has_ended(fd, request_len);
+	int r, misuse = check(fd, outcomep);
 
-	if (misuse == 0)
-		r = trade(&exchange, deadline);
+	*lenp = 0;
+	if (misuse < 0)
+		return lb_close(fd, NULL, deadline, outcomep);
+	told.early = has_ended(fd, request_len);
+	r = trade(&exchange, deadline);
 	*lenp = exchange.reply.len;
+	told.finished = exchange.finished;
+	told.broken = result_of(r) == -ECONNRESET ? -r : 0;
 	ending.last = exchange.request;
 	ending.last_len = exchange.left;
-	lb_ending_start(&run, fd, &ending, lb_now(), deadline);
-	lb_ending_tell(&run, exchange.finished, early, result_of(r) == -ECONNRESET ? -r : 0);
-	misuse = lb_ending_wait(&run, outcomep);
+	misuse = lb_close_told(fd, &ending, &told, deadline, outcomep);
 	outcomep->took = lb_now() - started;
 	return misuse < 0 ? misuse : result_of(r);
 }
@@ -191,7 +213,7 @@ static void give_up(int fd, int r, bool by_us, struct lb_outcome *outcomep)
 		outcomep->how = LB_END_LOCAL_ABORT;
 		outcomep->by = LB_PARTY_SELF;
 	}
-	lb_ending_abort(fd, &aborted);
+	lb_abort(fd, &aborted);
 	outcomep->discarded = aborted.discarded;
 }
 
@@ -200,7 +222,7 @@ int lb_answer(int fd, const struct lb_answering *answering, lb_time deadline, st
 	struct stream stream = {.fd = fd, .buf = answering->request, .cap = answering->request_cap};
 	struct lb_ending ending = {0};
 	lb_time started = lb_now();
-	int r = lb_ending_look(fd, 0, outcomep), refused = 0;
+	int r = check(fd, outcomep), refused = 0;
 
 	if (r < 0)
 		return lb_close(fd, NULL, deadline, outcomep);

@@ -6,6 +6,7 @@
 #include "sock/tcp.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -214,6 +215,14 @@ int lb_tcp_take_error(int fd)
 bool lb_tcp_has_user_timeout(int fd)
 {
 	return option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) > 0;
+}
+
+void lb_tcp_set_user_timeout(int fd, lb_time timeout)
+{
+	lb_time ms = timeout / 1000000 + (timeout % 1000000 > 0);
+	unsigned value = ms < INT_MAX ? (unsigned)ms : INT_MAX;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
 }
 
 void lb_tcp_linger(int fd, int seconds)

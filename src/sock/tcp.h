@@ -68,6 +68,9 @@ int lb_tcp_take_error(int fd);
 /* Whether the kernel gives up by itself after a time that somebody has set. */
 bool lb_tcp_has_user_timeout(int fd);
 
+/* tcp(7): TCP_USER_TIMEOUT. After so long without an ack, or with a closed window, the kernel gives up. */
+void lb_tcp_set_user_timeout(int fd, lb_time timeout);
+
 /* SO_LINGER: seconds, or -1 to have close(2) neither wait nor reset. */
 void lb_tcp_linger(int fd, int seconds);
 

@@ -161,10 +161,10 @@ static int pending_limit(struct cell *cell)
 
 static void end_ours(struct cell *cell)
 {
-	struct lb_ending ending = {
-		.limits = {.drain_bytes = cell->scenario->floods ? FLOOD_MAX : 0,
-			.send_stall = SHORT / 2 * (cell->scenario->never_reads ? MS : 0),
-			.grace = cell->scenario->never_closes ? SHORT / 10 * MS : LONG * MS}};
+	struct lb_ending ending = {.limits = {.drain_bytes = cell->scenario->floods ? FLOOD_MAX : 0,
+					   .send_stall = SHORT / 2 * (cell->scenario->never_reads ? MS : 0),
+					   .idle = cell->scenario->never_closes ? SHORT / 10 * MS : LONG * MS,
+					   .total = LONG * MS}};
 
 	cell->result = tcp_end(&cell->tcp, &ending, lb_in_ms(pending_limit(cell)), &cell->end);
 }

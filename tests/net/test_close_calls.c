@@ -218,7 +218,7 @@ static void an_inherited_linger_neither_resets_nor_blocks(void **state)
 {
 	(void)state;
 	for (int seconds = 0; seconds <= 30; seconds += 30) {
-		const struct lb_ending ending = {.limits = {.grace = 1}};
+		const struct lb_ending ending = {.limits = {.idle = 1}};
 		struct linger linger;
 		socklen_t len = sizeof linger;
 		struct lb_outcome end;

@@ -150,7 +150,8 @@ static void floods(struct tcp_peer *peer)
 
 static void a_flood_is_cut_off_once_the_peer_has_every_byte(void **state)
 {
-	const struct lb_ending ending = {.limits = {.drain_bytes = 1 << 20, .grace = soon(60000)}};
+	const struct lb_ending ending = {
+		.limits = {.drain_bytes = 1 << 20, .idle = soon(60000), .total = soon(60000)}};
 	struct tcp *tcp = *state;
 	struct lb_outcome end;
 
@@ -165,9 +166,9 @@ static void a_flood_is_cut_off_once_the_peer_has_every_byte(void **state)
 	assert_true(end.discarded <= tcp->peer.sent);
 }
 
-static void a_flood_does_not_prolong_the_grace(void **state)
+static void a_flood_lasts_as_long_as_total_at_most(void **state)
 {
-	const struct lb_ending ending = {.limits = {.drain_bytes = UINT64_MAX, .grace = soon(30)}};
+	const struct lb_ending ending = {.limits = {.drain_bytes = UINT64_MAX, .total = soon(30)}};
 	struct tcp *tcp = *state;
 	struct lb_outcome end;
 
@@ -216,7 +217,7 @@ static void answers_below_the_mark(struct tcp_peer *peer)
 /* Below the caller's SO_RCVLOWAT nothing wakes, and close(2) would reset all the same. */
 static void a_low_water_mark_hides_nothing(void **state)
 {
-	const struct lb_ending ending = {.limits = {.grace = soon(50)}};
+	const struct lb_ending ending = {.limits = {.idle = soon(50)}};
 	struct tcp *tcp = *state;
 	struct lb_outcome end;
 	int low = SIZE;
@@ -239,9 +240,9 @@ static void holds_open(struct tcp_peer *peer)
 	tcp_peer_close(peer);
 }
 
-static void a_peer_that_never_closes_is_left_after_the_grace(void **state)
+static void a_peer_that_never_closes_is_left_when_idle(void **state)
 {
-	const struct lb_ending ending = {.limits = {.grace = soon(20)}};
+	const struct lb_ending ending = {.limits = {.idle = soon(20)}};
 	struct tcp *tcp = *state;
 	struct lb_outcome end;
 
@@ -363,10 +364,10 @@ int main(void)
 		ON_EVERY_SIDE(an_answer_after_our_fin_is_taken_whole),
 		ON_EVERY_SIDE(a_peer_that_reads_only_once_it_has_uploaded_gets_every_byte),
 		ON_EVERY_SIDE(a_flood_is_cut_off_once_the_peer_has_every_byte),
-		ON_EVERY_SIDE(a_flood_does_not_prolong_the_grace),
+		ON_EVERY_SIDE(a_flood_lasts_as_long_as_total_at_most),
 		ON_EVERY_SIDE(an_urgent_byte_costs_nothing),
 		ON_EVERY_SIDE(a_low_water_mark_hides_nothing),
-		ON_EVERY_SIDE(a_peer_that_never_closes_is_left_after_the_grace),
+		ON_EVERY_SIDE(a_peer_that_never_closes_is_left_when_idle),
 		ON_EVERY_SIDE(a_peer_that_never_reads_is_reset_when_the_queue_stalls),
 		ON_EVERY_SIDE(a_peer_that_ended_once_it_had_every_byte_has_ended_after_them),
 		ON_EVERY_SIDE(last_words_come_after_everything_and_before_the_end),

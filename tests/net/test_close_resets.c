@@ -284,7 +284,7 @@ static void a_caller_that_had_finished_may_still_wait(void **state)
 	tcp_stuff(tcp);
 	shutdown(tcp->ours, SHUT_WR);
 	tcp_play(tcp, tcp_peer_read_all);
-	assert_int_equal(tcp_end(tcp, &(struct lb_ending){.limits = {.grace = 1}}, lb_in_ms(10000), &end), 0);
+	assert_int_equal(tcp_end(tcp, &(struct lb_ending){.limits = {.idle = 1}}, lb_in_ms(10000), &end), 0);
 	tcp_join(tcp);
 	assert_peer_has_all(tcp);
 	assert_ending(&end, "acked: timeout by self in drain");
@@ -316,7 +316,7 @@ static void an_abort_resets_and_counts(void **state)
 	tcp_peer_send(&tcp->peer, 77);
 	wait_for(tcp->ours, POLLIN);
 	tcp_stuff(tcp);
-	lb_ending_abort(tcp->ours, &end);
+	assert_int_equal(lb_abort(tcp->ours, &end), 0);
 	tcp->ours = -1;
 	tcp_peer_read_all(&tcp->peer);
 	assert_false(tcp->peer.ended);
@@ -334,7 +334,7 @@ static void an_abort_of_what_the_peer_has_reset_is_the_peers(void **state)
 	struct lb_outcome end;
 
 	reset_by_peer(tcp, 0);
-	lb_ending_abort(tcp->ours, &end);
+	assert_int_equal(lb_abort(tcp->ours, &end), 0);
 	tcp->ours = -1;
 	assert_ending(&end, "nothing: rst by peer in data");
 }
@@ -345,7 +345,7 @@ static void an_abort_reaches_the_peer_although_a_copy_is_open(void **state)
 	int copy = dup(tcp->ours);
 	struct lb_outcome end;
 
-	lb_ending_abort(tcp->ours, &end);
+	assert_int_equal(lb_abort(tcp->ours, &end), 0);
 	tcp->ours = copy;
 	tcp_peer_read_all(&tcp->peer);
 	assert_int_equal(tcp->peer.error, ECONNRESET);

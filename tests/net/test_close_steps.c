@@ -35,6 +35,7 @@ static bool step(struct tcp *tcp, struct lb_ending_run *run, lb_time now)
 
 static void a_peer_that_reads_slowly_is_not_cut_off(void **state)
 {
+	const struct lb_ending ending = {.limits = {.cap = LB_NEVER}};
 	struct tcp *tcp = *state;
 	struct lb_ending_run run;
 	lb_time now = 0;
@@ -42,7 +43,7 @@ static void a_peer_that_reads_slowly_is_not_cut_off(void **state)
 
 	assert_return_code(setsockopt(tcp->peer.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), errno);
 	tcp_stuff(tcp);
-	start(tcp, &run, NULL, LB_NEVER);
+	start(tcp, &run, &ending, LB_NEVER);
 	assert_false(step(tcp, &run, now));
 	while (tcp_unacked(tcp) > 0) {
 		uint64_t before = tcp_unacked(tcp);
@@ -103,7 +104,7 @@ static void slow_progress_ends_at_the_deadline(void **state)
 	assert_int_equal(tcp->peer.error, ECONNRESET);
 }
 
-static void the_grace_begins_when_all_is_acked(void **state)
+static void the_idle_time_begins_when_all_is_acked(void **state)
 {
 	struct tcp *tcp = *state;
 	struct lb_ending_run run;
@@ -295,7 +296,7 @@ static void last_words_wait_for_room_and_do_not_spin(void **state)
 
 static void a_caller_that_had_shut_down_reading_does_not_spin(void **state)
 {
-	const struct lb_ending ending = {.limits = {.grace = SECOND / 5}};
+	const struct lb_ending ending = {.limits = {.idle = SECOND / 5}};
 	struct tcp *tcp = *state;
 	struct lb_ending_run run;
 
@@ -327,7 +328,7 @@ int main(void)
 		ON_EVERY_SIDE(a_peer_that_reads_slowly_is_not_cut_off),
 		ON_EVERY_SIDE(a_queue_that_stalls_is_reset_after_ten_seconds),
 		ON_EVERY_SIDE(slow_progress_ends_at_the_deadline),
-		ON_EVERY_SIDE(the_grace_begins_when_all_is_acked),
+		ON_EVERY_SIDE(the_idle_time_begins_when_all_is_acked),
 		ON_EVERY_SIDE(one_step_throws_a_bounded_number_of_bytes_away),
 		ON_EVERY_SIDE(a_peer_that_sends_just_the_cap_and_ends_has_ended),
 		ON_EVERY_SIDE(past_the_cap_nothing_is_read_and_nothing_is_reset_until_ours_is_acked),

@@ -29,6 +29,10 @@ static const struct word phases[] = {
 #define LB_PHASE(name, word, text) {word, text},
 #include <lastbyte/outcomes.def>
 };
+static const struct word policies[] = {
+#define LB_POLICY(name, word, text) {word, text},
+#include <lastbyte/outcomes.def>
+};
 static const struct word reasons[] = {
 #define LB_REASON(name, code, verdict, word, text) {word, text},
 #include <lastbyte/outcomes.def>
@@ -49,6 +53,7 @@ static const struct {
 	{ends, COUNT(ends)},
 	{parties, COUNT(parties)},
 	{phases, COUNT(phases)},
+	{policies, COUNT(policies)},
 	{reasons, COUNT(reasons)},
 	{failures, COUNT(failures)},
 };
@@ -90,6 +95,7 @@ static void the_functions_say_what_the_table_says(void **state)
 #define LB_END(name, word, text)                assert_string_equal(lb_end_word(LB_END_##name), word);
 #define LB_PARTY(name, word)                    assert_string_equal(lb_party_word(LB_PARTY_##name), word);
 #define LB_PHASE(name, word, text)              assert_string_equal(lb_phase_word(LB_PHASE_##name), word);
+#define LB_POLICY(name, word, text)             assert_string_equal(lb_policy_word(LB_POLICY_##name), word);
 #define LB_REASON(name, code, verdict, word, text)                                                           \
 	assert_string_equal(lb_reason_word(LB_REASON_##name), word);                                         \
 	assert_string_equal(lb_reason_text(LB_REASON_##name), text);                                         \
@@ -108,11 +114,30 @@ static void a_value_outside_the_table_has_words_too(void **state)
 	assert_string_equal(lb_end_word((enum lb_end)99), "unknown");
 	assert_string_equal(lb_party_word((enum lb_party)99), "unknown");
 	assert_string_equal(lb_phase_word((enum lb_phase)99), "unknown");
+	assert_string_equal(lb_policy_word((enum lb_policy)99), "unknown");
 	assert_string_equal(lb_reason_word((enum lb_reason)999), "unknown");
 	assert_string_equal(lb_failure_word((enum lb_failure)999), "unknown");
 	assert_string_equal(lb_failure_word(LB_FAILURE_NONE), "none");
 	assert_true(strlen(lb_reason_text((enum lb_reason)999)) > 0);
 	assert_true(strlen(lb_failure_text((enum lb_failure)999)) > 0);
+}
+
+static void a_policy_is_known_by_its_word_and_by_nothing_else(void **state)
+{
+	static const char *const others[] = {"", "drai", "drain ", "Drain", "DRAIN", "0", "linger-finish"};
+	enum lb_policy policy;
+
+	(void)state;
+#define LB_POLICY(name, word, text)                                                                          \
+	policy = (enum lb_policy)99;                                                                         \
+	assert_int_equal(lb_policy_parse(word, &policy), 0);                                                 \
+	assert_int_equal(policy, LB_POLICY_##name);
+#include <lastbyte/outcomes.def>
+	policy = LB_POLICY_PLAIN;
+	for (size_t i = 0; i < COUNT(others); i++)
+		assert_int_equal(lb_policy_parse(others[i], &policy), -EINVAL);
+	assert_int_equal(policy, LB_POLICY_PLAIN);
+	assert_int_equal(LB_POLICY_DRAIN, 0);
 }
 
 /* The exit codes are an interface of the command: here they stand once more, by hand. */
@@ -215,6 +240,7 @@ int main(void)
 		cmocka_unit_test(no_word_or_text_of_a_table_comes_twice),
 		cmocka_unit_test(the_functions_say_what_the_table_says),
 		cmocka_unit_test(a_value_outside_the_table_has_words_too),
+		cmocka_unit_test(a_policy_is_known_by_its_word_and_by_nothing_else),
 		cmocka_unit_test(exit_code_0_is_for_committed_alone),
 		cmocka_unit_test(no_reason_stands_for_committed_and_an_unknown_one_may_be_retried),
 		cmocka_unit_test(zeroed_memory_claims_nothing),
