@@ -25,6 +25,7 @@ PUBLIC = {
     "outcomes.def": "base",
     "conn.h": "proto",
     "sock.h": "sock",
+    "message.h": "sock",
     "client.h": "client",
     "server.h": "server",
 }
