@@ -26,6 +26,7 @@ LASTBYTE = BUILD / "lastbyte"
 PLAIN = BUILD / "bench" / "plain"
 WEB = BUILD / "bench" / "web"
 MEASURE = BUILD / "bench" / "measure"
+MESSAGE = BUILD / "bench" / "message"
 COUNT_COPIES = BUILD / "bench" / "count_copies.so"
 RUNS = 5
 MIB = 1 << 20
@@ -258,6 +259,12 @@ def lingering():
     """What ending a connection costs a web server, and what one costs that lingers."""
     with scratch() as folder:
         web_servers.lingering(folder, WEB)
+
+
+@bench
+def message():
+    """A request of 120 + 3000 bytes in 7 parts: segments, and the time until an answer of one byte is there."""
+    subprocess.run([MESSAGE], check=True)
 
 
 def main():

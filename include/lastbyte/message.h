@@ -58,7 +58,7 @@ struct lb_cork {
 };
 
 /*
- * Opens a scope that ends with the block it stands in, however that is left but by longjmp(3) or the thread's end:
+ * Opens a scope that ends with the block it stands in, however that is left but by longjmp(3) and pthread_exit(3):
  *
  *	LB_CORKED(cork, fd, lb_in_ms(20));
  *	for each part: error = lb_cork_send(&cork, &part, 1, deadline, &sent);
@@ -67,11 +67,12 @@ struct lb_cork {
  *   - by lb_uncork, which the end of the block calls,
  *   - by the first lb_cork_send at or after the scope's deadline; from then on each sends at once,
  *   - whenever lb_cork_send finds no room, before it waits for it, and when it fails,
- *   - with whatever else the caller sends on fd meanwhile, sendfile(2) too.
+ *   - with whatever else the caller sends on fd meanwhile, sendfile(2) too,
+ *   - by Linux when an ack comes: a segment more, and no delay, in a scope that lasts for longer than a round trip.
  * Nobody runs on the caller's behalf at the deadline itself: an event loop calls lb_uncork by lb_cork_deadline. A
  * program that does not, or crashes, or leaves by longjmp(3), has its last bytes delayed once by Linux, for about a
- * retransmission time-out (200 ms at least), less if an ack comes; close(2) and exit(3) send them at once. The socket
- * itself has no mark of any of it: whoever else holds it, or goes on with it, sends as ever.
+ * retransmission time-out (200 ms at least), unless it was the last to have the socket: its end sends them at once.
+ * The socket has no mark of any of it: whoever else has it, or goes on with it, sends as ever.
  *
  * A scope within another one on the same socket ends by sending what both hold back.
  */
