@@ -63,7 +63,9 @@ static enum lb_policy policy_of(const struct lb_ending_run *run)
 
 static bool drains(const struct lb_ending_run *run)
 {
-	return policy_of(run) != LB_POLICY_PLAIN && policy_of(run) != LB_POLICY_FINISH;
+	enum lb_policy policy = policy_of(run);
+
+	return policy != LB_POLICY_PLAIN && policy != LB_POLICY_FINISH && policy != LB_POLICY_ABORT;
 }
 
 static uint32_t queue_of(const struct lb_ending_run *run, const struct lb_tcp *tcp)
@@ -115,8 +117,8 @@ static void drain(struct lb_ending_run *run, lb_time now)
 	if (run->blocked)
 		return;
 	result = lb_tcp_discard(run->fd, room < STEP_BYTES ? room : STEP_BYTES, &run->discarded);
-	if (result == 0)
-		run->read_ended = true;
+	run->dry = result == 0;
+	run->read_ended |= run->dry;
 	if (result < 0 && result != -EAGAIN) {
 		lb_ending_note(run, -result);
 		run->blocked = true;
@@ -129,17 +131,23 @@ static void drain(struct lb_ending_run *run, lb_time now)
 		run->progress_at = now;
 }
 
+/* Nothing is left to be written before our FIN. */
+static void finish(struct lb_ending_run *run)
+{
+	run->finished = shutdown(run->fd, SHUT_WR) == 0;
+}
+
 /* The FIN, and everything that can be done without waiting. True: the connection is over, and this run with it. */
 static bool advance(struct lb_ending_run *run, lb_time now, struct lb_tcp *tcp, struct lb_outcome *outcome)
 {
-	run->more = false;
+	run->more = run->dry = false;
 	if (lb_ending_left(run) > 0) {
 		lb_tcp_look(run->fd, tcp);
 		observe(run, tcp);
 		send_last(run);
 	}
 	if (lb_ending_left(run) == 0 && !run->finished && policy_of(run) != LB_POLICY_PLAIN)
-		run->finished = shutdown(run->fd, SHUT_WR) == 0;
+		finish(run);
 	if (drains(run))
 		drain(run, now);
 	lb_tcp_look(run->fd, tcp);
@@ -308,6 +316,8 @@ void lb_ending_start(
 		run->syn = (int8_t)lb_tcp_syn(&tcp, run->finished);
 	}
 	run->cut = run->ending->last_len > 0 && (run->finished || tcp.state == LB_TCP_CLOSED);
-	run->queued = queue_of(run, &tcp);
+	if (tcp.state == LB_TCP_ESTABLISHED && drains(run) && lb_ending_left(run) == 0)
+		finish(run);
+	run->queued = queue_of(run, &tcp) + run->finished;
 	observe(run, &tcp);
 }

@@ -99,10 +99,11 @@ static enum lb_party breaker(enum lb_end how)
 bool lb_leave_closed(
 	struct lb_ending_run *run, lb_time now, const struct lb_tcp *tcp, struct lb_outcome *outcome)
 {
-	int error = lb_tcp_discard(run->fd, UINT64_MAX, &run->discarded);
-	bool both = lb_tcp_at_fin(run->fd) && tcp->unacked == 0;
+	bool fin = run->dry && lb_tcp_at_fin(run->fd), both;
+	int error = fin ? 0 : lb_tcp_discard(run->fd, UINT64_MAX, &run->discarded);
 	enum lb_end how = LB_END_FIN;
 
+	both = (fin || lb_tcp_at_fin(run->fd)) && tcp->unacked == 0;
 	if (run->fresh) /* it may have died while it was first looked at */
 		run->syn = -1;
 	account(run, tcp, outcome);
