@@ -316,7 +316,9 @@ void lb_ending_start(
 		run->syn = (int8_t)lb_tcp_syn(&tcp, run->finished);
 	}
 	run->cut = run->ending->last_len > 0 && (run->finished || tcp.state == LB_TCP_CLOSED);
-	if (tcp.state == LB_TCP_ESTABLISHED && drains(run) && lb_ending_left(run) == 0)
+	/* at once, so that an edge-triggered wait can begin without a step */
+	if (tcp.state == LB_TCP_ESTABLISHED && run->ending->last_len == 0 &&
+		(run->ending->policy == LB_POLICY_DRAIN || run->ending->policy == LB_POLICY_ACKED))
 		finish(run);
 	run->queued = queue_of(run, &tcp) + run->finished;
 	observe(run, &tcp);
