@@ -13,91 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
-
-static void refused(int fd, int error)
-{
-	struct lb_outcome end;
-
-	assert_int_equal(lb_close(fd, NULL, LB_NEVER, &end), error);
-	assert_ending(&end, "nothing: no_connection by none in connect");
-	assert_int_equal(fcntl(fd, F_GETFD), -1);
-	assert_int_equal(errno, EBADF);
-}
-
-static void what_is_not_open_is_ebadf(void **state)
-{
-	int fd = dup(STDERR_FILENO);
-
-	(void)state;
-	close(fd);
-	refused(fd, -EBADF);
-	refused(-1, -EBADF);
-}
-
-static void what_is_not_a_socket_is_closed(void **state)
-{
-	int fds[2];
-
-	(void)state;
-	assert_return_code(pipe(fds), errno);
-	refused(fds[0], -ENOTSOCK);
-	refused(fds[1], -ENOTSOCK);
-	refused(open("/dev/null", O_RDWR), -ENOTSOCK);
-	refused(open("/dev/null", O_PATH), -ENOTSOCK);
-}
-
-static void a_socket_of_another_kind_is_closed(void **state)
-{
-	int fds[2], mptcp = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
-
-	(void)state;
-	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), errno);
-	refused(fds[0], -EOPNOTSUPP);
-	refused(fds[1], -EOPNOTSUPP);
-	refused(socket(AF_INET, SOCK_DGRAM, 0), -EOPNOTSUPP);
-	if (mptcp >= 0)
-		refused(mptcp, -EOPNOTSUPP);
-}
-
-static int state_of(int fd)
-{
-	struct tcp_info info = {0};
-	socklen_t len = sizeof info;
-
-	assert_return_code(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), errno);
-	return info.tcpi_state;
-}
-
-static void what_was_never_connected_is_closed(void **state)
-{
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof addr;
-	int listener = socket(AF_INET, SOCK_STREAM, 0), fds[8];
-
-	(void)state;
-	refused(socket(AF_INET, SOCK_STREAM, 0), -ENOTCONN);
-	refused(socket(AF_INET6, SOCK_STREAM, 0), -ENOTCONN);
-	assert_return_code(bind(listener, (struct sockaddr *)&addr, len), errno);
-	assert_return_code(getsockname(listener, (struct sockaddr *)&addr, &len), errno);
-	assert_return_code(listen(listener, 0), errno);
-	/* what the backlog has no room for goes on connecting */
-	for (int i = 0; i < 8; i++) {
-		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		(void)connect(fds[i], (struct sockaddr *)&addr, len);
-	}
-	assert_int_equal(state_of(fds[7]), 2);
-	refused(fds[7], -ENOTCONN);
-	refused(listener, -ENOTCONN);
-	for (int i = 0; i < 7; i++)
-		close(fds[i]);
-	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(fds[0], (struct sockaddr *)&addr, len), -1);
-	refused(fds[0], -ENOTCONN);
-}
-
 static void reads_all(struct tcp_peer *peer)
 {
 	tcp_peer_read_all(peer);
@@ -283,6 +198,67 @@ static void signals_change_nothing(void **state)
 	assert_ending(&end, "ended: fin by peer in done");
 }
 
+static void interrupts_until_told(struct tcp_peer *peer)
+{
+	struct pollfd told = {.fd = peer->go, .events = POLLIN};
+
+	while (poll(&told, 1, 1) == 0)
+		pthread_kill(caller, SIGUSR1);
+	tcp_peer_read_all(peer);
+}
+
+/* close(2) returns early then, and as always 0: the kernel goes on. */
+static void a_signal_ends_the_lingering_and_nothing_is_claimed(void **state)
+{
+	static const struct lb_ending ending = {.policy = LB_POLICY_LINGER_FINISH};
+	struct sigaction action = {.sa_handler = count}, before;
+	struct tcp *tcp = *state;
+	struct lb_outcome end;
+
+	caller = pthread_self();
+	signals = 0;
+	assert_return_code(sigaction(SIGUSR1, &action, &before), errno);
+	tcp_stuff(tcp);
+	tcp_play(tcp, interrupts_until_told);
+	assert_int_equal(tcp_end(tcp, &ending, lb_in_ms(100000), &end), 0);
+	tcp_join(tcp);
+	assert_return_code(sigaction(SIGUSR1, &before, NULL), errno);
+	assert_true(signals > 0);
+	assert_true(end.took < 50000 * INT64_C(1000000));
+	assert_ending(&end, "accepted: detached by self in flush");
+	assert_int_equal(end.lost, LB_UNKNOWN);
+	assert_peer_has_all(tcp);
+}
+
+static void a_copy_keeps_no_fin_back_unless_there_is_none(void **state)
+{
+	struct tcp *given = *state;
+
+	for (int policy = 0; policy < LB_POLICY_ABORT; policy++) {
+		const struct lb_ending ending = {.policy = (enum lb_policy)policy, .limits = {.idle = 1}};
+		bool silent = policy == LB_POLICY_PLAIN || policy == LB_POLICY_LINGER;
+		struct lb_outcome end;
+		struct pollfd ended;
+		struct tcp tcp;
+		int copy;
+
+		tcp_connect(&tcp, given->side, 0, 0);
+		copy = dup(tcp.ours);
+		tcp_write(&tcp, 1000);
+		tcp_wait_acked(&tcp);
+		assert_int_equal(tcp_end(&tcp, &ending, lb_in_ms(20000), &end), 0);
+		assert_int_equal(end.rung, LB_RUNG_ACKED);
+		assert_counts(&end, 1000, 1000, 0);
+		ended = (struct pollfd){.fd = tcp.peer.fd, .events = POLLRDHUP};
+		assert_int_equal(poll(&ended, 1, silent ? 0 : 20000), !silent);
+		close(copy);
+		tcp_peer_read_all(&tcp.peer);
+		assert_peer_has_all(&tcp);
+		tcp_peer_close(&tcp.peer);
+		close(tcp.peer.go);
+	}
+}
+
 /* send(2) raises it only for EPIPE, which is how a reset after the peer's FIN is reported. */
 static void no_sigpipe_is_raised(void **state)
 {
@@ -314,10 +290,6 @@ static void no_sigpipe_is_raised(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_not_open_is_ebadf),
-		cmocka_unit_test(what_is_not_a_socket_is_closed),
-		cmocka_unit_test(a_socket_of_another_kind_is_closed),
-		cmocka_unit_test(what_was_never_connected_is_closed),
 		ON_EVERY_SIDE(the_end_comes_although_a_copy_is_open),
 		ON_EVERY_SIDE(the_end_comes_although_a_child_holds_the_socket),
 		ON_EVERY_SIDE(a_non_blocking_socket_is_waited_for_as_well),
@@ -326,6 +298,8 @@ int main(void)
 		ON_EVERY_SIDE(what_is_over_needs_no_time),
 		cmocka_unit_test(an_inherited_linger_neither_resets_nor_blocks),
 		ON_EVERY_SIDE(signals_change_nothing),
+		ON_EVERY_SIDE(a_signal_ends_the_lingering_and_nothing_is_claimed),
+		ON_EVERY_SIDE(a_copy_keeps_no_fin_back_unless_there_is_none),
 		ON_EVERY_SIDE(no_sigpipe_is_raised),
 	};
 
