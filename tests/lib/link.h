@@ -45,7 +45,7 @@ struct link_options {
 	/* LINK_DELAY alone: */
 	lb_time  delay; /* one way */
 	unsigned loss;  /* of 10,000 packets either way, so many are lost: 100 is 1 % */
-	uint64_t seed;  /* which ones: the same of each direction's packets, numbered from 0 */
+	uint64_t seed;  /* which ones: of each direction, by their number */
 	/* LINK_VETH alone: link_count is going to be called (LINK_DELAY always counts) */
 	bool count;
 };

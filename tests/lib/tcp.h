@@ -52,7 +52,7 @@ extern const struct tcp_side tcp_sides[4];
 /* A connection of its own, for tests that need an option on the listener: SO_LINGER {linger_on, seconds}. */
 void tcp_connect(struct tcp *tcp, const struct tcp_side *side, int linger_on, int seconds);
 
-/* A connection that exists already, made elsewhere. It and the above are released, unless tcp_close does that. */
+/* One that was made elsewhere; and the end of either. */
 void tcp_adopt(struct tcp *tcp, const struct tcp_side *side, int connected, int accepted);
 void tcp_release(struct tcp *tcp);
 

@@ -15,6 +15,7 @@
 
 #define MS INT64_C(1000000)
 
+#define FEW_BYTES   40000 /* fit into any window */
 #define KB          1024
 #define LATE_AFTER  100000   /* bytes that the peer has read when it sends its late 1 KB */
 #define SLOW_BYTES  16384    /* a slow reader reads so many ... */
@@ -131,42 +132,76 @@ static void floods(struct tcp_peer *peer)
 	tcp_peer_close(peer);
 }
 
-static void uploads(struct tcp_peer *peer)
+/* What another process holds, it holds until everything has been read, or nothing more can be. */
+static void reads_all_and_tells(struct tcp_peer *peer)
 {
-	peer_sends(peer, cell_of(peer)->slow_link ? SLOW_UPLOAD : UPLOAD);
+	tcp_peer_read(peer, CELL_BYTES);
+	sem_post(&cell_of(peer)->read);
+	if (!peer->ended && peer->error == 0)
+		tcp_peer_read_all(peer);
+	tcp_peer_close(peer);
+}
+
+static void ends_first(struct tcp_peer *peer)
+{
+	shutdown(peer->fd, SHUT_WR);
 	tcp_peer_read_all(peer);
 	tcp_peer_close(peer);
 }
 
-const struct scenario cell_scenarios[] = {
-	{"reads all", reads_all, .at_once = true},
-	{"reads all, 1 KB of its own lies unread", reads_all, .at_once = true, .unread = true},
-	{"reads slowly, 1 KB of its own lies unread", reads_slowly, .at_once = true, .unread = true},
-	{"sends 1 KB late", sends_late},
-	{"sends 1 KB late and reads slowly", sends_late_and_reads_slowly},
-	{"reads slowly", reads_slowly, .at_once = true},
-	{"never reads", never_reads, .never_reads = true, .never_closes = true},
-	{"never closes", never_closes, .at_once = true, .never_closes = true},
-	{"floods", floods, .at_once = true, .never_closes = true, .floods = true},
-	{"uploads, then reads", uploads},
-	{"reads all, our socket is O_NONBLOCK", reads_all, .at_once = true, .nonblock = true},
-	{"reads all, another process holds our socket", reads_all, .at_once = true, .forked = true},
-};
-const size_t cell_scenario_count = sizeof cell_scenarios / sizeof cell_scenarios[0];
-
-static int pending_limit(struct cell *cell)
+/* Its kernel has acked everything, and resets because of what was not read. */
+static void gives_up(struct tcp_peer *peer)
 {
-	return cell->scenario->never_reads ? SHORT : LONG;
+	struct pollfd fd = {.fd = peer->fd, .events = POLLRDHUP};
+
+	tcp_peer_read(peer, FEW_BYTES / 4);
+	if (poll(&fd, 1, LONG) != 1)
+		cell_of(peer)->failed = "our end did not come";
+	tcp_peer_close(peer);
 }
 
+static void uploads(struct tcp_peer *peer)
+{
+	peer_sends(peer, cell_of(peer)->lossy ? SLOW_UPLOAD : UPLOAD);
+	tcp_peer_read_all(peer);
+	tcp_peer_close(peer);
+}
+
+const struct scenario cell_scenarios[CELL_SCENARIOS] = {
+	[CELL_READS_ALL] = {"reads all", reads_all, .at_once = true},
+	[CELL_UNREAD] = {"reads all, 1 KB of its own lies unread", reads_all, .at_once = true, .unread = true,
+		.sends = true},
+	[CELL_UNREAD_SLOW] = {"reads slowly, 1 KB of its own lies unread", reads_slowly, .at_once = true,
+		.unread = true, .sends = true},
+	[CELL_LATE] = {"sends 1 KB late", sends_late, .sends = true},
+	[CELL_LATE_SLOW] = {"sends 1 KB late and reads slowly", sends_late_and_reads_slowly, .sends = true},
+	[CELL_SLOW] = {"reads slowly", reads_slowly, .at_once = true},
+	[CELL_NEVER_READS] = {"never reads", never_reads, .never_reads = true, .never_closes = true},
+	[CELL_NEVER_CLOSES] = {"never closes", never_closes, .at_once = true, .never_closes = true},
+	[CELL_FLOODS] = {"floods", floods, .at_once = true, .never_closes = true, .floods = true,
+		.sends = true},
+	[CELL_UPLOADS] = {"uploads, then reads", uploads, .sends = true},
+	[CELL_NONBLOCK] = {"reads all, our socket is O_NONBLOCK", reads_all, .at_once = true,
+		.nonblock = true},
+	[CELL_FORKED] = {"reads all, another process holds our socket", reads_all_and_tells, .at_once = true,
+		.forked = true},
+	[CELL_ENDS_FIRST] = {"has ended, and then reads all", ends_first, .at_once = true,
+		.ends_first = true},
+	[CELL_GIVES_UP] = {"reads a part, and closes when all has come", gives_up, .at_once = true,
+		.gives_up = true, .sends = true},
+};
+
+/* Where nobody reads, or nobody closes, that takes as long as we wait. All other limits are far away. */
 static void end_ours(struct cell *cell)
 {
-	struct lb_ending ending = {.limits = {.drain_bytes = cell->scenario->floods ? FLOOD_MAX : 0,
-					   .send_stall = SHORT / 2 * (cell->scenario->never_reads ? MS : 0),
-					   .idle = cell->scenario->never_closes ? SHORT / 10 * MS : LONG * MS,
-					   .total = LONG * MS}};
+	bool never_reads = cell->scenario->never_reads;
+	struct lb_ending ending = {.policy = cell->manner->policy,
+		.on_expiry = cell->manner->detaches ? LB_EXPIRY_DETACH : LB_EXPIRY_ABORT,
+		.limits = {.drain_bytes = cell->scenario->floods ? FLOOD_MAX : 0,
+			.send_stall = never_reads ? SHORT / 2 * MS : LONG * MS,
+			.idle = cell->scenario->never_closes ? SHORT / 10 * MS : LONG * MS}};
 
-	cell->result = tcp_end(&cell->tcp, &ending, lb_in_ms(pending_limit(cell)), &cell->end);
+	cell->result = tcp_end(&cell->tcp, &ending, lb_in_ms(never_reads ? SHORT : LONG), &cell->end);
 }
 
 static void act(struct cell *cell)
@@ -176,7 +211,7 @@ static void act(struct cell *cell)
 	int held = -1;
 
 	if (scenario->at_once)
-		tcp_write(tcp, CELL_BYTES);
+		tcp_write(tcp, scenario->gives_up ? FEW_BYTES : CELL_BYTES);
 	else
 		tcp_offer(tcp, CELL_BYTES);
 	if (scenario->nonblock)
@@ -188,8 +223,10 @@ static void act(struct cell *cell)
 	}
 	tcp_go(tcp);
 	end_ours(cell);
-	if (held >= 0)
+	if (held >= 0) {
+		sem_wait(&cell->read);
 		close(held);
+	}
 }
 
 static void exit_ours(struct cell *cell)
@@ -223,6 +260,7 @@ void cell_play(struct cell *cell)
 		return;
 	}
 	tcp_adopt(tcp, cell->side, fds[0], fds[1]);
+	sem_init(&cell->read, 0, 0);
 	enlarge_send_buffer(tcp->ours);
 	if (cell->scenario->unread) {
 		arrived.fd = tcp->ours;
@@ -230,9 +268,10 @@ void cell_play(struct cell *cell)
 			cell->failed = "nothing arrived";
 	}
 	tcp_play(tcp, cell->scenario->play);
-	if (cell->policy->exits)
+	if (cell->manner->exits)
 		exit_ours(cell);
 	else
 		act(cell);
 	tcp_release(tcp);
+	sem_destroy(&cell->read);
 }
