@@ -3,10 +3,10 @@
 what an ended and a lingering connection cost.
 """
 
-import contextlib
-import re
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -64,10 +64,12 @@ class Reader:
         """Reads what is due. False: the stream has ended, and `end` says how."""
         passed = now - self.began
         if self.stray and passed >= self.stray_at:
-            with contextlib.suppress(ConnectionError):  # reset already: the next read says so
+            try:
                 self.socket.send(self.stray)
+            except ConnectionError:  # this takes the error: a read would return 0, as at the end of the stream
+                self.end = "reset"
             self.stray = b""
-        while (room := int(passed * self.rate) - self.got) > 0 and self.read(room):
+        while self.end is None and (room := int(passed * self.rate) - self.got) > 0 and self.read(room):
             pass
         if self.end is None and passed > LARGE / self.rate + PATIENCE:
             self.end = "time-out"
@@ -76,28 +78,35 @@ class Reader:
         return self.end is None
 
 
-def queued(reader):
-    """Bytes in the send queue of its server's socket."""
-    server, client = reader.ports
-    found = re.search(rf":{server:04X} \w+:{client:04X} \w+ (\w+):", Path("/proc/net/tcp").read_text())
-    return int(found.group(1), 16) if found else 0
+def queues(readers):
+    """Tells each reader how much is in the send queue of its server's socket. (/proc/net/tcp is slow where many are.)"""
+    queue_of = {}
+    ports = " or ".join(f"sport = :{port}" for port in {reader.ports[0] for reader in readers})
+    for line in subprocess.run(["ss", "-Htn", ports], check=True, capture_output=True, text=True).stdout.splitlines():
+        _, _, queue, server, client, *_ = line.split()
+        queue_of[int(server.rpartition(":")[2]), int(client.rpartition(":")[2])] = int(queue)
+    for reader in readers:
+        reader.queued = queue_of.get(reader.ports, 0)
 
 
 def read_all(running, rate, stray_at):
     """All at once, since each does next to nothing. The readers of each server, at their end."""
     readers = {name: [Reader(server.port, rate, stray_at, (b"x", b"\r\n")[i % 2]) for i in range(REPETITIONS)]
                for name, server in running.items()}
-    waiting = [reader for group in readers.values() for reader in group]
-    for reader in waiting:
-        reader.queued = 0
-    began = time.monotonic()
+    everyone = [reader for group in readers.values() for reader in group]
+    waiting, last, sampled = everyone, time.monotonic(), False
+    began = last
     while waiting:
         time.sleep(TICK)
         now = time.monotonic()
+        if now > last + 1:
+            print(f"the readers were held up for {now - last:.1f} s: the figures are not those of a steady reader",
+                  file=sys.stderr)
+        last = now
         waiting = [reader for reader in waiting if reader.tick(now)]
-        if now < began + 1:
-            for reader in waiting:
-                reader.queued = queued(reader)
+        if not sampled and now > began + 1:
+            queues(everyone)
+            sampled = True
     return readers
 
 
@@ -135,12 +144,6 @@ def ask(port):
     return client
 
 
-def held(port):
-    """Sockets of a server in FIN_WAIT2 that a process still holds: those of nobody have no inode."""
-    row = rf"^ *\d+: \w+:{port:04X} \w+:\w+ 05(?: +\S+){{5}} +[1-9]"
-    return len(re.findall(row, Path("/proc/net/tcp").read_text(), re.MULTILINE))
-
-
 def cpu_of(running):
     """Microseconds for each connection of each round."""
     figures = {name: [] for name in running}
@@ -161,12 +164,12 @@ def lingering(folder, program):
               "clients that have read everything and do not close, over that without any, for each that lingers.")
         print(f"{'':26}{'CPU µs':>8}{'min':>7}{'max':>7}{'linger':>8}{'KiB each':>10}")
         for name, server in running.items():
-            before = server.memory()
+            memory, sockets = server.memory(), server.sockets()
             clients = [ask(server.port) for _ in range(LINGERING)]
-            grown, count = server.memory() - before, held(server.port)
+            grown, count = server.memory() - memory, server.sockets() - sockets
             for client in clients:
                 client.close()
-            each = f"{grown / count / 1024:.1f}" if count else "-"
+            each = f"{grown / count / 1024:.1f}" if count > LINGERING // 2 else "-"
             print(f"{name:26}{statistics.median(cpu[name]):8.1f}{min(cpu[name]):7.1f}{max(cpu[name]):7.1f}"
                   f"{count:8}{each:>10}")
     print("close, shutdown and lb_close run in the same small server, with a thread for each connection, whose stack "
