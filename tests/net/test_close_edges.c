@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The steps behind lb_close as a program with very many of them takes them: edge-triggered, never polling; limits
- * against a clock that the test turns itself; and endings that are stopped.
+ * against a clock that the test turns itself.
  */
 #include "lib/tcp.h"
 #include "sock/ending.h"
@@ -262,78 +262,6 @@ static void what_comes_once_all_is_acked_prolongs_idle_up_to_total(void **state)
 	assert_int_equal(end.discarded, 150);
 }
 
-static void one_that_is_acked_is_evicted_without_a_reset(void **state)
-{
-	struct tcp *tcp = *state;
-	struct lb_ending_run run;
-
-	all_acked(tcp, &run, &(struct lb_ending){.limits = {.send_stall = 2 * HOUR, .cap = 2 * HOUR}});
-	lb_ending_stop(&run, HOUR + 1, LB_END_EVICTED, &end);
-	tcp->ours = -1;
-	assert_int_equal(run.fd, -1);
-	assert_ending(&end, "acked: evicted by self in drain");
-	assert_counts(&end, 1000, 1000, 0);
-	assert_int_equal(end.took, HOUR + 1);
-	assert_peer_has_all(tcp);
-	assert_int_equal(send(tcp->peer.fd, "x", 1, MSG_NOSIGNAL), 1);
-}
-
-static void one_that_is_not_acked_is_evicted_as_at_its_deadline(void **state)
-{
-	static const struct {
-		enum lb_on_expiry on_expiry;
-		const char *how;
-		int result;
-	} choices[] = {
-		{LB_EXPIRY_ABORT, "accepted: evicted by self in flush", 0},
-		{LB_EXPIRY_DETACH, "accepted: evicted by self in flush", 0},
-		{LB_EXPIRY_KEEP, "accepted: open by none in flush", -EAGAIN},
-	};
-	struct tcp *given = *state;
-
-	for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
-		struct lb_ending ending = {.on_expiry = choices[i].on_expiry};
-		struct lb_ending_run run;
-		struct tcp tcp;
-
-		tcp_connect(&tcp, given->side, 0, 0);
-		tcp_stuff(&tcp);
-		start(&tcp, &run, &ending);
-		lb_ending_stop(&run, 0, LB_END_EVICTED, &end);
-		assert_ending(&end, choices[i].how);
-		assert_int_equal(run.result, choices[i].result);
-		assert_int_equal(run.fd, -1);
-		assert_int_equal(end.accepted, tcp.written);
-		assert_int_equal(fcntl(tcp.ours, F_GETFD) >= 0, choices[i].on_expiry == LB_EXPIRY_KEEP);
-		if (choices[i].on_expiry == LB_EXPIRY_KEEP)
-			close(tcp.ours);
-		if (choices[i].on_expiry == LB_EXPIRY_ABORT)
-			assert_int_equal(end.acked + end.lost, tcp.written);
-		else
-			assert_int_equal(end.lost, LB_UNKNOWN);
-		tcp_peer_read_all(&tcp.peer);
-		assert_int_equal(tcp.peer.error, choices[i].on_expiry == LB_EXPIRY_ABORT ? ECONNRESET : 0);
-		tcp_peer_close(&tcp.peer);
-		close(tcp.peer.go);
-	}
-}
-
-static void one_that_has_ended_meanwhile_is_not_called_evicted(void **state)
-{
-	struct tcp *tcp = *state;
-	struct pollfd over = {.fd = tcp->ours};
-	struct lb_ending_run run;
-
-	tcp_write(tcp, 1000);
-	start(tcp, &run, NULL);
-	tcp_peer_read_all(&tcp->peer);
-	tcp_peer_close(&tcp->peer);
-	assert_int_equal(poll(&over, 1, 20000), 1);
-	lb_ending_stop(&run, 0, LB_END_EVICTED, &end);
-	tcp->ours = -1;
-	assert_ending(&end, "ended: fin by peer in done");
-}
-
 /* After our FIN, and with its error taken by somebody else: recv(2) says 0, and only the kernel knows of no FIN. */
 static void a_false_end_while_it_is_waited_for_is_a_reset(void **state)
 {
@@ -365,9 +293,6 @@ int main(void)
 		ON_EVERY_SIDE(the_limit_is_the_stall_and_moves_when_the_queue_has_shrunk),
 		ON_EVERY_SIDE(the_cap_ends_what_goes_on_slowly),
 		ON_EVERY_SIDE(what_comes_once_all_is_acked_prolongs_idle_up_to_total),
-		ON_EVERY_SIDE(one_that_is_acked_is_evicted_without_a_reset),
-		ON_EVERY_SIDE(one_that_is_not_acked_is_evicted_as_at_its_deadline),
-		ON_EVERY_SIDE(one_that_has_ended_meanwhile_is_not_called_evicted),
 		ON_EVERY_SIDE(a_false_end_while_it_is_waited_for_is_a_reset),
 	};
 
