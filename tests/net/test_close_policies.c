@@ -215,7 +215,8 @@ static void lingering_waits_for_the_ack_of_everything(void **state)
 		assert_peer_has_all(&tcp);
 		assert_truth(&tcp, &end);
 		assert_int_equal(end.how, LB_END_DETACHED);
-		assert_int_equal(end.lost, LB_UNKNOWN);
+		/* the peer may have been so fast that all was acked before the close(2) */
+		assert_int_equal(end.lost, end.rung == LB_RUNG_ACKED ? 0 : LB_UNKNOWN);
 		done_with(&tcp);
 	}
 }
