@@ -91,14 +91,16 @@ static void observe(struct lb_ending_run *run, const struct lb_tcp *tcp)
 /* MSG_MORE keeps the tail back for the FIN, which the shutdown(2) that follows sends with it. */
 static void send_last(struct lb_ending_run *run)
 {
-	size_t bound = run->last_sent + STEP_BYTES;
+	size_t room = STEP_BYTES;
 
-	while (lb_ending_left(run) > 0 && run->last_sent < bound) {
-		ssize_t n = send(run->fd, (const char *)run->ending->last + run->last_sent,
-			lb_ending_left(run), MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+	while (lb_ending_left(run) > 0 && room > 0) {
+		size_t len = lb_ending_left(run) < room ? lb_ending_left(run) : room;
+		ssize_t n = send(run->fd, (const char *)run->ending->last + run->last_sent, len,
+			MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
 
 		if (n >= 0) {
 			run->last_sent += (size_t)n;
+			room -= (size_t)n;
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno != EINTR) {
@@ -316,10 +318,10 @@ void lb_ending_start(
 		run->syn = (int8_t)lb_tcp_syn(&tcp, run->finished);
 	}
 	run->cut = run->ending->last_len > 0 && (run->finished || tcp.state == LB_TCP_CLOSED);
+	run->queued = queue_of(run, &tcp);
 	/* at once, so that an edge-triggered wait can begin without a step */
 	if (tcp.state == LB_TCP_ESTABLISHED && run->ending->last_len == 0 &&
 		(run->ending->policy == LB_POLICY_DRAIN || run->ending->policy == LB_POLICY_ACKED))
 		finish(run);
-	run->queued = queue_of(run, &tcp) + run->finished;
 	observe(run, &tcp);
 }

@@ -151,9 +151,27 @@ static void one_step_throws_a_bounded_number_of_bytes_away(void **state)
 	start(tcp, &run, NULL, LB_NEVER);
 	assert_false(step(tcp, &run, 0));
 	assert_int_equal(run.discarded, 256 << 10);
+	assert_true(lb_ending_limit(&run) <= 0); /* no edge wakes for the rest */
 	assert_true((lb_ending_events(&run) & EPOLLIN) != 0);
 	assert_false(step(tcp, &run, 0));
 	assert_int_equal(run.discarded, MORE);
+	assert_true(lb_ending_limit(&run) > 0);
+}
+
+static void one_step_writes_a_bounded_number_of_bytes(void **state)
+{
+	static char words[MORE];
+	static const struct lb_ending ending = {.last = words, .last_len = sizeof words};
+	struct tcp *tcp = *state;
+	struct lb_ending_run run;
+
+	start(tcp, &run, &ending, LB_NEVER);
+	assert_false(step(tcp, &run, 0));
+	assert_int_equal(run.last_sent, 256 << 10);
+	assert_true(lb_ending_limit(&run) <= 0);
+	assert_false(step(tcp, &run, 0));
+	assert_int_equal(run.last_sent, MORE);
+	assert_true(lb_ending_limit(&run) > 0);
 }
 
 static void a_peer_that_sends_just_the_cap_and_ends_has_ended(void **state)
@@ -330,6 +348,7 @@ int main(void)
 		ON_EVERY_SIDE(slow_progress_ends_at_the_deadline),
 		ON_EVERY_SIDE(the_idle_time_begins_when_all_is_acked),
 		ON_EVERY_SIDE(one_step_throws_a_bounded_number_of_bytes_away),
+		ON_EVERY_SIDE(one_step_writes_a_bounded_number_of_bytes),
 		ON_EVERY_SIDE(a_peer_that_sends_just_the_cap_and_ends_has_ended),
 		ON_EVERY_SIDE(past_the_cap_nothing_is_read_and_nothing_is_reset_until_ours_is_acked),
 		ON_EVERY_SIDE(waiting_for_acks_does_not_spin),

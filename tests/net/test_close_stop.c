@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Endings that are stopped before they are over, to make room for others, and what is known of them then. */
+/* Endings that are stopped before they are over: to make room for others, or by lb_abort. */
 #include "lib/tcp.h"
 #include "sock/ending.h"
 #include <errno.h>
@@ -14,6 +14,14 @@ static void start(struct tcp *tcp, struct lb_ending_run *run, const struct lb_en
 {
 	lb_ending_start(run, tcp->ours, ending, 0, LB_NEVER);
 	assert_int_equal(run->fd, tcp->ours);
+}
+
+static void wait_for(int fd, short event)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = event};
+
+	assert_int_equal(poll(&poll_fd, 1, 20000), 1);
+	assert_true((poll_fd.revents & event) != 0);
 }
 
 static void one_that_is_acked_is_evicted_without_a_reset(void **state)
@@ -44,7 +52,6 @@ static void one_that_was_never_stepped_is_stopped_as_well(void **state)
 	struct tcp *given = *state;
 
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-		struct pollfd arrived = {.events = POLLIN};
 		struct lb_ending_run run;
 		struct tcp tcp;
 
@@ -54,8 +61,7 @@ static void one_that_was_never_stepped_is_stopped_as_well(void **state)
 		tcp_peer_read_all(&tcp.peer);
 		tcp_wait_acked(&tcp);
 		tcp_peer_send(&tcp.peer, 77);
-		arrived.fd = tcp.ours;
-		assert_int_equal(poll(&arrived, 1, 20000), 1);
+		wait_for(tcp.ours, POLLIN);
 		lb_ending_stop(&run, 0, ways[i], &end);
 		assert_int_equal(end.how, ways[i]);
 		assert_int_equal(end.discarded, 77);
@@ -124,6 +130,26 @@ static void one_that_has_ended_meanwhile_is_not_called_evicted(void **state)
 	assert_ending(&end, "ended: fin by peer in done");
 }
 
+/* Its kernel has taken all that was written, and must not take it for all. */
+static void one_whose_last_words_are_written_in_part_is_reset(void **state)
+{
+	static char words[1 << 20];
+	static const struct lb_ending ending = {.last = words, .last_len = sizeof words};
+	struct tcp *tcp = *state;
+	struct lb_ending_run run;
+
+	start(tcp, &run, &ending);
+	lb_ending_stop(&run, 0, LB_END_EVICTED, &end);
+	tcp->ours = -1;
+	assert_int_equal(end.how, LB_END_EVICTED);
+	assert_int_equal(end.phase, LB_PHASE_DATA);
+	assert_int_equal(end.rung, LB_RUNG_ACCEPTED);
+	assert_in_range(end.accepted, 1, sizeof words - 1);
+	tcp_peer_read_all(&tcp->peer);
+	assert_false(tcp->peer.ended);
+	assert_int_equal(tcp->peer.error, ECONNRESET);
+}
+
 static void one_that_was_refused_says_so_when_it_is_stopped(void **state)
 {
 	struct lb_ending_run run;
@@ -137,6 +163,47 @@ static void one_that_was_refused_says_so_when_it_is_stopped(void **state)
 	assert_ending(&end, "nothing: no_connection by none in connect");
 }
 
+static void an_abort_resets_and_counts(void **state)
+{
+	struct tcp *tcp = *state;
+
+	tcp_peer_send(&tcp->peer, 77);
+	wait_for(tcp->ours, POLLIN);
+	tcp_stuff(tcp);
+	assert_int_equal(lb_abort(tcp->ours, &end), 0);
+	tcp->ours = -1;
+	tcp_peer_read_all(&tcp->peer);
+	assert_false(tcp->peer.ended);
+	assert_int_equal(tcp->peer.error, ECONNRESET);
+	assert_ending(&end, "accepted: local_abort by self in data");
+	assert_int_equal(end.accepted, tcp->written);
+	assert_int_equal(end.acked + end.lost, tcp->written);
+	assert_in_range(tcp->peer.got, end.acked, end.accepted);
+	assert_int_equal(end.discarded, 77);
+}
+
+static void an_abort_of_what_the_peer_has_reset_is_the_peers(void **state)
+{
+	struct tcp *tcp = *state;
+
+	tcp_peer_reset(&tcp->peer);
+	wait_for(tcp->ours, POLLERR);
+	assert_int_equal(lb_abort(tcp->ours, &end), 0);
+	tcp->ours = -1;
+	assert_ending(&end, "nothing: rst by peer in data");
+}
+
+static void an_abort_reaches_the_peer_although_a_copy_is_open(void **state)
+{
+	struct tcp *tcp = *state;
+	int copy = dup(tcp->ours);
+
+	assert_int_equal(lb_abort(tcp->ours, &end), 0);
+	tcp->ours = copy;
+	tcp_peer_read_all(&tcp->peer);
+	assert_int_equal(tcp->peer.error, ECONNRESET);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,7 +211,11 @@ int main(void)
 		ON_EVERY_SIDE(one_that_was_never_stepped_is_stopped_as_well),
 		ON_EVERY_SIDE(one_that_is_not_acked_is_evicted_as_at_its_deadline),
 		ON_EVERY_SIDE(one_that_has_ended_meanwhile_is_not_called_evicted),
+		ON_EVERY_SIDE(one_whose_last_words_are_written_in_part_is_reset),
 		cmocka_unit_test(one_that_was_refused_says_so_when_it_is_stopped),
+		ON_EVERY_SIDE(an_abort_resets_and_counts),
+		ON_EVERY_SIDE(an_abort_of_what_the_peer_has_reset_is_the_peers),
+		ON_EVERY_SIDE(an_abort_reaches_the_peer_although_a_copy_is_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
