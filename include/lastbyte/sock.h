@@ -98,7 +98,8 @@ struct lb_ending {
  *
  * Returns 0 when the connection has ended in whatever way (see outcomep); -EBADF: fd is not open;
  * -ENOTSOCK, -EOPNOTSUPP: fd is not a TCP socket (and is closed); -ENOTCONN: it was never connected, or listens (and
- * is closed); -EAGAIN: LB_EXPIRY_KEEP, and the deadline or a limit passed with bytes unacked.
+ * is closed); -EAGAIN: LB_EXPIRY_KEEP, and the deadline or a limit passed with bytes unacked; -EPERM, -EACCES: a filter
+ * of system calls keeps us from asking what fd is (and it is reset).
  */
 LB_PUBLIC int lb_close(int fd, const struct lb_ending *ending, lb_time deadline, struct lb_outcome *outcomep);
 

@@ -148,7 +148,7 @@ static bool advance(struct lb_ending_run *run, lb_time now, struct lb_tcp *tcp, 
 		observe(run, tcp);
 		send_last(run);
 	}
-	if (lb_ending_left(run) == 0 && !run->finished && policy_of(run) != LB_POLICY_PLAIN)
+	if (lb_ending_left(run) == 0 && !run->finished && !run->cut && policy_of(run) != LB_POLICY_PLAIN)
 		finish(run);
 	if (drains(run))
 		drain(run, now);
@@ -221,6 +221,8 @@ bool lb_ending_step(struct lb_ending_run *run, lb_time now, struct lb_outcome *o
 		return lb_leave_by_reset(run, now, outcomep);
 	if (advance(run, now, &tcp, outcomep))
 		return true;
+	if (run->cut && !run->finished) /* a FIN would make half of `last` look whole */
+		return lb_leave_by_reset(run, now, outcomep);
 	if (enough(run) && run->lingers && now >= lb_ending_cap(run)) /* a linger time of 0 would reset */
 		return lb_leave_expired(run, now, LB_END_TIMEOUT, outcomep);
 	if (enough(run))

@@ -190,8 +190,10 @@ int lb_exchange(int fd, const void *request, size_t request_len, void *reply, si
 	int r, misuse = check(fd, outcomep);
 
 	*lenp = 0;
-	if (misuse < 0)
-		return lb_close(fd, NULL, deadline, outcomep);
+	if (misuse < 0) {
+		lb_abort(fd, outcomep);
+		return misuse;
+	}
 	told.early = has_ended(fd, request_len);
 	r = trade(&exchange, deadline);
 	*lenp = exchange.reply.len;
@@ -225,8 +227,10 @@ int lb_answer(int fd, const struct lb_answering *answering, lb_time deadline, st
 	lb_time started = lb_now();
 	int r = check(fd, outcomep), refused = 0;
 
-	if (r < 0)
-		return lb_close(fd, NULL, deadline, outcomep);
+	if (r < 0) {
+		lb_abort(fd, outcomep);
+		return r;
+	}
 	r = take_all(&stream, deadline);
 	if (r == 0)
 		refused = answering->reply(

@@ -75,6 +75,8 @@ static enum lb_end broken_by(const struct lb_ending_run *run, const struct lb_tc
 	/* connect(2) to AF_UNSPEC, through a copy of the descriptor; or our own shutdown(SHUT_RD) */
 	if (!tcp->connected || (error == 0 && tcp->state != LB_TCP_CLOSED))
 		return LB_END_LOCAL_ABORT;
+	if (error == 0 && !tcp->exact)
+		return LB_END_NET_ERROR;
 	if (error == 0 && !tcp->resent && (tcp->unacked == 0 || !lb_tcp_has_user_timeout(run->fd)))
 		return LB_END_RST;
 	if (error == ECONNRESET || error == EPIPE)
@@ -234,6 +236,8 @@ void lb_leave_refused(struct lb_ending_run *run, int error)
 	if (error == -ENOTCONN)
 		lb_ending_note(run, lb_tcp_take_error(run->fd));
 	lb_ending_note(run, -error);
+	if (error == -EPERM || error == -EACCES) /* a FIN could make it look whole */
+		lb_tcp_reset(run->fd);
 	if (error != -EBADF)
 		close(run->fd);
 	run->fd = -1;

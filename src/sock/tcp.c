@@ -44,6 +44,7 @@ static int info(int fd, struct lb_tcp *tcp, bool *idlep)
 	struct tcp_info info = {0};
 	socklen_t len = sizeof info;
 
+	*tcp = (struct lb_tcp){0};
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return -errno;
 	*tcp = (struct lb_tcp){
@@ -70,7 +71,7 @@ static bool countable(const struct lb_tcp *tcp)
 int lb_tcp_look(int fd, struct lb_tcp *tcp)
 {
 	bool idle = false;
-	int error = info(fd, tcp, &idle);
+	int error = info(fd, tcp, &idle), queued;
 
 	if (error < 0)
 		return error;
@@ -81,18 +82,21 @@ int lb_tcp_look(int fd, struct lb_tcp *tcp)
 		tcp->exact = true;
 		return 0;
 	}
-	tcp->unacked = (uint32_t)unacked(fd);
-	tcp->exact = countable(tcp) && tcp->state == LB_TCP_CLOSED;
+	queued = unacked(fd);
+	tcp->unacked = (uint32_t)queued;
+	tcp->exact = queued >= 0 && countable(tcp) && tcp->state == LB_TCP_CLOSED;
 	return 0;
 }
 
 /* MPTCP has a TCP_INFO as well, that of its first subflow. */
 int lb_tcp_check(int fd, struct lb_tcp *tcp)
 {
-	int domain;
+	int error = lb_tcp_look(fd, tcp), domain;
 
-	if (lb_tcp_look(fd, tcp) == 0 && option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP)
+	if (error == 0 && option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP)
 		return 0;
+	if (error == -EPERM || error == -EACCES) /* a filter of system calls; nothing can be said of fd */
+		return error;
 	if (fcntl(fd, F_GETFD) < 0)
 		return -EBADF;
 	domain = option(fd, SOL_SOCKET, SO_DOMAIN);
@@ -116,7 +120,7 @@ void lb_tcp_read(int fd, struct lb_tcp *tcp)
 		after = unacked(fd);
 	} while (before != after && --tries > 0);
 	tcp->unacked = (uint32_t)after;
-	tcp->exact = before == after && countable(tcp);
+	tcp->exact = before == after && after >= 0 && countable(tcp);
 }
 
 /*
