@@ -5,21 +5,7 @@
  */
 #include "sock/leave.h"
 #include <errno.h>
-#include <poll.h>
 #include <sys/socket.h>
-
-/* Signals, and time-outs before `next`, only make for a step more. */
-static void await(const struct lb_ending_run *run)
-{
-	struct pollfd fd = {.fd = run->fd, .events = (short)lb_ending_events(run)};
-	lb_time now = lb_now(), left = lb_ending_next(run, now) - now;
-	struct timespec timeout;
-
-	if (left < 0)
-		left = 0;
-	timeout = (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-	ppoll(&fd, fd.events != 0, &timeout, NULL);
-}
 
 int lb_close_told(int fd, const struct lb_ending *ending, const struct lb_told *told, lb_time deadline,
 	struct lb_outcome *outcomep)
@@ -36,7 +22,7 @@ int lb_close_told(int fd, const struct lb_ending *ending, const struct lb_told *
 	}
 	run.lingers = run.ending->policy == LB_POLICY_LINGER || run.ending->policy == LB_POLICY_LINGER_FINISH;
 	while (!lb_ending_step(&run, lb_now(), outcomep))
-		await(&run);
+		lb_tcp_await(run.fd, lb_ending_events(&run), lb_ending_next(&run, lb_now()));
 	outcomep->took = lb_now() - started;
 	return run.result;
 }

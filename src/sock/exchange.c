@@ -37,16 +37,6 @@ static int take(struct stream *stream)
 	return 1;
 }
 
-/* Until one of the events or the deadline. Signals only make for one look more. */
-static void await(int fd, int events, lb_time deadline)
-{
-	struct pollfd poll_fd = {.fd = fd, .events = (short)events};
-	lb_time now = lb_now(), left = deadline > now ? deadline - now : 0;
-	struct timespec timeout = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-
-	ppoll(&poll_fd, 1, &timeout, NULL);
-}
-
 /* All of it, as take() says; -ETIME: the deadline has passed. Nothing that has come by then is left out. */
 static int take_all(struct stream *stream, lb_time deadline)
 {
@@ -55,7 +45,7 @@ static int take_all(struct stream *stream, lb_time deadline)
 	while ((r = take(stream)) > 0 || r == -EAGAIN) {
 		if (r == -EAGAIN && lb_now() >= deadline)
 			return -ETIME;
-		await(stream->fd, POLLIN, deadline);
+		lb_tcp_await(stream->fd, POLLIN, deadline);
 	}
 	return r;
 }
@@ -166,7 +156,7 @@ static int trade(struct exchange *exchange, lb_time deadline)
 			return -ETIME;
 		if (exchange->left > 0 && exchange->error == 0)
 			events |= POLLOUT;
-		await(exchange->reply.fd, events, deadline);
+		lb_tcp_await(exchange->reply.fd, events, deadline);
 	}
 }
 

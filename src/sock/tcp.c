@@ -161,6 +161,15 @@ ssize_t lb_tcp_recv(int fd, void *buf, size_t len, int flags)
 	return n > 0 || lb_tcp_at_fin(fd) ? n : -ENODATA;
 }
 
+void lb_tcp_await(int fd, uint32_t events, lb_time until)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = (short)events};
+	lb_time now = lb_now(), left = until > now ? until - now : 0;
+	struct timespec timeout = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+
+	ppoll(&poll_fd, events != 0, &timeout, NULL);
+}
+
 /*
  * tcp(7): MSG_TRUNC makes the kernel throw the bytes away instead of copying them. The buffer is there for what
  * stands between us and TCP and ignores the flag (kernel TLS, emulators), and for tools that check the arguments

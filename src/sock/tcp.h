@@ -55,6 +55,10 @@ bool lb_tcp_at_fin(int fd);
  * by whichever call asks first; -ENODATA is an end that is none, of whose error nobody knows any more. */
 ssize_t lb_tcp_recv(int fd, void *buf, size_t len, int flags);
 
+/* Blocks until one of these events of poll(2), a signal, or the time. Events 0: hang-ups and errors, which cannot be
+ * masked, do not wake either. */
+void lb_tcp_await(int fd, uint32_t events, lb_time until);
+
 /* Throws up to max received bytes away and adds their number to *countp. 1: that many were there, more may be;
  * 0: the end of the stream, true or false; -EAGAIN: no more for now; -ECONNRESET, ... */
 int lb_tcp_discard(int fd, uint64_t max, uint64_t *countp);

@@ -26,6 +26,7 @@ PUBLIC = {
     "conn.h": "proto",
     "sock.h": "sock",
     "message.h": "sock",
+    "farewell.h": "sock",
     "client.h": "client",
     "server.h": "server",
 }
