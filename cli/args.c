@@ -5,6 +5,7 @@
  */
 #include "args.h"
 #include "command.h"
+#include "escape.h"
 #include "print.h"
 #include <errno.h>
 #include <getopt.h>
@@ -115,6 +116,25 @@ bool lb_args_id(const char *command, const char *text, struct lb_id *idp)
 	return false;
 }
 
+static bool bytes(const char *command, const char *option, char *text, struct lb_bytes *bytesp)
+{
+	const char *wrong = lb_escape_read(text, bytesp);
+	int shown = 2;
+
+	if (wrong == NULL && bytesp->len > 0)
+		return true;
+	if (wrong == NULL) {
+		lb_args_wrong(command, "%s needs at least one byte", option);
+		return false;
+	}
+	if (wrong[1] >= '0' && wrong[1] <= '7')
+		shown = 4;
+	lb_args_wrong(command,
+		"%s %s: '%.*s' is no escape; these are \\r \\n \\t \\\\ \\0 \\377 \\xFF and C's others",
+		option, text, shown, wrong);
+	return false;
+}
+
 /* What getopt_long(3) made of a mistake: `c` is '?' or ':'. */
 static int mistake(const char *command, int c, char **argv)
 {
@@ -129,7 +149,7 @@ static int mistake(const char *command, int c, char **argv)
 	return lb_args_wrong(command, "there is no option %s", given);
 }
 
-static bool set(const char *command, const struct lb_arg *arg, const char *text)
+static bool set(const char *command, const struct lb_arg *arg, char *text)
 {
 	char option[32];
 	lb_time *durationp = arg->value;
@@ -156,6 +176,8 @@ static bool set(const char *command, const struct lb_arg *arg, const char *text)
 		return count(command, option, text, arg->value);
 	case LB_ARG_ID:
 		return lb_args_id(command, text, arg->value);
+	case LB_ARG_BYTES:
+		return bytes(command, option, text, arg->value);
 	}
 	return false;
 }

@@ -20,6 +20,7 @@ enum lb_arg_kind {
 	LB_ARG_TIMEOUT,  /* the same, at least 100 ms */
 	LB_ARG_COUNT,    /* unsigned */
 	LB_ARG_ID,       /* struct lb_id */
+	LB_ARG_BYTES,    /* struct lb_bytes, with C's escapes */
 };
 
 /* One option of a command; the last one of a table has no name. */

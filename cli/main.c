@@ -14,6 +14,7 @@ const struct lb_command *const lb_commands[] = {
 	&lb_command_send,
 	&lb_command_resolve,
 	&lb_command_ledger,
+	&lb_command_pipe,
 	&lb_command_help,
 	NULL,
 };

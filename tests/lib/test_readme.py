@@ -3,6 +3,7 @@
 """test_readme.py BUILD: what README.md says is so, and the files exist that it and docs/architecture.md name."""
 
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,33 @@ def the_first_program_has_at_most_20_lines_and_does_what_is_said_of_it():
         example.check(program)
 
 
+def command(start):
+    """The one command in README.md that begins so."""
+    found = re.findall(rf"^    ({re.escape(start)}.*)$", TEXT, re.MULTILINE)
+    assert len(found) == 1, (start, found)
+    return found[0]
+
+
+def the_commands_to_try_say_what_is_said_of_them():
+    def attempt(sending):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = str(listener.getsockname()[1])
+        server = command("python3 -c").replace("7000", port)
+        # the server is there once its port is taken
+        ready = f'until grep -q ":{int(port):04X} 00000000:0000 0A" /proc/net/tcp; do kill -0 $! || exit 9; sleep 0.01; done'
+        done = subprocess.run(["bash", "-c", "\n".join([server, ready, sending.replace("7000", port)])],
+                              cwd=BUILD.parent, capture_output=True, text=True, timeout=60)
+        return done.stdout, done.stderr
+
+    assert attempt(command("head -c 1000000 /dev/zero | nc")) == ("0\n", "")
+    said, why = attempt(command("head -c 1000000 /dev/zero | build/lastbyte").replace("build/", f"{BUILD}/"))
+    assert said == "1\n", (said, why)
+    sample = re.search(r"^    (lost: .*)$", TEXT, re.MULTILINE)[1]
+    for line in (why, sample):
+        assert re.match(r"lost: accepted \d+, acked \d+, lost \d+ bytes.*; rst by peer in ", line), line
+    assert "lost 0 bytes" not in why or "more were read and not sent" in why, why
+
+
 def every_file_and_link_that_it_names_exists():
     names = re.findall(r"\]\(([^)#:]+)\)", TEXT) + re.findall(r"`((?:include|src|tests|docs|man)/[^`*]*)`", TEXT)
     missing = [name for name in names if not (example.ROOT / name).exists()]
@@ -43,7 +71,7 @@ def every_file_that_the_architecture_names_exists():
 def its_table_of_exit_codes_is_that_of_outcomes_def():
     table = (example.ROOT / "include/lastbyte/outcomes.def").read_text()
     defined = dict(re.findall(r'^LB_VERDICT\(\w+, "(\w+)", (\d+),', table, re.MULTILINE))
-    del defined["unproven"]  # of plain TCP, which the command does not use
+    del defined["unproven"]  # of plain TCP: `lastbyte pipe` has exit codes of its own
     said = {}
     for words, code in re.findall(r"^\| (`[^|]+`) \| (\d) \|", TEXT, re.MULTILINE):
         said.update({word: code for word in re.findall(r"`(\w+)`", words)})
@@ -52,6 +80,7 @@ def its_table_of_exit_codes_is_that_of_outcomes_def():
 
 tap.run([
     the_first_program_has_at_most_20_lines_and_does_what_is_said_of_it,
+    the_commands_to_try_say_what_is_said_of_them,
     every_file_and_link_that_it_names_exists,
     every_file_that_the_architecture_names_exists,
     its_table_of_exit_codes_is_that_of_outcomes_def,

@@ -18,6 +18,7 @@ OPTIONS = {
     "send": "--name --id --deadline --state --quiet --json",
     "resolve": "--state --deadline --json",
     "ledger": "--json",
+    "pipe": "--policy --deadline --farewell --expect --json",
 }
 
 
