@@ -325,5 +325,6 @@ void lb_ending_start(
 	if (tcp.state == LB_TCP_ESTABLISHED && run->ending->last_len == 0 &&
 		(run->ending->policy == LB_POLICY_DRAIN || run->ending->policy == LB_POLICY_ACKED))
 		finish(run);
+	run->begun = run->finished && tcp.state == LB_TCP_ESTABLISHED;
 	observe(run, &tcp);
 }

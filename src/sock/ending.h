@@ -26,9 +26,10 @@ struct lb_ending_run {
 	bool     early : 1;      /* the peer's FIN came while bytes of ours were unacked */
 	bool     blocked : 1;    /* nothing more is to be read: drain_bytes */
 	bool     dry : 1;        /* the last step read to the end of the stream, be it a true one or not */
-	bool     fresh : 1;      /* no step has found it alive yet */
-	bool     lingers : 1;    /* close(2) may block, and SO_LINGER have it do so */
-	bool     more : 1; /* the last step stopped at its bound: there may be more to read or to write */
+	bool     begun : 1; /* the start has written our FIN, to a peer that had not ended: a step can wait */
+	bool     fresh : 1; /* no step has found it alive yet */
+	bool     lingers : 1; /* close(2) may block, and SO_LINGER have it do so */
+	bool     more : 1;    /* the last step stopped at its bound: there may be more to read or to write */
 };
 
 /* Takes fd over. `ending` may be NULL; it and what `ending->last` points to must live until the run is done. */

@@ -27,6 +27,7 @@ PUBLIC = {
     "sock.h": "sock",
     "message.h": "sock",
     "farewell.h": "sock",
+    "closer.h": "sock",
     "client.h": "client",
     "server.h": "server",
 }
@@ -94,7 +95,7 @@ def each_public_header_stands_alone_in_c_and_in_cplusplus():
 
 
 def every_file_begins_with_its_licence():
-    wrong = [str(p.relative_to(ROOT)) for folder in ("include", "src", "cli", "tests", "bench") for p in c_files(folder)
+    wrong = [str(p.relative_to(ROOT)) for folder in ("include", "src", "cli", "tests", "bench", "examples") for p in c_files(folder)
              if not p.read_text().startswith("/* SPDX-License-Identifier: MIT */\n")]
     assert not wrong, "\n".join(wrong)
 
