@@ -27,6 +27,7 @@ PLAIN = BUILD / "bench" / "plain"
 WEB = BUILD / "bench" / "web"
 MEASURE = BUILD / "bench" / "measure"
 MESSAGE = BUILD / "bench" / "message"
+CLOSER = BUILD / "bench" / "closer"
 COUNT_COPIES = BUILD / "bench" / "count_copies.so"
 RUNS = 5
 MIB = 1 << 20
@@ -265,6 +266,36 @@ def lingering():
 def message():
     """A request of 120 + 3000 bytes in 7 parts: segments, and the time until an answer of one byte is there."""
     subprocess.run([MESSAGE], check=True)
+
+
+def middle(figures, digits=2):
+    return f"{statistics.median(figures):.{digits}f} ({min(figures):.{digits}f} to {max(figures):.{digits}f})"
+
+
+@bench
+def closer():
+    """What it costs to end connections in the background, beside close(2); what many of them cost; what a flood does."""
+    def measure(command, number, before=()):
+        run = subprocess.run([*before, CLOSER, command, str(number)], check=True, capture_output=True, text=True)
+        return json.loads(run.stdout), run.stderr
+
+    runs = [measure("cpu", 10000)[0] for _ in range(RUNS)]
+    print(f"CPU for each ending, batches of 10,000: close(2) {middle([r['close_us'] for r in runs])} us, "
+          f"closer {middle([r['closer_us'] for r in runs])} us, ratio {middle([r['closer_us'] / r['close_us'] for r in runs])}")
+    linger, _ = measure("linger", 1 << 20)
+    print(f"lingering at once: {linger['sockets']} (RLIMIT_NOFILE - 1000, or what memory allows), {linger['bytes']:.1f} bytes "
+          f"of user memory for each; in 2 s without an event {linger['idle_steps']} steps and {linger['idle_cpu_ms']:.2f} ms of CPU")
+    few, many = [[measure("simulate", n)[0] for _ in range(RUNS)] for n in (1000, 1000000)]
+    print(f"tables and timers alone, simulated sockets: {middle([r['cpu_ns'] for r in few], 0)} ns of CPU for each of 1,000, "
+          f"{middle([r['cpu_ns'] for r in many], 0)} ns and {many[0]['bytes']:.1f} bytes for each of 1,000,000")
+    if shutil.which("valgrind"):
+        grind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+        spent = {n: int(re.search(r"refs:\s+([\d,]+)", measure("simulate", n, grind)[1])[1].replace(",", "")) / n for n in (1000, 1000000)}
+        print(f"instructions for each: {spent[1000]:.0f} of 1,000, {spent[1000000]:.0f} of 1,000,000, ratio {spent[1000000] / spent[1000]:.2f}")
+    floods = [measure("flood", 10 ** 10)[0] for _ in range(3)]
+    print(f"99th percentile of an ending, peers that close at once: {middle([r['alone_ms'] for r in floods], 1)} ms alone, "
+          f"{middle([r['beside_ms'] for r in floods], 1)} ms beside a flood of 10 GB that is read, "
+          f"ratio {middle([r['beside_ms'] / r['alone_ms'] for r in floods])}; by default {floods[0]['capped'] / 1e6:.1f} MB of it are taken")
 
 
 def main():
