@@ -172,5 +172,5 @@ def lingering(folder, program):
             each = f"{grown / count / 1024:.1f}" if count > LINGERING // 2 else "-"
             print(f"{name:26}{statistics.median(cpu[name]):8.1f}{min(cpu[name]):7.1f}{max(cpu[name]):7.1f}"
                   f"{count:8}{each:>10}")
-    print("close, shutdown and lb_close run in the same small server, with a thread for each connection, whose stack "
-          "is what its memory is.")
+    print("The last four run in one small server, with a thread for each connection, whose stack is the memory of lb_close; "
+          "the\ncloser takes its connections over from them.")

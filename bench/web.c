@@ -2,11 +2,11 @@
 /*
  * web POLICY FOLDER: an HTTP server that answers each connection with one file and ends it, for what the servers of
  * others are compared with. Prints its port. The policies are those of two system calls, close(2) at once
- * (`plain`) or after shutdown(2) (`finish`), and ours: lb_close (`drain`).
+ * (`plain`) or after shutdown(2) (`finish`), and ours: lb_close (`drain`), or the closer in a thread (`closer`).
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <lastbyte/sock.h>
+#include <lastbyte/closer.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +19,7 @@
 
 #define STACK   (256 * 1024) /* of each connection's thread */
 #define SECONDS 120          /* for an ending */
+#define SOCKETS 4096         /* of the closer's */
 
 static void end_plain(int fd)
 {
@@ -31,19 +32,42 @@ static void end_finish(int fd)
 	close(fd);
 }
 
+static void report(void *arg, const struct lb_outcome *outcome)
+{
+	char line[256];
+
+	(void)arg;
+	if (outcome->rung < LB_RUNG_ACKED)
+		fprintf(stderr, "%s\n", lb_outcome_text(outcome, line, sizeof line));
+}
+
 static void end_drain(int fd)
 {
 	struct lb_outcome outcome;
-	char line[256];
 
-	if (lb_close(fd, NULL, lb_in_ms(SECONDS * 1000), &outcome) < 0 || outcome.rung < LB_RUNG_ACKED)
-		fprintf(stderr, "%s\n", lb_outcome_text(&outcome, line, sizeof line));
+	(void)lb_close(fd, NULL, lb_in_ms(SECONDS * 1000), &outcome);
+	report(NULL, &outcome);
+}
+
+static struct lb_closer *closer;
+
+static void end_closer(int fd)
+{
+	if (lb_closer_add(closer, fd, NULL, lb_in_ms(SECONDS * 1000), report, NULL) < 0)
+		fprintf(stderr, "a connection could not be handed to the closer\n");
+}
+
+static void *run_closer(void *arg)
+{
+	(void)arg;
+	lb_closer_run(closer);
+	return NULL;
 }
 
 static const struct policy {
 	const char *name;
 	void (*end)(int fd);
-} policies[] = {{"plain", end_plain}, {"finish", end_finish}, {"drain", end_drain}};
+} policies[] = {{"plain", end_plain}, {"finish", end_finish}, {"drain", end_drain}, {"closer", end_closer}};
 
 static void (*end)(int fd);
 
@@ -121,6 +145,7 @@ static int listen_anywhere(void)
 
 int main(int argc, char **argv)
 {
+	static const struct lb_closer_options options = {.sockets = SOCKETS};
 	pthread_attr_t attr;
 	pthread_t thread;
 	int listener;
@@ -128,12 +153,14 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
 		if (argc == 3 && strcmp(argv[1], policies[i].name) == 0)
 			end = policies[i].end;
-	must(end != NULL, "usage: web plain | finish | drain FOLDER");
+	must(end != NULL, "usage: web plain | finish | drain | closer FOLDER");
 	must(chdir(argv[2]) == 0, argv[2]);
 	signal(SIGPIPE, SIG_IGN);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK);
+	must(lb_closer_new(&options, &closer) == 0, "lb_closer_new");
+	must(end != end_closer || pthread_create(&thread, &attr, run_closer, NULL) == 0, "pthread_create");
 	listener = listen_anywhere();
 	for (;;) {
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);

@@ -77,7 +77,7 @@ FOREIGN = {  # name: program, its arguments, configuration, and what the configu
     "HAProxy, before nginx": ("haproxy", "-db -f {conf}", HAPROXY, {}),
 }
 
-OURS = {"close": "plain", "shutdown, close": "finish", "lb_close": "drain"}
+OURS = {"close": "plain", "shutdown, close": "finish", "lb_close": "drain", "lb_closer": "closer"}
 
 
 def free_port():
