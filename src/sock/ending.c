@@ -310,7 +310,7 @@ void lb_ending_start(
 		lb_leave_refused(run, error);
 		return;
 	}
-	if (!tcp.exact)
+	if (!tcp.exact && !tcp.idle)
 		lb_tcp_read(fd, &tcp);
 	if (tcp.state == LB_TCP_CLOSED) {
 		recall(run, &tcp);

@@ -75,13 +75,12 @@ int lb_tcp_look(int fd, struct lb_tcp *tcp)
 
 	if (error < 0)
 		return error;
-	/* A reset, too, leaves nothing in flight, and may come between the state and the rest. Where a FIN is on its
-	 * way, something must be. */
-	if (tcp->state == LB_TCP_FIN_WAIT_2 ||
-		(idle && (tcp->state == LB_TCP_ESTABLISHED || tcp->state == LB_TCP_CLOSE_WAIT))) {
-		tcp->exact = true;
+	/* A reset, too, leaves nothing in flight, and may come between the state and the rest: TCP_INFO takes the state
+	 * before the lock. What was FIN_WAIT_2 once stays acked, and where a FIN is on its way, something is in flight. */
+	tcp->idle = idle && (tcp->state == LB_TCP_ESTABLISHED || tcp->state == LB_TCP_CLOSE_WAIT);
+	tcp->exact = tcp->state == LB_TCP_FIN_WAIT_2;
+	if (tcp->idle || tcp->exact)
 		return 0;
-	}
 	queued = unacked(fd);
 	tcp->unacked = (uint32_t)queued;
 	tcp->exact = queued >= 0 && countable(tcp) && tcp->state == LB_TCP_CLOSED;
@@ -133,7 +132,7 @@ int lb_tcp_syn(const struct lb_tcp *tcp, bool fin)
 	uint64_t unsent_bytes = tcp->unsent - (fin && tcp->unsent > 0);
 	uint64_t syn = tcp->acked + tcp->unacked - fin - tcp->sent - unsent_bytes;
 
-	return tcp->exact && syn <= 1 ? (int)syn : -1;
+	return (tcp->exact || tcp->idle) && syn <= 1 ? (int)syn : -1;
 }
 
 /*

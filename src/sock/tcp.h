@@ -28,6 +28,7 @@ struct lb_tcp {
 	enum lb_tcp_state state;
 	bool              connected; /* it is, or was, established */
 	bool              exact;     /* the counts belong to the same moment, and mean something */
+	bool idle; /* nothing was on its way or waiting to be: all is acked, or a reset, which the next look shows */
 	bool     resent;  /* the last thing sent was a repetition, or a probe, that nobody had answered yet */
 	uint32_t unacked; /* sequence numbers written and not acked; FIN included */
 	uint32_t unsent;  /* of these, those that were never sent */
@@ -38,14 +39,15 @@ struct lb_tcp {
 /* Fills *tcp as lb_tcp_look does, if fd is a TCP socket; -EBADF, -ENOTSOCK, -EOPNOTSUPP. */
 int lb_tcp_check(int fd, struct lb_tcp *tcp);
 
-/* Fills *tcp: the state, and counts that are exact only once nothing more can change them: where all is acked, and
+/* Fills *tcp: the state, and counts that are exact only once nothing more can change them: where our FIN is acked, and
  * in state CLOSED. One system call or two. Cannot fail on a TCP socket. */
 int lb_tcp_look(int fd, struct lb_tcp *tcp);
 
 /* Fills *tcp with exact counts in every state. Four system calls. Cannot fail on a TCP socket. */
 void lb_tcp_read(int fd, struct lb_tcp *tcp);
 
-/* How many SYNs `acked` counts, 0 or 1, if our FIN has been written or not; -1: the kernel cannot tell. */
+/* How many SYNs `acked` counts, 0 or 1, if our FIN has been written or not; -1: the kernel cannot tell. What was only
+ * idle may have been reset, and this be wrong: then the next look says so. */
 int lb_tcp_syn(const struct lb_tcp *tcp, bool fin);
 
 /* True once a FIN of the peer's has been received and everything before it read: a true end of stream. */
