@@ -87,9 +87,10 @@ struct lb_ending {
  *           be seen: the kernel keeps no record of the order, and what happened before the call is not seen.
  *           ACKED: the peer's kernel has every byte, its application may not have read them. Neither proves
  *           that the peer's application has acted on them; only an answer of its own protocol does.
- *           `how` FIN, RST, TIMEOUT, NET_ERROR: what happened; LOCAL_ABORT by self: abort, `drain_bytes`, or data
- *           that lay unread at the close(2) of finish, linger or plain, by which it reset. DETACHED: the kernel goes
- *           on. OPEN: -EAGAIN was returned; `phase` DATA says that `last` is not written in full: what `accepted`
+ *           `how` FIN, RST, TIMEOUT, NET_ERROR: what happened; LOCAL_ABORT by self: abort, or `drain_bytes`.
+ *           DETACHED: the kernel goes on, or has reset because of `discarded`, the data that lay unread at the
+ *           close(2) of finish, linger_finish, linger or plain; nobody can tell which, for it depends on whether
+ *           another process or descriptor has a copy. OPEN: -EAGAIN was returned; `phase` DATA says that `last` is not written in full: what `accepted`
  *           has more than the caller wrote is the part that is, the next call takes the rest; else it takes none.
  *           `lost` counts what was given up for certain; it is LB_UNKNOWN where bytes were unacked and the kernel,
  *           or the caller, goes on. accepted, acked: LB_UNKNOWN where the kernel cannot tell, which takes a network

@@ -160,24 +160,18 @@ static bool conclude_lingered(struct lb_ending_run *run, lb_time now, struct lb_
 
 /*
  * RFC 9293, section 3.6.1: "If such a host issues a CLOSE call while received data is still pending [...], its TCP
- * implementation SHOULD send a RST". Linux does, and drops the send queue, linger time or not. What arrives after this look
- * has the same effect, and nobody will know.
+ * implementation SHOULD send a RST". Linux does, and drops the send queue, linger time or not; but only by the last
+ * close(2) of the socket, and nobody can tell whether this is it. What arrives after this look has the same effect.
+ * So nothing is said of it but what lay there.
  */
 bool lb_leave(struct lb_ending_run *run, lb_time now, struct lb_tcp *tcp, struct lb_outcome *outcome)
 {
-	uint64_t unread;
-
 	if (over(run, now, tcp, outcome))
 		return true;
-	unread = lb_tcp_unread(run->fd);
-	if (unread == 0 && run->lingers)
+	run->discarded += lb_tcp_unread(run->fd);
+	if (run->lingers)
 		return conclude_lingered(run, now, outcome);
-	if (unread == 0)
-		return conclude_left(run, now, LB_END_DETACHED, outcome);
-	run->discarded += unread;
-	lb_tcp_linger(run->fd, -1);
-	close(run->fd);
-	return conclude(run, now, LB_END_LOCAL_ABORT, LB_PARTY_SELF, outcome);
+	return conclude_left(run, now, LB_END_DETACHED, outcome);
 }
 
 /* RST, unless it takes no byte from the peer's kernel: what that has, it shall keep. */
