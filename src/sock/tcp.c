@@ -25,11 +25,17 @@ static int option(int fd, int level, int name)
 	return getsockopt(fd, level, name, &value, &len) < 0 ? -1 : value;
 }
 
+/*
+ * SIOCINQ counts up to the urgent mark (tcp(7), "sockatmark"). The byte there, taken by MSG_OOB or not, lies in the queue
+ * until it is read past, and makes close(2) reset like any other.
+ */
 uint64_t lb_tcp_unread(int fd)
 {
-	int n = 0;
+	int n = 0, at_mark = 0;
 
-	return ioctl(fd, SIOCINQ, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
+	if (ioctl(fd, SIOCINQ, &n) == 0 && n > 0)
+		return (uint64_t)n;
+	return ioctl(fd, SIOCATMARK, &at_mark) == 0 && at_mark != 0;
 }
 
 static int unacked(int fd)
@@ -109,11 +115,11 @@ int lb_tcp_check(int fd, struct lb_tcp *tcp)
  */
 void lb_tcp_read(int fd, struct lb_tcp *tcp)
 {
-	int before, after, tries = READ_TRIES;
+	int before, after, unread, tries = READ_TRIES;
 	bool idle;
 
 	do {
-		lb_tcp_unread(fd);
+		(void)ioctl(fd, SIOCINQ, &unread);
 		before = unacked(fd);
 		info(fd, tcp, &idle);
 		after = unacked(fd);

@@ -65,7 +65,7 @@ void lb_tcp_await(int fd, uint32_t events, lb_time until);
  * 0: the end of the stream, true or false; -EAGAIN: no more for now; -ECONNRESET, ... */
 int lb_tcp_discard(int fd, uint64_t max, uint64_t *countp);
 
-/* Bytes received and not read. */
+/* Bytes received and not read; at an urgent mark 1, and more may lie behind it. */
 uint64_t lb_tcp_unread(int fd);
 
 /* Takes the error that is pending on the socket, as a positive errno; 0: none. */

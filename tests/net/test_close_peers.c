@@ -206,6 +206,24 @@ static void an_urgent_byte_costs_nothing(void **state)
 	assert_int_equal(end.discarded, EARLY);
 }
 
+static void an_urgent_byte_past_the_bound_is_a_flood_as_well(void **state)
+{
+	const struct lb_ending ending = {
+		.limits = {.drain_bytes = 40, .idle = soon(60000), .total = soon(60000)}};
+	struct tcp *tcp = *state;
+	struct pollfd arrived = {.fd = tcp->ours, .events = POLLPRI};
+	struct lb_outcome end;
+
+	assert_true(tcp_peer_send(&tcp->peer, 40));
+	assert_int_equal(send(tcp->peer.fd, "!", 1, MSG_OOB), 1);
+	assert_int_equal(poll(&arrived, 1, 20000), 1);
+	tcp_write(tcp, 1000);
+	assert_int_equal(tcp_end(tcp, &ending, lb_in_ms(20000), &end), 0);
+	assert_ending(&end, "acked: local_abort by self in drain");
+	assert_counts(&end, 1000, 1000, 0);
+	assert_int_equal(end.discarded, 41);
+}
+
 static void answers_below_the_mark(struct tcp_peer *peer)
 {
 	tcp_peer_send(peer, EARLY);
@@ -366,6 +384,7 @@ int main(void)
 		ON_EVERY_SIDE(a_flood_is_cut_off_once_the_peer_has_every_byte),
 		ON_EVERY_SIDE(a_flood_lasts_as_long_as_total_at_most),
 		ON_EVERY_SIDE(an_urgent_byte_costs_nothing),
+		ON_EVERY_SIDE(an_urgent_byte_past_the_bound_is_a_flood_as_well),
 		ON_EVERY_SIDE(a_low_water_mark_hides_nothing),
 		ON_EVERY_SIDE(a_peer_that_never_closes_is_left_when_idle),
 		ON_EVERY_SIDE(a_peer_that_never_reads_is_reset_when_the_queue_stalls),

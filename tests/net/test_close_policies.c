@@ -285,6 +285,35 @@ static void what_lies_unread_may_make_close_a_reset_and_that_is_not_known(void *
 	}
 }
 
+/* SIOCINQ counts up to it only, and yet it has close(2) reset, though MSG_OOB has taken it. */
+static void an_urgent_byte_lies_unread_too(void **state)
+{
+	struct tcp *given = *state;
+
+	for (size_t i = 0; i < 2 * sizeof leaving / sizeof *leaving; i++) {
+		struct lb_outcome end;
+		struct pollfd arrived;
+		struct tcp tcp;
+		char byte;
+
+		connection(&tcp, given->side);
+		arrived = (struct pollfd){.fd = tcp.ours, .events = POLLPRI};
+		assert_int_equal(send(tcp.peer.fd, "!", 1, MSG_OOB), 1);
+		assert_int_equal(poll(&arrived, 1, 20000), 1);
+		if (i % 2 == 1)
+			assert_int_equal(recv(tcp.ours, &byte, 1, MSG_OOB), 1);
+		tcp_stuff(&tcp);
+		assert_int_equal(tcp_end(&tcp, leaving[i / 2], lb_in_ms(20000), &end), 0);
+		tcp_peer_read_all(&tcp.peer);
+		assert_int_equal(tcp.peer.error, ECONNRESET);
+		assert_truth(&tcp, &end);
+		assert_int_equal(end.how, LB_END_DETACHED);
+		assert_int_equal(end.discarded, 1);
+		assert_int_equal(end.lost, LB_UNKNOWN);
+		done_with(&tcp);
+	}
+}
+
 static void what_has_ended_already_is_seen_by_every_policy(void **state)
 {
 	struct tcp *given = *state;
@@ -347,6 +376,7 @@ int main(void)
 		ON_EVERY_SIDE(lingering_waits_for_the_ack_of_everything),
 		ON_EVERY_SIDE(what_is_acked_already_is_known),
 		ON_EVERY_SIDE(what_lies_unread_may_make_close_a_reset_and_that_is_not_known),
+		ON_EVERY_SIDE(an_urgent_byte_lies_unread_too),
 		ON_EVERY_SIDE(what_has_ended_already_is_seen_by_every_policy),
 		ON_EVERY_SIDE(a_false_end_is_not_believed_by_any_policy),
 	};
