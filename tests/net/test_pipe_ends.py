@@ -79,12 +79,12 @@ def _(place):
         peer = Peer(place, play)
         content = os.urandom(8 << 20)
         if output == "full":
-            with open("/dev/full", "wb") as full:
-                process = start(place, peer.address, stdout=full)
+            theirs = os.open("/dev/full", os.O_WRONLY)
         else:
-            process = start(place, peer.address)
-            process.stdout.close()
-            process.stdout = None
+            ours, theirs = os.pipe()
+            os.close(ours)
+        process = start(place, peer.address, stdout=theirs)
+        os.close(theirs)
         done = Piped(process, content).exits(1, "cut")
         same(done.counts, (len(content),) * 2 + (0,), output)
         same(done.line[6], "0")
