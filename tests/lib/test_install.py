@@ -123,6 +123,13 @@ def the_library_needs_the_c_library_alone():
     assert needed <= {"libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2"}, needed
 
 
+def the_command_runs_from_wherever_it_lies():
+    command = Path(shutil.copy(BUILD / "lastbyte", SCRATCH))
+    assert output(command, "--version", cwd="/").startswith("lastbyte "), command
+    needed = output("readelf", "-d", command)
+    assert "liblastbyte" not in needed and "RUNPATH" not in needed and "RPATH" not in needed, needed
+
+
 tap.run([
     the_headers_the_libraries_and_their_descriptions_are_installed,
     every_page_is_installed,
@@ -131,4 +138,5 @@ tap.run([
     a_program_that_serves_is_built_against_both_kinds_of_library,
     only_what_is_public_is_exported,
     the_library_needs_the_c_library_alone,
+    the_command_runs_from_wherever_it_lies,
 ])
