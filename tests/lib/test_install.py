@@ -59,10 +59,13 @@ def the_headers_the_libraries_and_their_descriptions_are_installed():
         installed(name)
 
 
-def every_page_is_installed():
+def every_page_is_installed_under_all_its_names():
     for page in (example.ROOT / "man").glob("*.[1-8]"):
         assert installed(page.name).read_bytes() == page.read_bytes()
         assert installed(page.name).parent.name == "man" + page.suffix[1:]
+        names = re.findall(r"^\.Nm (\w\S*)", page.read_text().partition("\n.Sh SYNOPSIS\n")[0], re.MULTILINE)
+        for name in names:
+            assert installed(name + page.suffix).resolve() == installed(page.name), name
 
 
 def a_program_is_built_against_the_shared_library():
@@ -132,7 +135,7 @@ def the_command_runs_from_wherever_it_lies():
 
 tap.run([
     the_headers_the_libraries_and_their_descriptions_are_installed,
-    every_page_is_installed,
+    every_page_is_installed_under_all_its_names,
     a_program_is_built_against_the_shared_library,
     a_program_is_built_against_the_static_library,
     a_program_that_serves_is_built_against_both_kinds_of_library,

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,10 @@ import tap
 BUILD = Path(sys.argv[1]).resolve()
 MAN = example.ROOT / "man"
 PAGES = {path.name: path.read_text() for path in sorted(MAN.glob("*.[1-8]"))}
+FUNCTIONS = [name for name in PAGES if name.endswith(".3")]
 COMMANDS = {name: re.fullmatch(r"lastbyte-(\w+)\.1", name)[1] for name in PAGES if name.endswith(".1")}
+HEADERS = {name: re.findall(r"^\.In lastbyte/(\S+)$", text, re.MULTILINE) for name, text in PAGES.items()}
+IN_PART = {"base.h"}  # headers of which the pages need not have everything
 OUTCOMES = (example.ROOT / "include/lastbyte/outcomes.def").read_text()
 
 
@@ -41,6 +46,29 @@ def examples(page):
     """What stands in EXAMPLES as it is, and not as text: each block's lines."""
     blocks = re.findall(r"^\.Bd -literal$(.*?)^\.Ed$", PAGES[page].partition("\n.Sh EXAMPLES\n")[2], re.MULTILINE | re.DOTALL)
     return [block.replace("\\e", "\\").replace("\\&", "").strip("\n") for block in blocks]
+
+
+def prototypes(text):
+    """Declarations that end with a semicolon each, however they are laid out."""
+    return [re.sub(r"(?<=[*(]) | (?=[)])", "", words(part)) for part in text.split(";") if "(" in part]
+
+
+def code(header):
+    return re.sub(r"/\*.*?\*/", "", (example.ROOT / "include/lastbyte" / header).read_text(), flags=re.DOTALL)
+
+
+def declared(header):
+    return set(prototypes("".join(re.findall(r"^LB_PUBLIC (?:LB_CHECKED )?(.*?;)", code(header), re.MULTILINE | re.DOTALL))))
+
+
+def members(body):
+    for declaration in body.split(";"):
+        callback = re.search(r"\(\*(\w+)\)\(", declaration)
+        yield from [callback[1]] if callback else re.findall(r"(\w+)(?:\[.*?\])?\s*(?:,|$)", declaration.strip())
+
+
+def synopsis(page):
+    return prototypes(re.sub(r"^#.*", "", section(page, "SYNOPSIS"), flags=re.MULTILINE))
 
 
 def mandoc_finds_nothing():
@@ -72,6 +100,15 @@ def the_tables_of_words_are_those_of_outcomes_def():
             assert re.findall(r"^(?:(\d) )?(\w+)  +(.*)$", said, re.MULTILINE) == [(code, word, text) for word, code, text in rows], said
 
 
+def every_policy_is_in_the_table_and_means_what_outcomes_def_says():
+    rows = re.findall(r'^LB_POLICY\(\w+, "(\w+)", "(.*)"\)$', OUTCOMES, re.MULTILINE)
+    said = section("lastbyte.7", "WHICH POLICY WHEN")
+    table = said.split("\n\n")[1]
+    assert rows and re.findall(r"^\w+", table, re.MULTILINE) == ["policy", *(word for word, _ in rows)], table
+    for word, text in rows:
+        assert f" {word} {text}" in words(said), (word, text)
+
+
 def a_command_is_called_as_its_help_says():
     for page, command in COMMANDS.items():
         usage = output(BUILD / "lastbyte", "help", command).partition("\n\n")[0]
@@ -97,6 +134,98 @@ def a_command_ends_with_the_codes_of_its_help():
             assert re.findall(r"^(\d) (\w+) +(.*)$", said, re.MULTILINE) == table, page
         else:
             assert words(said) == words(re.search(r"Exit codes: (.*)", text)[1]), page
+
+
+def every_function_is_declared_as_in_its_header():
+    said = [(page, text) for page in FUNCTIONS for text in synopsis(page)]
+    for page, text in said:
+        assert any(text in declared(header) for header in HEADERS[page]), (page, text)
+    for header in sorted(set().union(*HEADERS.values()) - IN_PART):
+        missing = declared(header) - {text for _, text in said}
+        assert not missing, (header, missing)
+
+
+def every_function_is_named_at_the_top_of_its_page():
+    for page in FUNCTIONS:
+        top = PAGES[page].partition("\n.Sh SYNOPSIS\n")[0]
+        named = re.findall(r"^\.Nm (\w+)", top, re.MULTILINE)
+        functions = [re.search(r"(\w+)\(", text)[1] for text in synopsis(page)]
+        assert named[0] == page[:-2] and named in (functions, [named[0], *functions]), (page, named, functions)
+
+
+def every_member_constant_and_error_of_a_header_is_explained():
+    for header in sorted(set().union(*HEADERS.values())):
+        text = "\n".join(PAGES[page] for page in PAGES if header in HEADERS[page])
+        for name, body in re.findall(r"^struct (\w+) \{$(.*?)^\};$", code(header), re.MULTILINE | re.DOTALL):
+            if header in IN_PART and f"\n.Vt struct {name}\n" not in text:
+                continue
+            missing = [member for member in members(body) if not re.search(rf"^\.It Fa .*\b{member}\b", text, re.MULTILINE)]
+            assert not missing, (header, name, missing)
+        if header not in IN_PART:
+            missing = [word for word in re.findall(r"\b(LB_[A-Z]+_[A-Z_]+),", code(header))
+                       if not re.search(rf"^\.(?:It )?Dv .*\b{word}\b", text, re.MULTILINE)]
+            said = re.findall(r"(?:Returns|they return)\b.*?\*/", (example.ROOT / "include/lastbyte" / header).read_text(), re.DOTALL)
+            missing += [word for word in re.findall(r"-(E[A-Z]+)\b", "".join(said)) if not re.search(rf"\bEr {word}\b", text)]
+            assert not missing, (header, missing)
+
+
+# What calls a program of EXAMPLES, with a connection to the port that it is given.
+CALLER = """
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{{
+	struct sockaddr_in to = {{.sin_family = AF_INET, .sin_addr = {{htonl(INADDR_LOOPBACK)}}}};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	to.sin_port = htons((uint16_t)atoi(argc > 1 ? argv[1] : "0"));
+	if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+		return 2;
+	{}
+}}
+"""
+
+
+def peer(heard, *said):
+    """A peer that hears this, says that, and ends."""
+    def play(connection):
+        assert connection.recv(len(heard), socket.MSG_WAITALL) == heard
+        for words_of_it in said:
+            connection.sendall(words_of_it)
+    return play
+
+
+def cut_peer(heard, said):
+    """A peer that hears this, says that, and breaks off."""
+    def play(connection):
+        peer(heard, said)(connection)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return play
+
+
+def check_exchange(program):
+    assert example.talk(program, peer(b"how are you?", b"we", b"ll")) == (0, "well")
+    assert example.talk(program, cut_peer(b"how are you?", b"we")) == (1, "")
+
+
+# Of each page: how its programs are called, and what checks them.
+EXAMPLES = {
+    "lb_close.3": [('return write(fd, "last words\\n", 11) != 11 || !end(fd);', example.check)],
+    "lb_exchange.3": [('return ask(fd, "how are you?") != 0;', check_exchange)],
+}
+
+
+def the_programs_do_what_is_said_of_them():
+    for page in FUNCTIONS:
+        programs = [block for block in examples(page) if block.startswith("#include")]
+        assert len(programs) == len(EXAMPLES.get(page, [])), (page, len(programs))
+        for text, (call, check) in zip(programs, EXAMPLES.get(page, [])):
+            with tempfile.TemporaryDirectory() as folder:
+                program = Path(folder, "program")
+                program.with_suffix(".c").write_text(text + CALLER.format(call))
+                subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", program, program.with_suffix(".c"),
+                                "-I", example.ROOT / "include", "-L", BUILD, "-llastbyte", f"-Wl,-rpath,{BUILD}"], check=True)
+                check(program)
 
 
 def the_sessions_of_commands_go_as_they_are_shown():
@@ -140,8 +269,13 @@ tap.run([
     mandoc_finds_nothing,
     every_page_of_ours_that_a_page_refers_to_exists,
     the_tables_of_words_are_those_of_outcomes_def,
+    every_policy_is_in_the_table_and_means_what_outcomes_def_says,
     a_command_is_called_as_its_help_says,
     a_command_has_the_options_of_its_help_with_their_defaults,
     a_command_ends_with_the_codes_of_its_help,
     the_sessions_of_commands_go_as_they_are_shown,
+    every_function_is_declared_as_in_its_header,
+    every_function_is_named_at_the_top_of_its_page,
+    every_member_constant_and_error_of_a_header_is_explained,
+    the_programs_do_what_is_said_of_them,
 ])
