@@ -210,6 +210,11 @@ def check_exchange(program):
     assert example.talk(program, cut_peer(b"how are you?", b"we")) == (1, "")
 
 
+def check_farewell(program):
+    assert example.talk(program, peer(b"QUIT\r\n", b":7\r\n+O", b"K\r\n")) == (0, ":7\n")
+    assert example.talk(program, peer(b"QUIT\r\n", b":7\r\n")) == (1, ":7\n")
+
+
 def check_message(program):
     assert example.talk(program, peer(b"head body")) == (0, "")
 
@@ -218,6 +223,7 @@ def check_message(program):
 EXAMPLES = {
     "lb_close.3": [('return write(fd, "last words\\n", 11) != 11 || !end(fd);', example.check)],
     "lb_exchange.3": [('return ask(fd, "how are you?") != 0;', check_exchange)],
+    "lb_farewell.3": [("return quit(fd) != 0;", check_farewell)],
     "lb_send_message.3": 2 * [('return reply(fd, (char *)"head ", 5, (char *)"body", 4) != 0;', check_message)],
 }
 
