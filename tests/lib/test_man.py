@@ -3,15 +3,18 @@
 """test_man.py BUILD: the pages in man/ are well formed, say what the command and the headers say, and their examples do
 what they are said to."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import socketserver
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import example
@@ -130,10 +133,10 @@ def a_command_has_the_options_of_its_help_with_their_defaults():
 def a_command_ends_with_the_codes_of_its_help():
     for page, command in COMMANDS.items():
         text = output(BUILD / "lastbyte", "help", command)
-        table = re.findall(r"^  (\d)  (\w+) +(.*)$", text.partition("Exit codes:")[2], re.MULTILINE)
+        table = re.findall(r"^  (\d)  (\w+) +(.*(?:\n {6,}.*)*)", text.partition("Exit codes:")[2], re.MULTILINE)
         said = section(page, "EXIT STATUS")
         if table:
-            assert re.findall(r"^(\d) (\w+) +(.*)$", said, re.MULTILINE) == table, page
+            assert re.findall(r"^(\d) (\w+) +(.*)$", said, re.MULTILINE) == [(code, word, words(means)) for code, word, means in table], page
         else:
             assert words(said) == words(re.search(r"Exit codes: (.*)", text)[1]), page
 
@@ -241,30 +244,14 @@ def the_programs_do_what_is_said_of_them():
                 check(program)
 
 
-def the_sessions_of_commands_go_as_they_are_shown():
-    with tempfile.TemporaryDirectory() as scratch:
-        environment = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}", XDG_STATE_HOME=f"{scratch}/state", LC_ALL="C.UTF-8")
-        Path(scratch, "etc").mkdir()
-        Path(scratch, "dump.sql").write_bytes(bytes(1 << 20))
-        shell = dict(cwd=scratch, env=environment, stderr=subprocess.STDOUT)
-        served = session_commands("lastbyte-serve.1")
-        assert len(served) == 1 and served[0].startswith("lastbyte serve "), served
-        server = subprocess.Popen([*served[0].split(), "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True, **shell)
-        try:
-            log = server.stdout.readline()
-            address = re.search(r"127\.0\.0\.1:\d+", log)[0]
-            for page in [name for name in ("lastbyte-send.1", "lastbyte-resolve.1", "lastbyte-ledger.1") if name in PAGES]:
-                commands = "\n".join(session_commands(page)).replace("backup.example", address)
-                seen = subprocess.run(["sh", "-c", commands], stdout=subprocess.PIPE, text=True, timeout=60, **shell).stdout
-                assert re.fullmatch(session_output(page), seen), f"{page}:\n{seen}"
-                if page == "lastbyte-send.1":
-                    keys = re.findall(r"^(\w+)  +", section(page, "DESCRIPTION"), re.MULTILINE)
-                    assert keys == [*json.loads(seen.splitlines()[-1]), "placed", "reason"], keys
-        finally:
-            server.send_signal(signal.SIGTERM)
-            log += server.communicate(timeout=60)[0]
-        assert server.returncode == 0, log
-        assert re.match(session_output("lastbyte-serve.1"), log), log
+def session(page, place, *hosts):
+    """Runs the commands of a page's sessions with these hosts for those that they name; what they print is shown there."""
+    commands = "\n".join(session_commands(page))
+    for name, address in hosts:
+        commands = commands.replace(name, address)
+    seen = subprocess.run(["sh", "-c", commands], stdout=subprocess.PIPE, text=True, timeout=60, **place).stdout
+    assert re.fullmatch(session_output(page), seen), f"{page}:\n{seen}"
+    return seen
 
 
 def session_commands(page):
@@ -278,6 +265,59 @@ def session_output(page):
     return re.sub(r"(?:\\-|[0-9a-fT])*\\\.\\\.\\\.", r"\\S+", re.escape(text))
 
 
+@contextlib.contextmanager
+def a_place():
+    """Where the command and what it sends are found, and what it leaves is removed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch, "etc").mkdir()
+        Path(scratch, "dump.sql").write_bytes(bytes(1 << 20))
+        environment = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}", XDG_STATE_HOME=f"{scratch}/state", LC_ALL="C.UTF-8")
+        yield dict(cwd=scratch, env=environment, stderr=subprocess.STDOUT)
+
+
+def keys(page):
+    """Those that the page says that the objects of --json have."""
+    return re.findall(r"^(\w+)  +", section(page, "DESCRIPTION"), re.MULTILINE)
+
+
+def a_delivery_goes_as_the_sessions_show():
+    with a_place() as place:
+        served = session_commands("lastbyte-serve.1")
+        assert len(served) == 1 and served[0].startswith("lastbyte serve "), served
+        server = subprocess.Popen([*served[0].split(), "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True, **place)
+        try:
+            log = server.stdout.readline()
+            host = ("backup.example", re.search(r"127\.0\.0\.1:\d+", log)[0])
+            sent = session("lastbyte-send.1", place, host).splitlines()
+            assert keys("lastbyte-send.1") == [*json.loads(sent[-1]), "placed", "reason"], sent
+            session("lastbyte-resolve.1", place, host)
+            session("lastbyte-ledger.1", place)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            log += server.communicate(timeout=60)[0]
+        assert server.returncode == 0, log
+        assert re.match(session_output("lastbyte-serve.1"), log), log
+
+
+class Echo(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.request.settimeout(60)
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+def a_pipe_goes_as_its_sessions_show():
+    with a_place() as place, socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            said = session("lastbyte-pipe.1", place, ("echo.example:7", "127.0.0.1:%d" % server.server_address[1]))
+            assert keys("lastbyte-pipe.1") == [*json.loads(said.splitlines()[-1]), "why"], said
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 tap.run([
     mandoc_finds_nothing,
     every_page_of_ours_that_a_page_refers_to_exists,
@@ -286,7 +326,8 @@ tap.run([
     a_command_is_called_as_its_help_says,
     a_command_has_the_options_of_its_help_with_their_defaults,
     a_command_ends_with_the_codes_of_its_help,
-    the_sessions_of_commands_go_as_they_are_shown,
+    a_delivery_goes_as_the_sessions_show,
+    a_pipe_goes_as_its_sessions_show,
     every_function_is_declared_as_in_its_header,
     every_function_is_named_at_the_top_of_its_page,
     every_member_constant_and_error_of_a_header_is_explained,
