@@ -225,6 +225,7 @@ def check_message(program):
 # Of each page: how its programs are called, and what checks them.
 EXAMPLES = {
     "lb_close.3": [('return write(fd, "last words\\n", 11) != 11 || !end(fd);', example.check)],
+    "lb_closer.3": [('return write(fd, "last words\\n", 11) != 11 || !end(fd);', example.check)],
     "lb_exchange.3": [('return ask(fd, "how are you?") != 0;', check_exchange)],
     "lb_farewell.3": [("return quit(fd) != 0;", check_farewell)],
     "lb_send_message.3": 2 * [('return reply(fd, (char *)"head ", 5, (char *)"body", 4) != 0;', check_message)],
