@@ -26,6 +26,7 @@ PAGES = {path.name: path.read_text() for path in sorted(MAN.glob("*.[1-8]"))}
 FUNCTIONS = [name for name in PAGES if name.endswith(".3")]
 COMMANDS = {name: re.fullmatch(r"lastbyte-(\w+)\.1", name)[1] for name in PAGES if name.endswith(".1")}
 HEADERS = {name: re.findall(r"^\.In lastbyte/(\S+)$", text, re.MULTILINE) for name, text in PAGES.items()}
+WITHOUT = {"client.h", "conn.h", "server.h"}  # headers that are their own documentation
 IN_PART = {"base.h"}  # headers of which the pages need not have everything
 OPAQUE = {"lb_cork"}  # structs whose members are not the caller's
 OUTCOMES = (example.ROOT / "include/lastbyte/outcomes.def").read_text()
@@ -92,6 +93,13 @@ def every_page_of_ours_that_a_page_refers_to_exists():
         named = re.findall(r"^\.Xr (lb_\w+|lastbyte\S*) (\d)", text, re.MULTILINE)
         missing = [name for name, number in named if f"{name}.{number}" not in PAGES]
         assert not missing, (page, missing)
+
+
+def no_command_and_no_header_for_sockets_is_without_a_page():
+    overview = output(BUILD / "lastbyte", "help").partition("--version")[0]
+    assert set(re.findall(r"^  (\w+)  +", overview, re.MULTILINE)) - {"help"} == set(COMMANDS.values()), overview
+    headers = {path.name for path in (example.ROOT / "include/lastbyte").glob("*.h")}
+    assert headers - WITHOUT == set().union(*HEADERS.values()), headers
 
 
 def the_tables_of_words_are_those_of_outcomes_def():
@@ -322,6 +330,7 @@ def a_pipe_goes_as_its_sessions_show():
 tap.run([
     mandoc_finds_nothing,
     every_page_of_ours_that_a_page_refers_to_exists,
+    no_command_and_no_header_for_sockets_is_without_a_page,
     the_tables_of_words_are_those_of_outcomes_def,
     every_policy_is_in_the_table_and_means_what_outcomes_def_says,
     a_command_is_called_as_its_help_says,
