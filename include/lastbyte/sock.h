@@ -87,13 +87,15 @@ struct lb_ending {
  *           be seen: the kernel keeps no record of the order, and what happened before the call is not seen.
  *           ACKED: the peer's kernel has every byte, its application may not have read them. Neither proves
  *           that the peer's application has acted on them; only an answer of its own protocol does.
- *           `how` FIN, RST, TIMEOUT, NET_ERROR: what happened; LOCAL_ABORT by self: abort, or `drain_bytes`.
- *           DETACHED: the kernel goes on, or has reset because of `discarded`, the data that lay unread at the
- *           close(2) of finish, linger_finish, linger or plain; nobody can tell which, for it depends on whether
- *           another process or descriptor has a copy. OPEN: -EAGAIN was returned; `phase` DATA says that `last` is
- *           not written in full: what `accepted` has more than the caller wrote is the part that is, the next call
- *           takes the rest; else it takes none. `discarded` has an urgent byte (tcp(7)) only if it lies unread, and
- *           then not what lies behind it.
+ *           `how` FIN, RST, TIMEOUT, NET_ERROR: what happened. FIN in phase DATA: the peer had ended, and before
+ *           the call so had the whole connection, by our FIN or by a reset whose error somebody had taken: nothing
+ *           that the kernel keeps tells these apart where our FIN went with the last data, or was sent twice.
+ *           LOCAL_ABORT by self: abort, or `drain_bytes`. DETACHED: the kernel goes on, or has reset because of
+ *           `discarded`, the data that lay unread at the close(2) of finish, linger_finish, linger or plain; nobody
+ *           can tell which, for it depends on whether another process or descriptor has a copy. OPEN: -EAGAIN was
+ *           returned; `phase` DATA says that `last` is not written in full: what `accepted` has more than the caller
+ *           wrote is the part that is, the next call takes the rest; else it takes none. `discarded` has an urgent
+ *           byte (tcp(7)) only if it lies unread, and then not what lies behind it.
  *           `lost` counts what was given up for certain; it is LB_UNKNOWN where bytes were unacked and the kernel,
  *           or the caller, goes on. accepted, acked: LB_UNKNOWN where the kernel cannot tell, which takes a network
  *           that failed before the call. On a connection that was reset before the call but after a shutdown(2) of

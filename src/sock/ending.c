@@ -278,12 +278,13 @@ lb_time lb_ending_limit(const struct lb_ending_run *run)
 /*
  * A socket that is CLOSED already does not say whether our FIN had been written before: a sequence number more than
  * there are bytes is a SYN or a FIN, two are both. One is taken for the SYN, so that a reset connection's counts
- * are right unless the caller had finished it first; then a FIN counts as a byte lost.
+ * are right unless the caller had finished it first; then a FIN counts as a byte lost. But one that was acked in a
+ * packet of its own is known.
  */
 static void recall(struct lb_ending_run *run, const struct lb_tcp *tcp)
 {
 	run->syn = (int8_t)lb_tcp_syn(tcp, false);
-	if (run->syn < 0) {
+	if (run->syn < 0 || (run->syn == 1 && tcp->fin_acked)) {
 		run->syn = (int8_t)lb_tcp_syn(tcp, true);
 		run->finished = run->syn >= 0;
 	}

@@ -116,7 +116,8 @@ bool lb_leave_closed(
 	close(run->fd);
 	if (how != LB_END_FIN)
 		return conclude(run, now, how, breaker(how), outcome);
-	outcome->phase = LB_PHASE_DONE;
+	if (run->finished)
+		outcome->phase = LB_PHASE_DONE;
 	if (run->finished && !run->early && outcome->lost == 0 && all_written(run))
 		outcome->rung = LB_RUNG_ENDED;
 	return conclude(run, now, how, LB_PARTY_PEER, outcome);

@@ -59,6 +59,9 @@ static int info(int fd, struct lb_tcp *tcp, bool *idlep)
 		.connected = info.tcpi_delivered > 0 ||
 			     (info.tcpi_state != LB_TCP_CLOSED && info.tcpi_state != LB_TCP_SYN_SENT &&
 				     info.tcpi_state != LB_TCP_LISTEN),
+		/* it counts packets: SYN, data, and a FIN without data, if none of them was sent twice */
+		.fin_acked =
+			info.tcpi_total_retrans == 0 && info.tcpi_delivered > info.tcpi_data_segs_out + 1,
 		.resent = info.tcpi_retransmits > 0 || info.tcpi_probes > 0,
 		.unsent = info.tcpi_notsent_bytes,
 		.acked = info.tcpi_bytes_acked,

@@ -29,6 +29,7 @@ struct lb_tcp {
 	bool              connected; /* it is, or was, established */
 	bool              exact;     /* the counts belong to the same moment, and mean something */
 	bool idle; /* nothing was on its way or waiting to be: all is acked, or a reset, which the next look shows */
+	bool     fin_acked; /* our FIN is acked, and went in a packet of its own; false says nothing */
 	bool     resent;  /* the last thing sent was a repetition, or a probe, that nobody had answered yet */
 	uint32_t unacked; /* sequence numbers written and not acked; FIN included */
 	uint32_t unsent;  /* of these, those that were never sent */
