@@ -34,7 +34,7 @@ static uint32_t hash(const struct lb_closer_peers *peers, uint64_t value)
 
 static bool peer_of(const struct lb_closer_peers *peers, int fd, uint32_t *peerp)
 {
-	struct sockaddr_in6 in6;
+	struct sockaddr_in6 in6 = {0};
 	socklen_t len = sizeof in6;
 	uint64_t half[2];
 	uint32_t last;

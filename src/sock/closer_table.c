@@ -79,9 +79,12 @@ static void *with_room(void *array, uint32_t chunks)
 static bool grow(struct lb_closer_table *table, bool kin)
 {
 	uint32_t chunk = table->entries / LB_CLOSER_CHUNK;
-	void *array = with_room(table->chunks, chunk);
+	void *array;
 
-	if (array == NULL || table->entries >= HEAD - LB_CLOSER_CHUNK)
+	if (table->entries >= HEAD - LB_CLOSER_CHUNK)
+		return false;
+	array = with_room(table->chunks, chunk);
+	if (array == NULL)
 		return false;
 	table->chunks = array;
 	if (kin) {

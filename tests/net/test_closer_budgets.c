@@ -30,6 +30,7 @@ static void all_over(int count)
 static void add_stuck(int number, int side)
 {
 	tcp_stuff(connected(number, side));
+	closing.now += MS;
 	closing_add(&tcps[number], NULL);
 }
 
@@ -41,6 +42,7 @@ static void add_acked(int number, int side)
 	struct lb_closer_entry *entry = NULL;
 
 	tcp_write(tcp, 100);
+	closing.now += MS;
 	closing_add(tcp, NULL);
 	for (uint32_t i = 0; i < closing.closer->table.entries; i++)
 		if (lb_closer_entry(&closing.closer->table, i)->arg == tcp)
@@ -350,7 +352,7 @@ static void floods_do_not_delay_the_endings_of_others(void **state)
 /* While others have their first, one may have its second. Then they go round. */
 static void floods_take_turns(void **state)
 {
-	int fds[4], steps[4];
+	int fds[4], steps[4], all = 0;
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
@@ -364,7 +366,9 @@ static void floods_take_turns(void **state)
 	for (int i = 0; i < 4; i++) {
 		steps[i] = closing.steps[fds[i]];
 		assert_in_range(steps[i], 1, 3);
+		all += steps[i];
 	}
+	assert_int_equal(all, 4 + 3);
 	for (int turn = 0; turn < 12; turn++)
 		lb_closer_step(closing.closer);
 	for (int i = 0; i < 4; i++)
