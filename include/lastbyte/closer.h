@@ -36,7 +36,7 @@ struct lb_closer_options {
 	size_t sockets_per_peer; /* of these, from one IP address: as many as `sockets`. A number of some hundreds at
 				      most: adding a socket looks at all those of its peer */
 	uint64_t
-		step_bytes; /* thrown away in one step, or one socket's turn more: 256 KiB, which is also a turn */
+		step_bytes; /* thrown away in one step, or up to two turns more: 256 KiB, which is also one socket's turn */
 };
 
 /* An outcome that was queued. */
