@@ -182,7 +182,8 @@ def _(place):
     done = pipe(place, peer, bytes(BIG)).exits(1, "lost")
     accepted, acked, lost = done.counts
     same(acked + lost, accepted)
-    assert 1 << 20 <= acked <= accepted < BIG and done.line[8] == "rst", done
+    # what the peer read last may have been acked by its RST alone, which acks nothing
+    assert 1 << 19 <= acked <= accepted < BIG and done.line[8] == "rst", done
 
 
 @test("a peer that ends first and then resets is noticed while there is nothing to send")
