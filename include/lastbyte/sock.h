@@ -97,8 +97,8 @@ struct lb_ending {
  *           wrote is the part that is, the next call takes the rest; else it takes none. `discarded` has an urgent
  *           byte (tcp(7)) only if it lies unread, and then not what lies behind it.
  *           `lost` counts what was given up for certain; it is LB_UNKNOWN where bytes were unacked and the kernel,
- *           or the caller, goes on. accepted, acked: LB_UNKNOWN where the kernel cannot tell, which takes a network
- *           that failed before the call. On a connection that was reset before the call but after a shutdown(2) of
+ *           or the caller, goes on. accepted, acked, lost: LB_UNKNOWN also where the kernel cannot tell, which takes a
+ *           network that failed before the call, or TCP Fast Open before the handshake is done. On a connection that was reset before the call but after a shutdown(2) of
  *           the caller's, that FIN may count as one byte lost.
  *
  * Returns 0 when the connection has ended in whatever way (see outcomep); -EBADF: fd is not open;

@@ -192,7 +192,7 @@ static bool refused(const struct lb_ending_run *run, struct lb_outcome *outcome)
 		return true;
 	*outcome =
 		(struct lb_outcome){.how = LB_END_NO_CONNECTION, .phase = LB_PHASE_CONNECT, .err = run->err};
-	if (run->result != -ENOTCONN)
+	if (run->result != -ENOTCONN || run->unsure)
 		outcome->accepted = outcome->acked = outcome->lost = LB_UNKNOWN;
 	return true;
 }
@@ -308,6 +308,8 @@ void lb_ending_start(
 	if (error == 0 && !tcp.connected)
 		error = -ENOTCONN;
 	if (error < 0) {
+		/* TCP Fast Open takes bytes before there is a connection */
+		run->unsure = error == -ENOTCONN && tcp.sent + tcp.unsent > 0;
 		lb_leave_refused(run, error);
 		return;
 	}

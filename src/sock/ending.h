@@ -13,23 +13,23 @@ struct lb_ending_run {
 	lb_time progress_at; /* the send queue last shrank; once all is acked: the peer last sent something */
 	lb_time acked_at;    /* all of ours was seen to be acked, our FIN too; LB_NEVER: not yet */
 	uint64_t discarded;
-	size_t   last_sent;      /* bytes of `last` */
-	int      fd;             /* -1: done; closed, or the caller's again */
-	uint32_t queued;         /* what was to be sent or acked when it last became less; modulo 2^32 */
-	int16_t  result;         /* what lb_close returns, once done */
-	int16_t  err;            /* the errno behind the end, or 0 */
-	int8_t   syn;            /* SYNs that the kernel counts among what is acked; -1: not known */
-	bool     finished : 1;   /* our FIN is written */
-	bool     unsure : 1;     /* the socket was dead already, and our FIN may have been written before */
-	bool     cut : 1;        /* `last` cannot be written, or only in part */
-	bool     read_ended : 1; /* there is nothing more to read */
-	bool     early : 1;      /* the peer's FIN came while bytes of ours were unacked */
-	bool     blocked : 1;    /* nothing more is to be read: drain_bytes */
-	bool     dry : 1;        /* the last step read to the end of the stream, be it a true one or not */
-	bool     begun : 1; /* the start has written our FIN, to a peer that had not ended: a step can wait */
-	bool     fresh : 1; /* no step has found it alive yet */
-	bool     lingers : 1; /* close(2) may block, and SO_LINGER have it do so */
-	bool     more : 1;    /* the last step stopped at its bound: there may be more to read or to write */
+	size_t   last_sent;    /* bytes of `last` */
+	int      fd;           /* -1: done; closed, or the caller's again */
+	uint32_t queued;       /* what was to be sent or acked when it last became less; modulo 2^32 */
+	int16_t  result;       /* what lb_close returns, once done */
+	int16_t  err;          /* the errno behind the end, or 0 */
+	int8_t   syn;          /* SYNs that the kernel counts among what is acked; -1: not known */
+	bool     finished : 1; /* our FIN is written */
+	bool unsure : 1; /* the socket was dead already, and our FIN, or bytes, may have been written before */
+	bool cut : 1;    /* `last` cannot be written, or only in part */
+	bool read_ended : 1; /* there is nothing more to read */
+	bool early : 1;      /* the peer's FIN came while bytes of ours were unacked */
+	bool blocked : 1;    /* nothing more is to be read: drain_bytes */
+	bool dry : 1;        /* the last step read to the end of the stream, be it a true one or not */
+	bool begun : 1;   /* the start has written our FIN, to a peer that had not ended: a step can wait */
+	bool fresh : 1;   /* no step has found it alive yet */
+	bool lingers : 1; /* close(2) may block, and SO_LINGER have it do so */
+	bool more : 1;    /* the last step stopped at its bound: there may be more to read or to write */
 };
 
 /* Takes fd over. `ending` may be NULL; it and what `ending->last` points to must live until the run is done. */

@@ -71,7 +71,8 @@ static int check(int fd, struct lb_outcome *outcomep)
 		.lost = LB_UNKNOWN};
 	if (error == 0 && !tcp.connected) {
 		error = -ENOTCONN;
-		outcomep->accepted = outcomep->acked = outcomep->lost = 0;
+		if (tcp.sent + tcp.unsent == 0)
+			outcomep->accepted = outcomep->acked = outcomep->lost = 0;
 	}
 	outcomep->err = -error;
 	return error;

@@ -21,7 +21,7 @@ static bool all_written(const struct lb_ending_run *run)
 /* What is in the queue counts our FIN; what is lost counts bytes. */
 static void account(struct lb_ending_run *run, const struct lb_tcp *tcp, struct lb_outcome *outcome)
 {
-	bool fin_acked = run->finished && tcp->unacked == 0;
+	bool fin_acked = run->finished && tcp->exact && tcp->unacked == 0;
 
 	if (run->syn < 0)
 		run->syn = (int8_t)lb_tcp_syn(tcp, run->finished);

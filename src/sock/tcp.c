@@ -55,8 +55,9 @@ static int info(int fd, struct lb_tcp *tcp, bool *idlep)
 		return -errno;
 	*tcp = (struct lb_tcp){
 		.state = info.tcpi_state,
-		/* tcpi_delivered counts the SYN of either side once the other has acked it, and survives a reset */
-		.connected = info.tcpi_delivered > 0 ||
+		/* tcpi_delivered counts the SYN of either side once the other has acked it, and survives a reset; with
+		 * TCP Fast Open a server may have received bytes, and have answered them, before that */
+		.connected = info.tcpi_delivered > 0 || info.tcpi_bytes_received > 0 ||
 			     (info.tcpi_state != LB_TCP_CLOSED && info.tcpi_state != LB_TCP_SYN_SENT &&
 				     info.tcpi_state != LB_TCP_LISTEN),
 		/* it counts packets: SYN, data, and a FIN without data, if none of them was sent twice */

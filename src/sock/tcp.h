@@ -26,7 +26,7 @@ enum lb_tcp_state {
 /* A connection at one moment. Sequence numbers count a SYN and a FIN as a byte each; bytes are bytes. */
 struct lb_tcp {
 	enum lb_tcp_state state;
-	bool              connected; /* it is, or was, established */
+	bool              connected; /* it is, or was, established, or accepted by TCP Fast Open */
 	bool              exact;     /* the counts belong to the same moment, and mean something */
 	bool idle; /* nothing was on its way or waiting to be: all is acked, or a reset, which the next look shows */
 	bool     fin_acked; /* our FIN is acked, and went in a packet of its own; false says nothing */
