@@ -90,15 +90,17 @@ struct lb_ending {
  *           `how` FIN, RST, TIMEOUT, NET_ERROR: what happened. FIN in phase DATA: the peer had ended, and before
  *           the call so had the whole connection, by our FIN or by a reset whose error somebody had taken: nothing
  *           that the kernel keeps tells these apart where our FIN went with the last data, or was sent twice.
- *           LOCAL_ABORT by self: abort, or `drain_bytes`. DETACHED: the kernel goes on, or has reset because of
+ *           NET_ERROR by none, ENOSYS: a FIN or a reset, on a system that does not tell which (it takes TCP_INQ or
+ *           TCP_ZEROCOPY_RECEIVE). LOCAL_ABORT by self: abort, or `drain_bytes`. DETACHED: the kernel goes on, or has reset because of
  *           `discarded`, the data that lay unread at the close(2) of finish, linger_finish, linger or plain; nobody
  *           can tell which, for it depends on whether another process or descriptor has a copy. OPEN: -EAGAIN was
  *           returned; `phase` DATA says that `last` is not written in full: what `accepted` has more than the caller
  *           wrote is the part that is, the next call takes the rest; else it takes none. `discarded` has an urgent
  *           byte (tcp(7)) only if it lies unread, and then not what lies behind it.
  *           `lost` counts what was given up for certain; it is LB_UNKNOWN where bytes were unacked and the kernel,
- *           or the caller, goes on. accepted, acked, lost: LB_UNKNOWN also where the kernel cannot tell, which takes a
- *           network that failed before the call, or TCP Fast Open before the handshake is done. On a connection that was reset before the call but after a shutdown(2) of
+ *           or the caller, goes on. accepted, acked, lost: LB_UNKNOWN also where the kernel does not tell: after a
+ *           network failed before the call, with TCP Fast Open before the handshake is done, and where SIOCOUTQ is
+ *           refused. On a connection that was reset before the call but after a shutdown(2) of
  *           the caller's, that FIN may count as one byte lost.
  *
  * Returns 0 when the connection has ended in whatever way (see outcomep); -EBADF: fd is not open;
@@ -142,7 +144,7 @@ LB_PUBLIC int lb_abort(int fd, struct lb_outcome *outcomep);
  *   -EMSGSIZE   more than `cap` bytes came; these lie in the buffer, those after them were not asked for
  *   -ETIMEDOUT  the deadline passed before the end came; what has come lies in the buffer
  *   -ECONNRESET it was cut; what had come before may lie in the buffer. outcomep->how and by say of what: RST, a
- *               TIMEOUT or NET_ERROR of the network, LOCAL_ABORT: by our own shutdown(SHUT_RD)
+ *               TIMEOUT or NET_ERROR of the network, NET_ERROR by none (lb_close), LOCAL_ABORT: by our own shutdown(SHUT_RD)
  *   -EBADF, -ENOTSOCK, -EOPNOTSUPP, -ENOTCONN: as lb_close
  */
 

@@ -84,8 +84,10 @@ static enum lb_end broken_by(const struct lb_ending_run *run, const struct lb_tc
 	return error == ETIMEDOUT ? LB_END_TIMEOUT : LB_END_NET_ERROR;
 }
 
-static enum lb_party breaker(enum lb_end how)
+static enum lb_party breaker(const struct lb_ending_run *run, enum lb_end how)
 {
+	if (how == LB_END_NET_ERROR && run->err == ENOSYS) /* not a thing that a network says */
+		return LB_PARTY_NONE;
 	return how == LB_END_LOCAL_ABORT ? LB_PARTY_SELF
 	       : how == LB_END_RST       ? LB_PARTY_PEER
 					 : LB_PARTY_NETWORK;
@@ -95,28 +97,35 @@ static enum lb_party breaker(enum lb_end how)
  * The socket is in state CLOSED: both ends have ended, or it was reset, or the kernel gave it up. (It is never seen
  * in TIME_WAIT, which Linux keeps elsewhere.) Only the first of these leaves a FIN received and all of ours,
  * the FIN too, acked: the kernel takes the socket down on the last of these, so no reset can come after it.
- * An errno cannot tell: a caller may have taken it before. Here close(2) neither waits nor resets, whatever the
- * linger time.
+ * An errno cannot tell: a caller may have taken it before. Where the kernel does not tell of a FIN received, ENOSYS
+ * says so; where it does, but not of the queue, the peer's end is all that is known. Here close(2) neither waits nor
+ * resets, whatever the linger time.
  */
 bool lb_leave_closed(
 	struct lb_ending_run *run, lb_time now, const struct lb_tcp *tcp, struct lb_outcome *outcome)
 {
-	bool fin = run->dry && lb_tcp_at_fin(run->fd), both;
-	int error = fin ? 0 : lb_tcp_discard(run->fd, UINT64_MAX, &run->discarded);
+	int fin = run->dry ? lb_tcp_at_fin(run->fd) : 0;
+	int error = fin > 0 ? 0 : lb_tcp_discard(run->fd, UINT64_MAX, &run->discarded);
 	enum lb_end how = LB_END_FIN;
+	bool both;
 
-	both = (fin || lb_tcp_at_fin(run->fd)) && tcp->unacked == 0;
+	if (fin == 0 && error == 0)
+		fin = lb_tcp_at_fin(run->fd);
+	both = fin > 0 && tcp->unacked == 0;
 	if (run->fresh) /* it may have died while it was first looked at */
 		run->syn = -1;
 	account(run, tcp, outcome);
 	if (!(both && run->finished))
 		lb_ending_note(run, error < 0 ? -error : lb_tcp_take_error(run->fd));
-	if (!(both && (run->finished || (run->unsure && run->err == 0))))
+	if (fin < 0)
+		lb_ending_note(run, ENOSYS);
+	if (!(both && (run->finished || (run->unsure && run->err == 0))) &&
+		!(fin > 0 && tcp->unacked == LB_TCP_UNKNOWN && run->err == 0))
 		how = broken_by(run, tcp);
 	close(run->fd);
 	if (how != LB_END_FIN)
-		return conclude(run, now, how, breaker(how), outcome);
-	if (run->finished)
+		return conclude(run, now, how, breaker(run, how), outcome);
+	if (run->finished && both)
 		outcome->phase = LB_PHASE_DONE;
 	if (run->finished && !run->early && outcome->lost == 0 && all_written(run))
 		outcome->rung = LB_RUNG_ENDED;
@@ -218,7 +227,7 @@ void lb_leave_look(struct lb_ending_run *run, int broken, struct lb_outcome *out
 	outcome->err = run->err;
 	if (broken != 0) {
 		outcome->how = broken_by(run, &tcp);
-		outcome->by = breaker(outcome->how);
+		outcome->by = breaker(run, outcome->how);
 	} else if (tcp.state == LB_TCP_CLOSED) {
 		outcome->phase = LB_PHASE_DONE;
 	}

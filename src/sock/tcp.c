@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -38,11 +39,11 @@ uint64_t lb_tcp_unread(int fd)
 	return ioctl(fd, SIOCATMARK, &at_mark) == 0 && at_mark != 0;
 }
 
-static int unacked(int fd)
+static uint32_t unacked(int fd)
 {
-	int n = -1;
+	int n = 0;
 
-	return ioctl(fd, SIOCOUTQ, &n) < 0 ? -1 : n;
+	return ioctl(fd, SIOCOUTQ, &n) < 0 ? LB_TCP_UNKNOWN : (uint32_t)n;
 }
 
 static int info(int fd, struct lb_tcp *tcp, bool *idlep)
@@ -75,13 +76,13 @@ static int info(int fd, struct lb_tcp *tcp, bool *idlep)
 /* SIOCOUTQ is 0 by definition while a handshake (TCP Fast Open) is under way. */
 static bool countable(const struct lb_tcp *tcp)
 {
-	return tcp->connected && tcp->state != LB_TCP_SYN_RECEIVED;
+	return tcp->connected && tcp->state != LB_TCP_SYN_RECEIVED && tcp->unacked != LB_TCP_UNKNOWN;
 }
 
 int lb_tcp_look(int fd, struct lb_tcp *tcp)
 {
 	bool idle = false;
-	int error = info(fd, tcp, &idle), queued;
+	int error = info(fd, tcp, &idle);
 
 	if (error < 0)
 		return error;
@@ -91,9 +92,8 @@ int lb_tcp_look(int fd, struct lb_tcp *tcp)
 	tcp->exact = tcp->state == LB_TCP_FIN_WAIT_2;
 	if (tcp->idle || tcp->exact)
 		return 0;
-	queued = unacked(fd);
-	tcp->unacked = (uint32_t)queued;
-	tcp->exact = queued >= 0 && countable(tcp) && tcp->state == LB_TCP_CLOSED;
+	tcp->unacked = unacked(fd);
+	tcp->exact = countable(tcp) && tcp->state == LB_TCP_CLOSED;
 	return 0;
 }
 
@@ -119,7 +119,8 @@ int lb_tcp_check(int fd, struct lb_tcp *tcp)
  */
 void lb_tcp_read(int fd, struct lb_tcp *tcp)
 {
-	int before, after, unread, tries = READ_TRIES;
+	int unread, tries = READ_TRIES;
+	uint32_t before, after;
 	bool idle;
 
 	do {
@@ -128,8 +129,8 @@ void lb_tcp_read(int fd, struct lb_tcp *tcp)
 		info(fd, tcp, &idle);
 		after = unacked(fd);
 	} while (before != after && --tries > 0);
-	tcp->unacked = (uint32_t)after;
-	tcp->exact = before == after && after >= 0 && countable(tcp);
+	tcp->unacked = tcp->state == LB_TCP_FIN_WAIT_2 ? 0 : after;
+	tcp->exact = tcp->state == LB_TCP_FIN_WAIT_2 || (before == after && countable(tcp));
 }
 
 /*
@@ -145,29 +146,63 @@ int lb_tcp_syn(const struct lb_tcp *tcp, bool fin)
 	return (tcp->exact || tcp->idle) && syn <= 1 ? (int)syn : -1;
 }
 
+/* TCP_INQ, beside a recvmsg(2) that has nothing to read: it counts a FIN that was received as a byte to come. */
+static int at_fin_by_inq(int fd)
+{
+	int on = 1, before = option(fd, IPPROTO_TCP, TCP_INQ), inq = -1;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof inq)];
+	} control = {0};
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_INQ, &on, sizeof on) < 0)
+		return -ENOSYS;
+	n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+	cmsg = n == 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (cmsg != NULL && cmsg->cmsg_level == IPPROTO_TCP && cmsg->cmsg_type == TCP_CM_INQ)
+		memcpy(&inq, CMSG_DATA(cmsg), sizeof inq);
+	if (before == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_INQ, &before, sizeof before);
+	if (n == 0 && inq < 0)
+		return -ENOSYS;
+	return n == 0 && inq > 0;
+}
+
 /*
  * recv(2) returns 0 also after a reset whose error somebody has taken already, so that 0 proves nothing. The zero-copy
- * receive does tell, asked for nothing: EIO where all is read and a FIN was received, 0 where not. (TCP_INQ has the
- * same to say, in three system calls.)
+ * receive does tell, asked for nothing: EIO where all is read and a FIN was received, 0 where not. TCP_INQ, which takes
+ * more calls, is for kernels that have no zero-copy receive.
  */
-bool lb_tcp_at_fin(int fd)
+int lb_tcp_at_fin(int fd)
 {
 	struct tcp_zerocopy_receive receive = {0};
 	socklen_t len = offsetof(struct tcp_zerocopy_receive, recv_skip_hint) + sizeof receive.recv_skip_hint;
 
-	return getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &receive, &len) < 0 && errno == EIO;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &receive, &len) == 0)
+		return 0;
+	return errno == EIO ? 1 : at_fin_by_inq(fd);
 }
 
 ssize_t lb_tcp_recv(int fd, void *buf, size_t len, int flags)
 {
 	ssize_t n;
+	int fin;
 
 	do
 		n = recv(fd, buf, len, flags | MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	return n > 0 || lb_tcp_at_fin(fd) ? n : -ENODATA;
+	if (n != 0)
+		return n < 0 ? -errno : n;
+	fin = lb_tcp_at_fin(fd);
+	if (fin != 0)
+		return fin < 0 ? fin : 0;
+	return -ENODATA;
 }
 
 void lb_tcp_await(int fd, uint32_t events, lb_time until)

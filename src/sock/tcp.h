@@ -23,6 +23,8 @@ enum lb_tcp_state {
 	LB_TCP_CLOSING,
 };
 
+#define LB_TCP_UNKNOWN UINT32_MAX
+
 /* A connection at one moment. Sequence numbers count a SYN and a FIN as a byte each; bytes are bytes. */
 struct lb_tcp {
 	enum lb_tcp_state state;
@@ -31,7 +33,7 @@ struct lb_tcp {
 	bool idle; /* nothing was on its way or waiting to be: all is acked, or a reset, which the next look shows */
 	bool     fin_acked; /* our FIN is acked, and went in a packet of its own; false says nothing */
 	bool     resent;  /* the last thing sent was a repetition, or a probe, that nobody had answered yet */
-	uint32_t unacked; /* sequence numbers written and not acked; FIN included */
+	uint32_t unacked; /* sequence numbers written and not acked, FIN included; or LB_TCP_UNKNOWN */
 	uint32_t unsent;  /* of these, those that were never sent */
 	uint64_t acked;   /* sequence numbers acked; FIN included, and SYN on the connecting side */
 	uint64_t sent;    /* bytes sent at least once */
@@ -44,18 +46,21 @@ int lb_tcp_check(int fd, struct lb_tcp *tcp);
  * in state CLOSED. One system call or two. Cannot fail on a TCP socket. */
 int lb_tcp_look(int fd, struct lb_tcp *tcp);
 
-/* Fills *tcp with exact counts in every state. Four system calls. Cannot fail on a TCP socket. */
+/* Fills *tcp with counts that are exact in every state, where the kernel tells them at all. Four system calls. Cannot
+ * fail on a TCP socket. */
 void lb_tcp_read(int fd, struct lb_tcp *tcp);
 
 /* How many SYNs `acked` counts, 0 or 1, if our FIN has been written or not; -1: the kernel cannot tell. What was only
  * idle may have been reset, and this be wrong: then the next look says so. */
 int lb_tcp_syn(const struct lb_tcp *tcp, bool fin);
 
-/* True once a FIN of the peer's has been received and everything before it read: a true end of stream. */
-bool lb_tcp_at_fin(int fd);
+/* After recv(2) has returned 0. 1: a FIN of the peer's was received, and everything before it is read, a true end of
+ * stream; 0: it is none; -ENOSYS: this kernel does not tell. */
+int lb_tcp_at_fin(int fd);
 
 /* recv(2) whose 0 is a true end of the stream, for len > 0. Never blocks: -EAGAIN. What broke the stream is told once,
- * by whichever call asks first; -ENODATA is an end that is none, of whose error nobody knows any more. */
+ * by whichever call asks first; -ENODATA is an end that is none, of whose error nobody knows any more, -ENOSYS one that
+ * may be none. */
 ssize_t lb_tcp_recv(int fd, void *buf, size_t len, int flags);
 
 /* Blocks until one of these events of poll(2), a signal, or the time. Events 0: hang-ups and errors, which cannot be
