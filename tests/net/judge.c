@@ -36,7 +36,7 @@ static const char *judge_counts(const struct cell *cell)
 		return "acked and lost do not add up to accepted";
 	if (!known && !cell->manner->leaves)
 		return "a count is unknown, and nothing was left to the kernel";
-	if (cell->manner->leaves && known && end->lost > 0)
+	if (cell->manner->leaves && known && end->lost > 0 && end->how != LB_END_RST)
 		return "bytes were called lost, and the kernel went on";
 	if (end->discarded > cell->tcp.peer.sent)
 		return "more was discarded than the peer sent";
