@@ -68,7 +68,8 @@ struct lb_farewell {
 
 /*
  * Says `words`, without delay, hears the answer, and ends the connection as lb_close does. Blocks, also on an
- * O_NONBLOCK socket. Reads while it writes.
+ * O_NONBLOCK socket. Reads while it writes. If not all of the words could be written, the connection is reset, whatever
+ * `ending` says: a FIN would make half of them look whole.
  *
  * fd        consumed, on success and on failure: never use it again.
  * deadline  for the answer and the ending together. With LB_NEVER a silent peer is waited for as long as its kernel
@@ -82,7 +83,8 @@ struct lb_farewell {
  *           RST by peer, TIMEOUT and NET_ERROR by network: the connection broke.
  *           `phase`, where no answer came: CLOSE_SENT, or DATA if not all of the words could be written.
  *           `rung`: COMMITTED only for an answer that is `durable`; ENDED as lb_close, and only after an answer, or the
- *           end in place of one; else ACKED at most, also if the peer ended the stream.
+ *           end in place of one; else ACKED at most, also if the peer ended the stream, and ACCEPTED at most if not
+ *           all of the words could be written.
  *           `verdict`: COMMITTED by an answer that is `durable`. Without one, IN_DOUBT if a byte of the words was
  *           written, NOT_COMMITTED if none was. UNPROVEN for all that is not `durable`.
  *           discarded: bytes after the answer, and those that no callback was there to take.
@@ -121,9 +123,11 @@ struct lb_farewell_answering {
  * anything in flight that could provoke a RST. Blocks, also on an O_NONBLOCK socket. Exactly one of `commit` and
  * `rollback` is called, exactly once, whatever happens and whatever is returned.
  *
+ * Where CLOSE is not heard and nothing is to be said to that, the connection is reset; only the FIN of a peer that has
+ * ended is answered by ours, and not even that where our end is the answer.
+ *
  * fd        consumed, on success and on failure: never use it again.
- * deadline  for all of it; passed before CLOSE is heard, it resets the connection. What `commit` takes counts, but
- *           does not keep the answer from being said.
+ * deadline  for all of it. What `commit` takes counts, but does not keep the answer from being said.
  * outcomep  always filled. `verdict`: COMMITTED, `commit` returned 0; NOT_COMMITTED, it did not; ROLLED_BACK, `rollback`
  *           was called.
  *           CLOSE_OK by peer: committed, its kernel has the answer, and it ended without an error. If it did not end

@@ -5,6 +5,7 @@
  */
 #include "sock/farewell.h"
 #include "sock/tcp.h"
+#include <errno.h>
 #include <sys/epoll.h>
 
 static bool has_answer(const struct lb_expect *answer)
@@ -22,19 +23,33 @@ void lb_farewell_start(
 	run->talk.len = farewell->words_len;
 }
 
-/* Once nothing more can be said, what has come is heard to its end, but not waited for: it is no answer to anything. */
+/*
+ * Once nothing more can be said, what has come is heard to its end, but not waited for: it is no answer to anything. A
+ * peer that has ended may still read, and is told the rest.
+ */
+static bool is_done(const struct lb_talk *talk)
+{
+	if (talk->heard != LB_HEARD_NOTHING)
+		return true;
+	if (talk->over)
+		return !talk->at_fin || talk->mute || lb_talk_has_said(talk);
+	return talk->mute && talk->dry;
+}
+
+/* After half of CLOSE, a FIN would make what was said look whole. EPIPE: there is none to come, it was sent before. */
 bool lb_farewell_step(struct lb_farewell_run *run, lb_time now)
 {
 	struct lb_talk *talk = &run->talk;
 
 	lb_talk_say(talk);
 	lb_talk_hear(talk);
-	if (talk->over || talk->heard != LB_HEARD_NOTHING || now >= run->deadline ||
-		(talk->mute && talk->dry)) {
+	if (is_done(talk) || now >= run->deadline) {
 		lb_hear_end(&talk->hearing);
+		run->abort = !lb_talk_has_said(talk) && talk->err != EPIPE;
 		return true;
 	}
-	talk->events = EPOLLIN | EPOLLRDHUP | (lb_talk_has_said(talk) || talk->mute ? 0 : EPOLLOUT);
+	talk->events = (talk->over ? 0 : EPOLLIN | EPOLLRDHUP) |
+		       (lb_talk_has_said(talk) || talk->mute ? 0 : EPOLLOUT);
 	talk->next = run->deadline;
 	return false;
 }
@@ -67,6 +82,8 @@ void lb_farewell_judge(const struct lb_farewell_run *run, int result, struct lb_
 		talk->at_fin && !talk->early && lb_talk_has_said(talk) && !has_answer(&run->farewell->answer);
 
 	lb_talk_tell(talk, outcomep);
+	if (!lb_talk_has_said(talk) && outcomep->rung > LB_RUNG_ACCEPTED)
+		outcomep->rung = outcomep->accepted > 0 ? LB_RUNG_ACCEPTED : LB_RUNG_NOTHING;
 	if (answered) {
 		outcomep->how = LB_END_CLOSE_OK;
 		outcomep->by = LB_PARTY_SELF;
@@ -87,7 +104,10 @@ int lb_farewell(int fd, const struct lb_farewell *farewell, lb_time deadline, st
 	lb_farewell_start(&run, fd, farewell, deadline);
 	while (!lb_farewell_step(&run, lb_now()))
 		lb_tcp_await(run.talk.fd, run.talk.events, run.talk.next);
-	result = lb_close(fd, &run.ending, deadline, outcomep);
+	if (run.abort)
+		result = lb_abort(fd, outcomep);
+	else
+		result = lb_close(fd, &run.ending, deadline, outcomep);
 	lb_farewell_judge(&run, result, outcomep);
 	outcomep->took = lb_now() - started;
 	return result;

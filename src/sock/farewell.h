@@ -12,7 +12,8 @@ struct lb_farewell_run {
 	struct lb_talk            talk;
 	const struct lb_farewell *farewell;
 	lb_time                   deadline;
-	struct lb_ending          ending; /* how to end it, once done */
+	struct lb_ending          ending; /* how to end it, once done ... */
+	bool                      abort;  /* ... or by RST */
 };
 
 void lb_farewell_start(

@@ -51,8 +51,8 @@ static void roll_back(struct lb_farewell_answer_run *run)
 		answering->rollback(answering->arg);
 	if (run->talk.heard == LB_HEARD_OTHER)
 		refuse(run);
-	else
-		run->abort = !run->talk.over;
+	else /* our FIN answers the peer's, where it is not the answer to CLOSE */
+		run->abort = !run->talk.at_fin || answering->answer_len == 0;
 }
 
 /* CLOSE has been heard, or will not be any more. */

@@ -69,9 +69,9 @@ static void reads_and_answers(struct tcp_peer *peer)
 
 static void reads_request_and_says_yes(struct tcp_peer *peer)
 {
-	if (tcp_peer_read(peer, OURS))
-		tcp_peer_send(peer, THEIRS);
-	reads_and_closes(peer);
+	if (tcp_peer_read(peer, OURS) && tcp_peer_send(peer, THEIRS))
+		tcp_peer_read_all(peer);
+	tcp_peer_close(peer);
 }
 
 /* What is tested. */
@@ -175,7 +175,6 @@ static void says_farewell(struct attempt *attempt, int variant)
 	attempt->total = OURS;
 	attempt->consumed = attempt->has_outcome = true;
 	arm(attempt);
-	attempt->fin_says_nothing = true;
 	attempt->result = lb_farewell(attempt->tcp.ours, &farewell, attempt->deadline, &attempt->end);
 	disarm(attempt);
 }
@@ -195,23 +194,22 @@ static void rollback(void *arg)
 	attempt->rolled_back++;
 }
 
-static void answers_farewell(struct attempt *attempt, int variant)
+/* An answer of so many bytes. Where there are none, our end is it. */
+static void answers_farewell(struct attempt *attempt, int len)
 {
 	const struct lb_farewell_answering answering = {.words = {.bytes = zeros, .len = THEIRS},
 		.commit = commit,
 		.rollback = rollback,
 		.arg = attempt,
 		.answer = attempt_ours,
-		.answer_len = OURS,
+		.answer_len = (size_t)len,
 		.ending.limits.idle = attempt->plan.at > 0 ? 20 * MS : 0};
 
-	(void)variant;
-	attempt->total = OURS;
 	attempt->consumed = attempt->has_outcome = true;
 	arm(attempt);
-	attempt->fin_says_nothing = true;
 	attempt->result = lb_farewell_answer(attempt->tcp.ours, &answering, attempt->deadline, &attempt->end);
 	disarm(attempt);
+	attempt->total = attempt->called_back ? (uint64_t)len : UINT64_MAX;
 	attempt->lies = attempt->called_back + attempt->rolled_back != 1 ||
 			(attempt->end.verdict == LB_VERDICT_COMMITTED) != (attempt->called_back == 1);
 }
@@ -296,7 +294,9 @@ const struct scenario attempt_scenarios[ATTEMPT_SCENARIOS] = {
 	{"lb_exchange", reads_and_answers, exchanges, 0, LB_RUNG_ENDED},
 	{"lb_answer", sends_finishes_and_reads, answers, 0, LB_RUNG_ACKED},
 	{"lb_farewell", reads_request_and_says_yes, says_farewell, 0, LB_RUNG_COMMITTED},
-	{"lb_farewell_answer", sends_reads_and_closes, answers_farewell, 0, LB_RUNG_ENDED},
+	{"lb_farewell_answer", sends_reads_and_closes, answers_farewell, OURS, LB_RUNG_ENDED},
+	{"lb_farewell_answer, our end is the answer", sends_reads_and_closes, answers_farewell, 0,
+		LB_RUNG_ENDED},
 	{"lb_closer", sends_reads_and_closes, closes_in_background, LB_POLICY_DRAIN, LB_RUNG_ENDED},
 	{"lb_send_message", reads_and_closes, sends, 0, LB_RUNG_NOTHING},
 	{"lb_cork", reads_and_closes, sends, 1, LB_RUNG_NOTHING},

@@ -20,8 +20,7 @@ struct attempt {
 	bool              has_outcome;              /* `end` is filled */
 	int               called_back, rolled_back; /* times */
 	bool              lies;                     /* it said that all was read, or sent, and it was not */
-	uint64_t          total; /* all that our end sends: a stream that ends for the peer has it ... */
-	bool              fin_says_nothing; /* ... but for a protocol with words of its own */
+	uint64_t          total; /* all that our end sends: a stream that ends for the peer has it */
 	struct lb_outcome end;
 	char              theirs[ATTEMPT_THEIRS + 1];
 	size_t            len;
@@ -35,7 +34,7 @@ struct scenario {
 	enum lb_rung rung; /* that it reaches when nothing fails */
 };
 
-#define ATTEMPT_SCENARIOS 18
+#define ATTEMPT_SCENARIOS 19
 
 extern const struct scenario attempt_scenarios[ATTEMPT_SCENARIOS];
 

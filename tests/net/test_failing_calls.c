@@ -40,9 +40,7 @@ static void check_outcome(const struct attempt *attempt)
 	const struct tcp_peer *peer = &attempt->tcp.peer;
 	bool known = end->accepted != LB_UNKNOWN && end->acked != LB_UNKNOWN;
 
-	holds(attempt,
-		end->rung < LB_RUNG_ACKED ||
-			peer->got == (attempt->fin_says_nothing && known ? end->accepted : attempt->total));
+	holds(attempt, end->rung < LB_RUNG_ACKED || peer->got == attempt->total);
 	holds(attempt, end->rung != LB_RUNG_ENDED || peer->ended);
 	holds(attempt, end->rung < LB_RUNG_COMMITTED || peer->sent == ATTEMPT_THEIRS);
 	holds(attempt, end->verdict != LB_VERDICT_NOT_COMMITTED || peer->got == 0);
@@ -62,7 +60,7 @@ static void check(const struct scenario *scenario, const struct attempt *attempt
 	holds(attempt, attempt->seen.bad_closes == 0);
 	holds(attempt, attempt->plan.for_good || attempt->seen.calls < CALLS_MAX);
 	holds(attempt, peer->intact);
-	holds(attempt, !peer->ended || peer->got == attempt->total || attempt->fin_says_nothing);
+	holds(attempt, !peer->ended || peer->got == attempt->total);
 	holds(attempt, !attempt->lies);
 	holds(attempt, attempt->seen.error != EINTR || attempt->result == 0);
 	if (attempt->has_outcome)

@@ -102,6 +102,24 @@ static void an_end_before_close_is_rolled_back(void **state)
 	assert_true(tcp->peer.ended);
 }
 
+/* The FIN of a peer that never said CLOSE is not answered by one that would be taken for a commit. */
+static void an_end_before_close_is_reset_where_our_end_is_the_answer(void **state)
+{
+	struct store store = {0};
+	const struct lb_farewell_answering answering = {CLOSE, CALLS};
+	struct tcp *tcp = *state;
+	struct lb_outcome outcome;
+
+	tcp_play(tcp, ends_before_close);
+	assert_int_equal(words_answer(tcp, &answering, PATIENCE_MS, &outcome), 0);
+	assert_ending(&outcome, "nothing: fin by peer in data");
+	assert_int_equal(outcome.verdict, LB_VERDICT_ROLLED_BACK);
+	assert_int_equal(store.len, DATA);
+	tcp_join(tcp);
+	assert_false(tcp->peer.ended);
+	assert_int_equal(tcp->peer.error, ECONNRESET);
+}
+
 static void ends_in_close(struct tcp_peer *peer)
 {
 	words_say(peer, "CLOSE");
@@ -245,6 +263,7 @@ int main(void)
 		ON_EVERY_SIDE(a_commit_that_fails_can_be_refused_in_words),
 		ON_EVERY_SIDE(what_cannot_be_kept_is_rolled_back_and_refused),
 		ON_EVERY_SIDE(an_end_before_close_is_rolled_back),
+		ON_EVERY_SIDE(an_end_before_close_is_reset_where_our_end_is_the_answer),
 		ON_EVERY_SIDE(a_close_that_is_cut_is_no_close),
 		ON_EVERY_SIDE(a_reset_before_close_is_rolled_back),
 		ON_EVERY_SIDE(a_peer_that_is_silent_is_rolled_back_and_reset),

@@ -319,12 +319,12 @@ static void only_a_deadline_is_called_one(void **state)
 	struct lb_outcome outcome = judged(&run, true);
 
 	(void)state;
-	assert_ending(&outcome, "acked: timeout by self in data");
+	assert_ending(&outcome, "nothing: timeout by self in data");
 	assert_int_equal(outcome.reason, LB_REASON_DEADLINE);
 	assert_int_equal(outcome.verdict, LB_VERDICT_NOT_COMMITTED);
 	run.talk.over = run.talk.at_fin = true;
 	outcome = judged(&run, true);
-	assert_ending(&outcome, "acked: fin by peer in data");
+	assert_ending(&outcome, "nothing: fin by peer in data");
 	assert_int_equal(outcome.reason, LB_REASON_BROKEN);
 	assert_int_equal(outcome.verdict, LB_VERDICT_NOT_COMMITTED);
 	run.talk.said = 1;

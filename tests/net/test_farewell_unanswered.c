@@ -169,6 +169,54 @@ static void words_of_which_a_part_was_taken_are_in_doubt(void **state)
 	free(much);
 }
 
+/* Whatever the policy: a FIN after half of the words would make them look whole. */
+static void half_of_the_words_does_not_look_whole(void **state)
+{
+	char *much = calloc(1, 64 << 20);
+	struct tcp *tcp = *state;
+	struct lb_farewell words = {.words = much,
+		.words_len = 64 << 20,
+		.answer = {OK},
+		.ending = {.policy = LB_POLICY_FINISH, .on_expiry = LB_EXPIRY_DETACH}};
+	struct lb_outcome outcome;
+
+	assert_non_null(much);
+	assert_int_equal(words_farewell(tcp, &words, SHORT_MS, &outcome), 0);
+	assert_ending(&outcome, "accepted: timeout by self in data");
+	tcp_peer_read_all(&tcp->peer);
+	assert_false(tcp->peer.ended);
+	assert_int_equal(tcp->peer.error, ECONNRESET);
+	free(much);
+}
+
+static void reads_and_closes(struct tcp_peer *peer)
+{
+	tcp_peer_read_all(peer);
+	tcp_peer_close(peer);
+}
+
+static void a_peer_that_has_ended_is_told_the_rest_of_the_words(void **state)
+{
+	const size_t len = 16 << 20;
+	char *much = malloc(len);
+	const struct lb_farewell words = {.words = much, .words_len = len, .answer = {OK}};
+	struct tcp *tcp = *state;
+	struct lb_outcome outcome;
+
+	assert_non_null(much);
+	tcp_pattern(much, 0, len);
+	assert_return_code(shutdown(tcp->peer.fd, SHUT_WR), errno);
+	words_await(tcp->ours, POLLRDHUP);
+	tcp_play(tcp, reads_and_closes);
+	assert_int_equal(words_farewell(tcp, &words, PATIENCE_MS, &outcome), 0);
+	assert_ending(&outcome, "acked: fin by peer in close_sent");
+	tcp_join(tcp);
+	assert_int_equal(tcp->peer.got, len);
+	assert_true(tcp->peer.intact);
+	assert_true(tcp->peer.ended);
+	free(much);
+}
+
 static void words_to_a_peer_that_has_reset_are_not_in_doubt(void **state)
 {
 	struct before before = {.result = 0};
@@ -307,6 +355,8 @@ int main(void)
 		ON_EVERY_SIDE(words_of_which_none_was_taken_are_not_in_doubt),
 		ON_EVERY_SIDE(the_fd_does_not_come_back),
 		ON_EVERY_SIDE(words_of_which_a_part_was_taken_are_in_doubt),
+		ON_EVERY_SIDE(half_of_the_words_does_not_look_whole),
+		ON_EVERY_SIDE(a_peer_that_has_ended_is_told_the_rest_of_the_words),
 		ON_EVERY_SIDE(words_to_a_peer_that_has_reset_are_not_in_doubt),
 		ON_EVERY_SIDE(a_reset_whose_error_is_gone_is_no_end),
 		ON_EVERY_SIDE(the_caller_who_has_ended_his_side_can_say_nothing),
