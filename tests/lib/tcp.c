@@ -2,6 +2,7 @@
 /* The connections and peers of tcp.h. */
 #include "lib/tcp.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -295,4 +296,22 @@ const char *tcp_how(const struct lb_outcome *outcome)
 	snprintf(text, sizeof text, "%s: %s by %s in %s", lb_rung_word(outcome->rung),
 		lb_end_word(outcome->how), lb_party_word(outcome->by), lb_phase_word(outcome->phase));
 	return text;
+}
+
+void tcp_each_no_connection(void (*refuses)(int fd, int error))
+{
+	int pair[2], pipes[2];
+
+	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), errno);
+	assert_return_code(pipe(pipes), errno);
+	refuses(-1, -EBADF);
+	refuses(open("/dev/null", O_RDWR), -ENOTSOCK);
+	refuses(pipes[0], -ENOTSOCK);
+	refuses(pair[0], -EOPNOTSUPP);
+	refuses(socket(AF_INET, SOCK_DGRAM, 0), -EOPNOTSUPP);
+	refuses(socket(AF_INET6, SOCK_DGRAM, 0), -EOPNOTSUPP);
+	refuses(socket(AF_INET, SOCK_STREAM, 0), -ENOTCONN);
+	refuses(socket(AF_INET6, SOCK_STREAM, 0), -ENOTCONN);
+	close(pair[1]);
+	close(pipes[1]);
 }

@@ -86,6 +86,9 @@ void tcp_peer_await(struct tcp_peer *peer);
 void tcp_peer_close(struct tcp_peer *peer);
 void tcp_peer_reset(struct tcp_peer *peer);
 
+/* Every kind of fd that is no connection, with the error that says so. They are the callee's to close. */
+void tcp_each_no_connection(void (*refuses)(int fd, int error));
+
 /* "ended: fin by peer in done" */
 const char *tcp_how(const struct lb_outcome *outcome);
 

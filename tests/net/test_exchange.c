@@ -357,15 +357,8 @@ static void refused(int fd, int error)
 
 static void what_is_no_connection_is_told_and_closed(void **state)
 {
-	int fds[2];
-
 	(void)state;
-	refused(-1, -EBADF);
-	refused(open("/dev/null", O_RDWR), -ENOTSOCK);
-	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), errno);
-	refused(fds[0], -EOPNOTSUPP);
-	refused(fds[1], -EOPNOTSUPP);
-	refused(socket(AF_INET, SOCK_STREAM, 0), -ENOTCONN);
+	tcp_each_no_connection(refused);
 }
 
 int main(void)

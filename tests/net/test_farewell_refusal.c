@@ -242,18 +242,8 @@ static void refuses(int fd, int error)
 
 static void what_is_no_connection_is_rolled_back_refused_and_closed(void **state)
 {
-	int pair[2], pipes[2];
-
 	(void)state;
-	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), errno);
-	assert_return_code(pipe(pipes), errno);
-	refuses(-1, -EBADF);
-	refuses(pipes[0], -ENOTSOCK);
-	refuses(pair[0], -EOPNOTSUPP);
-	refuses(socket(AF_INET, SOCK_DGRAM, 0), -EOPNOTSUPP);
-	refuses(socket(AF_INET, SOCK_STREAM, 0), -ENOTCONN);
-	close(pair[1]);
-	close(pipes[1]);
+	tcp_each_no_connection(refuses);
 }
 
 int main(void)
