@@ -11,6 +11,7 @@ int lb_close_told(int fd, const struct lb_ending *ending, const struct lb_told *
 	struct lb_outcome *outcomep)
 {
 	struct lb_ending_run run;
+	struct lb_tcp_wait wait = {0};
 	lb_time started = lb_now();
 
 	lb_ending_start(&run, fd, ending, started, deadline);
@@ -22,7 +23,8 @@ int lb_close_told(int fd, const struct lb_ending *ending, const struct lb_told *
 	}
 	run.lingers = run.ending->policy == LB_POLICY_LINGER || run.ending->policy == LB_POLICY_LINGER_FINISH;
 	while (!lb_ending_step(&run, lb_now(), outcomep))
-		lb_tcp_await(run.fd, lb_ending_events(&run), lb_ending_next(&run, lb_now()));
+		lb_tcp_await(&wait, run.fd, lb_ending_events(&run), lb_ending_next(&run, lb_now()),
+			run.discarded + run.last_sent);
 	outcomep->took = lb_now() - started;
 	return run.result;
 }

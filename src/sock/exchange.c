@@ -40,12 +40,13 @@ static int take(struct stream *stream)
 /* All of it, as take() says; -ETIME: the deadline has passed. Nothing that has come by then is left out. */
 static int take_all(struct stream *stream, lb_time deadline)
 {
+	struct lb_tcp_wait wait = {0};
 	int r;
 
 	while ((r = take(stream)) > 0 || r == -EAGAIN) {
 		if (r == -EAGAIN && lb_now() >= deadline)
 			return -ETIME;
-		lb_tcp_await(stream->fd, POLLIN, deadline);
+		lb_tcp_await(&wait, stream->fd, POLLIN, deadline, stream->len);
 	}
 	return r;
 }
@@ -144,6 +145,8 @@ static void give(struct exchange *exchange)
  * have come before. */
 static int trade(struct exchange *exchange, lb_time deadline)
 {
+	struct lb_tcp_wait wait = {0};
+
 	for (;;) {
 		int r, events = POLLIN;
 
@@ -157,7 +160,8 @@ static int trade(struct exchange *exchange, lb_time deadline)
 			return -ETIME;
 		if (exchange->left > 0 && exchange->error == 0)
 			events |= POLLOUT;
-		lb_tcp_await(exchange->reply.fd, events, deadline);
+		lb_tcp_await(
+			&wait, exchange->reply.fd, events, deadline, exchange->reply.len - exchange->left);
 	}
 }
 

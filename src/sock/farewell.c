@@ -103,7 +103,7 @@ int lb_farewell(int fd, const struct lb_farewell *farewell, lb_time deadline, st
 
 	lb_farewell_start(&run, fd, farewell, deadline);
 	while (!lb_farewell_step(&run, lb_now()))
-		lb_tcp_await(run.talk.fd, run.talk.events, run.talk.next);
+		lb_talk_await(&run.talk);
 	if (run.abort)
 		result = lb_abort(fd, outcomep);
 	else

@@ -131,7 +131,7 @@ int lb_farewell_answer(
 
 	lb_farewell_answer_start(&run, fd, answering, deadline);
 	while (!lb_farewell_answer_step(&run, lb_now()))
-		lb_tcp_await(run.talk.fd, run.talk.events, run.talk.next);
+		lb_talk_await(&run.talk);
 	if (run.abort)
 		result = lb_abort(fd, outcomep);
 	else

@@ -7,6 +7,7 @@
  * pending output, even if TCP_CORK is currently set", and so past Nagle's algorithm too. RFC 9293, section 3.7.4: "A
  * TCP implementation MUST allow an application to disable the Nagle algorithm on an individual connection".
  */
+#include "sock/tcp.h"
 #include <errno.h>
 #include <lastbyte/message.h>
 #include <limits.h>
@@ -14,8 +15,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-
-#define PAUSE INT64_C(1000000) /* 1 ms */
 
 /* TCP_NODELAY: 0, 1, or a negative errno; what is not TCP has no such option. */
 static int nodelay_of(int fd)
@@ -71,28 +70,9 @@ static ssize_t send_some(int fd, const struct rest *rest, int flags)
 	return sendmsg(fd, &msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/*
- * Waits for room, an error, or a signal; false: the deadline has passed. What woke us may not help: POLLERR, which
- * cannot be masked, also stands for what lies in the socket's error queue (time stamps, zero copy) for the caller
- * to read, and under memory pressure there can be room that cannot be had. Then time is what wakes.
- */
-static bool await_room(int fd, lb_time deadline, bool *wokenp)
-{
-	struct pollfd poll_fd = {.fd = *wokenp ? -1 : fd, .events = POLLOUT};
-	struct timespec timeout;
-	lb_time now = lb_now(), left;
-
-	if (now >= deadline)
-		return false;
-	left = *wokenp && deadline - now > PAUSE ? PAUSE : deadline - now;
-	timeout = (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-	*wokenp = ppoll(&poll_fd, 1, &timeout, NULL) == 1;
-	return true;
-}
-
 static int send_rest(int fd, struct rest *rest, int flags, int nodelay, lb_time deadline, size_t *sentp)
 {
-	bool woken = false;
+	struct lb_tcp_wait wait = {0};
 
 	skip(rest, 0);
 	while (rest->n > 0) {
@@ -101,12 +81,12 @@ static int send_rest(int fd, struct rest *rest, int flags, int nodelay, lb_time 
 		if (n >= 0) {
 			*sentp += (size_t)n;
 			skip(rest, (size_t)n);
-			woken = false;
 		} else if (errno == EAGAIN) {
 			/* what is held back may be what there is no room beside */
 			push(fd, nodelay);
-			if (!await_room(fd, deadline, &woken))
+			if (lb_now() >= deadline)
 				return -EAGAIN;
+			lb_tcp_await(&wait, fd, POLLOUT, deadline, *sentp);
 		} else if (errno != EINTR) {
 			return -errno;
 		}

@@ -5,7 +5,6 @@
  * how a connection ends, for ending.c.
  */
 #include "sock/talk.h"
-#include "sock/tcp.h"
 #include <errno.h>
 #include <lastbyte/message.h>
 #include <sys/socket.h>
@@ -99,6 +98,11 @@ void lb_talk_hear(struct lb_talk *talk)
 			read_end(talk, (int)n);
 		}
 	}
+}
+
+void lb_talk_await(struct lb_talk *talk)
+{
+	lb_tcp_await(&talk->wait, talk->fd, talk->events, talk->next, talk->said + talk->received);
 }
 
 static void blame(struct lb_outcome *outcome, enum lb_end how, enum lb_party by)

@@ -4,12 +4,14 @@
 #define SOCK_TALK_H
 
 #include "sock/hear.h"
+#include "sock/tcp.h"
 
 struct lb_talk {
 	/* for whoever waits: poll(2) or epoll(7) events of fd, level-triggered, and when to step at the latest */
-	int      fd;
-	uint32_t events;
-	lb_time  next;
+	int                fd;
+	uint32_t           events;
+	lb_time            next;
+	struct lb_tcp_wait wait; /* for lb_talk_await */
 	/* to say */
 	const char *words;
 	size_t      len, said;
@@ -35,6 +37,9 @@ bool lb_talk_has_said(const struct lb_talk *talk);
 
 /* Goes on hearing, into `heard`, as far as there is something to read. */
 void lb_talk_hear(struct lb_talk *talk);
+
+/* Blocks as the step before has said. */
+void lb_talk_await(struct lb_talk *talk);
 
 /* The caller's way of ending it, without what only lb_close has. */
 struct lb_ending lb_talk_ending(const struct lb_ending *ending);

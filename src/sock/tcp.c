@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #define READ_TRIES 64
+#define PAUSE      INT64_C(1000000) /* 1 ms */
 
 static int option(int fd, int level, int name)
 {
@@ -205,13 +206,22 @@ ssize_t lb_tcp_recv(int fd, void *buf, size_t len, int flags)
 	return -ENODATA;
 }
 
-void lb_tcp_await(int fd, uint32_t events, lb_time until)
+/*
+ * What wakes may not help: POLLERR, which cannot be masked, also stands for what lies in the socket's error queue (time
+ * stamps, zero copy) for the caller to read, and under memory pressure there can be room that cannot be had.
+ */
+void lb_tcp_await(struct lb_tcp_wait *wait, int fd, uint32_t events, lb_time until, uint64_t done)
 {
+	bool vain = wait->woken && wait->done == done;
 	struct pollfd poll_fd = {.fd = fd, .events = (short)events};
 	lb_time now = lb_now(), left = until > now ? until - now : 0;
-	struct timespec timeout = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+	struct timespec timeout;
 
-	ppoll(&poll_fd, events != 0, &timeout, NULL);
+	if (vain && left > PAUSE)
+		left = PAUSE;
+	timeout = (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+	wait->woken = ppoll(&poll_fd, events != 0 && !vain, &timeout, NULL) == 1;
+	wait->done = done;
 }
 
 /*

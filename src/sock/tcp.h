@@ -63,9 +63,16 @@ int lb_tcp_at_fin(int fd);
  * may be none. */
 ssize_t lb_tcp_recv(int fd, void *buf, size_t len, int flags);
 
+/* One who waits, zero at first. */
+struct lb_tcp_wait {
+	bool     woken; /* by fd, the last time */
+	uint64_t done;  /* what he had got done by then */
+};
+
 /* Blocks until one of these events of poll(2), a signal, or the time. Events 0: hang-ups and errors, which cannot be
- * masked, do not wake either. */
-void lb_tcp_await(int fd, uint32_t events, lb_time until);
+ * masked, do not wake either. `done` is what the caller has got done so far, in any measure: if fd woke him in vain,
+ * only time wakes him next, after 1 ms. */
+void lb_tcp_await(struct lb_tcp_wait *wait, int fd, uint32_t events, lb_time until, uint64_t done);
 
 /* Throws up to max received bytes away and adds their number to *countp. 1: that many were there, more may be;
  * 0: the end of the stream, true or false; -EAGAIN: no more for now; -ECONNRESET, ... */

@@ -273,7 +273,7 @@ static void waiting_as_told_does_not_spin(void **state)
 	while (!lb_farewell_step(&run, lb_now())) {
 		steps++;
 		tcp_go(tcp);
-		lb_tcp_await(run.talk.fd, run.talk.events, run.talk.next);
+		lb_talk_await(&run.talk);
 	}
 	assert_in_range(steps, 1, 5);
 }
