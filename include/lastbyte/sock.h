@@ -166,7 +166,8 @@ LB_PUBLIC LB_CHECKED int lb_read_all(
 /*
  * Sends the request and FIN, reads the reply to its true end, and ends the connection as lb_close does, all by one
  * deadline. Sends and reads at the same time: a peer that answers before it has read everything keeps nobody waiting.
- * When the reply has ended, or is too long, what is left of the request is still sent.
+ * When the reply has ended, or is too long, what is left of the request is still sent. If that is refused by a
+ * connection that has not broken, it is reset, so that half of a request cannot look whole: -ECONNRESET, LOCAL_ABORT.
  *
  * fd        consumed, on success and on failure.
  * request   request_len bytes, which may be 0; what the connection carried before is part of the peer's stream, too.

@@ -117,8 +117,9 @@ struct exchange {
 	struct stream reply;
 	const char *request; /* what is left of it */
 	size_t left;
-	int error;     /* of a send: the rest cannot be sent */
+	int error;     /* of a send, or shutdown(2): the rest cannot be sent */
 	bool finished; /* our FIN is written */
+	bool halved;   /* the peer would wait for the rest */
 };
 
 /* MSG_MORE keeps the tail back for the FIN, which shutdown(2) sends with it. */
@@ -137,12 +138,18 @@ static void give(struct exchange *exchange)
 			exchange->error = errno;
 		}
 	}
-	if (exchange->left == 0 && !exchange->finished)
-		exchange->finished = shutdown(exchange->reply.fd, SHUT_WR) == 0;
+	if (exchange->left > 0 || exchange->finished || exchange->error != 0)
+		return;
+	exchange->finished = shutdown(exchange->reply.fd, SHUT_WR) == 0;
+	if (!exchange->finished)
+		exchange->error = errno;
 }
 
-/* Sends and reads at the same time, until take() has the last word. A send that fails is not the end: the reply may
- * have come before. */
+/*
+ * Sends and reads at the same time, until take() has the last word. A send that fails is not the end: the reply may have
+ * come before, and if the connection broke, take() says so. EPIPE: our end has been written before, and is waited on.
+ * ENOTCONN is not taken from the socket: shutdown(2) says it of one that is dead.
+ */
 static int trade(struct exchange *exchange, lb_time deadline)
 {
 	struct lb_tcp_wait wait = {0};
@@ -152,10 +159,13 @@ static int trade(struct exchange *exchange, lb_time deadline)
 
 		give(exchange);
 		r = take(&exchange->reply);
-		if (r == -ENODATA && exchange->error != 0)
+		if (r == -ENODATA && exchange->error != 0 && exchange->error != ENOTCONN)
 			return -exchange->error;
 		if (r <= 0 && r != -EAGAIN)
 			return r;
+		exchange->halved = r == -EAGAIN && exchange->error != 0 && exchange->error != EPIPE;
+		if (exchange->halved)
+			return -exchange->error;
 		if (r == -EAGAIN && lb_now() >= deadline)
 			return -ETIME;
 		if (exchange->left > 0 && exchange->error == 0)
@@ -194,6 +204,8 @@ int lb_exchange(int fd, const void *request, size_t request_len, void *reply, si
 	*lenp = exchange.reply.len;
 	told.finished = exchange.finished;
 	told.broken = result_of(r) == -ECONNRESET ? -r : 0;
+	if (exchange.halved) /* a FIN would make it look whole */
+		ending.policy = LB_POLICY_ABORT;
 	ending.last = exchange.request;
 	ending.last_len = exchange.left;
 	misuse = lb_close_told(fd, &ending, &told, deadline, outcomep);

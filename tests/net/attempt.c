@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The scenarios of attempt.h: who the peer is, what is called, and which part of it fails. Judges nothing. */
 #include "attempt.h"
+#include <errno.h>
 #include <lastbyte/closer.h>
 #include <lastbyte/farewell.h>
 #include <lastbyte/message.h>
@@ -134,6 +135,9 @@ static void exchanges(struct attempt *attempt, int variant)
 		sizeof attempt->theirs, &attempt->len, attempt->deadline, &attempt->end);
 	disarm(attempt);
 	attempt->lies = attempt->result == 0 && attempt->len != THEIRS;
+	if (attempt->seen.error == ENOBUFS && attempt->result < 0) /* of a send */
+		attempt->lies |= attempt->end.how != LB_END_LOCAL_ABORT || attempt->end.err != ENOBUFS;
+	attempt->idled = attempt->result == -ETIMEDOUT && !attempt->plan.for_good;
 }
 
 static int reply(void *arg, const void *request, size_t len, const void **replyp, size_t *reply_lenp)

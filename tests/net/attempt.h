@@ -20,6 +20,7 @@ struct attempt {
 	bool              has_outcome;              /* `end` is filled */
 	int               called_back, rolled_back; /* times */
 	bool              lies;                     /* it said that all was read, or sent, and it was not */
+	bool              idled; /* it came to the deadline, though only one call had failed */
 	uint64_t          total; /* all that our end sends: a stream that ends for the peer has it */
 	struct lb_outcome end;
 	char              theirs[ATTEMPT_THEIRS + 1];

@@ -72,6 +72,7 @@ static void check(const struct scenario *scenario, const struct attempt *attempt
 	holds(attempt, peer->intact);
 	holds(attempt, !peer->ended || peer->got == attempt->total);
 	holds(attempt, !attempt->lies);
+	holds(attempt, !attempt->idled);
 	holds(attempt, attempt->seen.error != EINTR || attempt->result == 0);
 	if (attempt->has_outcome)
 		check_outcome(attempt);
