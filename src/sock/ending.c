@@ -291,6 +291,27 @@ static void recall(struct lb_ending_run *run, const struct lb_tcp *tcp)
 	run->unsure = !run->finished && run->syn != 0;
 }
 
+/* What has been before. */
+static void take_stock(struct lb_ending_run *run, const struct lb_tcp *tcp)
+{
+	if (tcp->state == LB_TCP_CLOSED) {
+		recall(run, tcp);
+	} else {
+		run->finished = tcp->state != LB_TCP_ESTABLISHED && tcp->state != LB_TCP_SYN_RECEIVED &&
+				tcp->state != LB_TCP_CLOSE_WAIT;
+		run->syn = (int8_t)lb_tcp_syn(tcp, run->finished);
+	}
+}
+
+void lb_ending_look(struct lb_ending_run *run, int fd)
+{
+	struct lb_tcp tcp;
+
+	*run = (struct lb_ending_run){.ending = &defaults, .fd = fd};
+	lb_tcp_read(fd, &tcp);
+	take_stock(run, &tcp);
+}
+
 void lb_ending_start(
 	struct lb_ending_run *run, int fd, const struct lb_ending *ending, lb_time now, lb_time deadline)
 {
@@ -315,13 +336,7 @@ void lb_ending_start(
 	}
 	if (!tcp.exact && !tcp.idle)
 		lb_tcp_read(fd, &tcp);
-	if (tcp.state == LB_TCP_CLOSED) {
-		recall(run, &tcp);
-	} else {
-		run->finished = tcp.state != LB_TCP_ESTABLISHED && tcp.state != LB_TCP_SYN_RECEIVED &&
-				tcp.state != LB_TCP_CLOSE_WAIT;
-		run->syn = (int8_t)lb_tcp_syn(&tcp, run->finished);
-	}
+	take_stock(run, &tcp);
 	run->cut = run->ending->last_len > 0 && (run->finished || tcp.state == LB_TCP_CLOSED);
 	run->queued = queue_of(run, &tcp);
 	/* at once, so that an edge-triggered wait can begin without a step */

@@ -36,6 +36,9 @@ struct lb_ending_run {
 void lb_ending_start(
 	struct lb_ending_run *run, int fd, const struct lb_ending *ending, lb_time now, lb_time deadline);
 
+/* Not to end it, but to say what is known: fd, a connection, stays the caller's and is left as it is. */
+void lb_ending_look(struct lb_ending_run *run, int fd);
+
 /* Goes on as far as it can without blocking. True: done; fd is closed, or with run->result -EAGAIN the caller's
  * again, and the outcome is filled. */
 bool lb_ending_step(struct lb_ending_run *run, lb_time now, struct lb_outcome *outcomep);

@@ -82,11 +82,10 @@ static int check(int fd, struct lb_outcome *outcomep)
 /* What is known of a connection that was read until take() said `r`. */
 static void look(int fd, int r, struct lb_outcome *outcomep)
 {
-	static const struct lb_ending untouched = {.policy = LB_POLICY_PLAIN};
 	int result = result_of(r);
 	struct lb_ending_run run;
 
-	lb_ending_start(&run, fd, &untouched, 0, LB_NEVER); /* this policy writes nothing */
+	lb_ending_look(&run, fd);
 	lb_leave_look(&run, result == -ECONNRESET ? -r : 0, outcomep);
 	if (result == 0) {
 		outcomep->how = LB_END_FIN;

@@ -76,7 +76,8 @@ static bool fails(const char *name, const int *errors)
 			seen_so_far.errors++;
 		seen_so_far.name = name;
 		seen_so_far.error = errors[planned.which % seen_so_far.errors];
-		skipped = (filter && before) || (planned.for_good && seen_so_far.error == EINTR);
+		skipped = (filter && before && !planned.late) ||
+			  (planned.for_good && seen_so_far.error == EINTR);
 	} else if (seen_so_far.name == NULL || strcmp(name, seen_so_far.name) != 0 ||
 		   !(planned.for_good || filter)) {
 		return false;

@@ -23,6 +23,7 @@ struct failing_plan {
 	int  at;       /* which call of all, from 1; 0: none, they are only counted */
 	int  which;    /* which of its errnos, from 0 */
 	bool for_good; /* that function fails from then on, not only once; but not with EINTR, for ever */
+	bool late; /* the filter may come between two calls: another thread's, SECCOMP_FILTER_FLAG_TSYNC */
 };
 
 struct failing_seen {

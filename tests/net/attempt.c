@@ -113,7 +113,7 @@ static void finishes(struct attempt *attempt, int variant)
 	disarm(attempt);
 }
 
-static void reads_all(struct attempt *attempt, int variant)
+void attempt_reads_all(struct attempt *attempt, int variant)
 {
 	(void)variant;
 	attempt->has_outcome = true;
@@ -294,7 +294,7 @@ const struct scenario attempt_scenarios[ATTEMPT_SCENARIOS] = {
 	{"abort", sends_reads_and_closes, closes, LB_POLICY_ABORT, LB_RUNG_NOTHING},
 	{"lb_abort", sends_reads_and_closes, aborts, 0, LB_RUNG_NOTHING},
 	{"lb_finish", reads_and_closes, finishes, 0, LB_RUNG_NOTHING},
-	{"lb_read_all", sends_finishes_and_reads, reads_all, 0, LB_RUNG_NOTHING},
+	{"lb_read_all", sends_finishes_and_reads, attempt_reads_all, 0, LB_RUNG_NOTHING},
 	{"lb_exchange", reads_and_answers, exchanges, 0, LB_RUNG_ENDED},
 	{"lb_answer", sends_finishes_and_reads, answers, 0, LB_RUNG_ACKED},
 	{"lb_farewell", reads_request_and_says_yes, says_farewell, 0, LB_RUNG_COMMITTED},

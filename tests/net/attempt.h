@@ -39,6 +39,9 @@ struct scenario {
 
 extern const struct scenario attempt_scenarios[ATTEMPT_SCENARIOS];
 
+/* lb_read_all, which alone leaves the descriptor to its caller in whatever case. */
+void attempt_reads_all(struct attempt *attempt, int variant);
+
 extern char attempt_ours[ATTEMPT_OURS]; /* what our end sends; filled by whoever runs the scenarios */
 
 #endif

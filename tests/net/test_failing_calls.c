@@ -128,6 +128,24 @@ static void whatever_call_fails(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* fd is the caller's, whatever it can still be asked. */
+static void a_filter_that_comes_late_takes_no_descriptor(void **state)
+{
+	const struct scenario *scenario = attempt_scenarios;
+	struct failing_plan plan = {.at = 1, .late = true};
+	struct failing_seen seen;
+
+	(void)state;
+	while (scenario->run != attempt_reads_all)
+		scenario++;
+	wrong = 0;
+	do {
+		try(scenario, &plan, &seen);
+		failing_next(&plan, &seen);
+	} while (seen.name != NULL && wrong < 1000);
+	assert_int_equal(wrong, 0);
+}
+
 static void waits_and_reads(struct tcp_peer *peer)
 {
 	tcp_peer_await(peer);
@@ -172,7 +190,8 @@ static void what_lies_in_the_error_queue_is_waited_beside(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[ATTEMPT_SCENARIOS + 1] = {
+	struct CMUnitTest tests[ATTEMPT_SCENARIOS + 2] = {
+		[ATTEMPT_SCENARIOS + 1] = cmocka_unit_test(a_filter_that_comes_late_takes_no_descriptor),
 		[ATTEMPT_SCENARIOS] = cmocka_unit_test(what_lies_in_the_error_queue_is_waited_beside)};
 
 	tcp_pattern(attempt_ours, 0, sizeof attempt_ours);
