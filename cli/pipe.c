@@ -164,8 +164,7 @@ static void bid_farewell(struct lb_pipe *pipe)
 
 		pump->interrupted = ready > 0 && (ready & 2) != 0;
 	}
-	lb_hear_end(&run.talk.hearing);
-	lb_farewell_judge(&run, lb_close(pump->fd, &run.ending, deadline_of(pipe), &pipe->end), &pipe->end);
+	(void)lb_farewell_end(&run, deadline_of(pipe), &pipe->end);
 	pipe->answered = run.talk.heard == LB_HEARD_WORDS;
 	pump->reply_ended = run.talk.at_fin;
 }

@@ -36,18 +36,14 @@ static bool is_done(const struct lb_talk *talk)
 	return talk->mute && talk->dry;
 }
 
-/* After half of CLOSE, a FIN would make what was said look whole. EPIPE: there is none to come, it was sent before. */
 bool lb_farewell_step(struct lb_farewell_run *run, lb_time now)
 {
 	struct lb_talk *talk = &run->talk;
 
 	lb_talk_say(talk);
 	lb_talk_hear(talk);
-	if (is_done(talk) || now >= run->deadline) {
-		lb_hear_end(&talk->hearing);
-		run->abort = !lb_talk_has_said(talk) && talk->err != EPIPE;
+	if (is_done(talk) || now >= run->deadline)
 		return true;
-	}
 	talk->events = (talk->over ? 0 : EPOLLIN | EPOLLRDHUP) |
 		       (lb_talk_has_said(talk) || talk->mute ? 0 : EPOLLOUT);
 	talk->next = run->deadline;
@@ -95,6 +91,21 @@ void lb_farewell_judge(const struct lb_farewell_run *run, int result, struct lb_
 		judge_durable(talk, answered, outcomep);
 }
 
+/* After half of CLOSE, a FIN would make what was said look whole. EPIPE: there is none to come, it was sent before. */
+int lb_farewell_end(struct lb_farewell_run *run, lb_time deadline, struct lb_outcome *outcomep)
+{
+	struct lb_talk *talk = &run->talk;
+	int result;
+
+	lb_hear_end(&talk->hearing);
+	if (!lb_talk_has_said(talk) && talk->err != EPIPE)
+		result = lb_abort(talk->fd, outcomep);
+	else
+		result = lb_close(talk->fd, &run->ending, deadline, outcomep);
+	lb_farewell_judge(run, result, outcomep);
+	return result;
+}
+
 int lb_farewell(int fd, const struct lb_farewell *farewell, lb_time deadline, struct lb_outcome *outcomep)
 {
 	struct lb_farewell_run run;
@@ -104,11 +115,7 @@ int lb_farewell(int fd, const struct lb_farewell *farewell, lb_time deadline, st
 	lb_farewell_start(&run, fd, farewell, deadline);
 	while (!lb_farewell_step(&run, lb_now()))
 		lb_talk_await(&run.talk);
-	if (run.abort)
-		result = lb_abort(fd, outcomep);
-	else
-		result = lb_close(fd, &run.ending, deadline, outcomep);
-	lb_farewell_judge(&run, result, outcomep);
+	result = lb_farewell_end(&run, deadline, outcomep);
 	outcomep->took = lb_now() - started;
 	return result;
 }

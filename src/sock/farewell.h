@@ -12,8 +12,7 @@ struct lb_farewell_run {
 	struct lb_talk            talk;
 	const struct lb_farewell *farewell;
 	lb_time                   deadline;
-	struct lb_ending          ending; /* how to end it, once done ... */
-	bool                      abort;  /* ... or by RST */
+	struct lb_ending          ending;
 };
 
 void lb_farewell_start(
@@ -21,6 +20,9 @@ void lb_farewell_start(
 
 /* True: the connection is to be ended now. */
 bool lb_farewell_step(struct lb_farewell_run *run, lb_time now);
+
+/* Ends it, done or not: consumes the fd and fills the outcome, as lb_farewell does. */
+int lb_farewell_end(struct lb_farewell_run *run, lb_time deadline, struct lb_outcome *outcomep);
 
 /* Makes of the ending's outcome that of the farewell. `result` is what lb_close returned. */
 void lb_farewell_judge(const struct lb_farewell_run *run, int result, struct lb_outcome *outcomep);

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -262,6 +263,12 @@ static void says_its_words_in_pieces(struct tcp_peer *peer)
 	}
 }
 
+static void reads_all(struct tcp_peer *peer)
+{
+	tcp_peer_read_all(peer);
+	tcp_peer_close(peer);
+}
+
 static void waiting_as_told_does_not_spin(void **state)
 {
 	struct tcp *tcp = *state;
@@ -276,6 +283,28 @@ static void waiting_as_told_does_not_spin(void **state)
 		lb_talk_await(&run.talk);
 	}
 	assert_in_range(steps, 1, 5);
+}
+
+static void who_stops_in_the_midst_of_the_words_resets(void **state)
+{
+	char *much = calloc(1, 64 << 20);
+	const struct lb_farewell words = {
+		.words = much, .words_len = 64 << 20, .answer = {.bytes = "+OK", .len = 3}};
+	struct tcp *tcp = *state;
+	struct lb_farewell_run run;
+	struct lb_outcome outcome;
+
+	assert_non_null(much);
+	lb_farewell_start(&run, tcp->ours, &words, LB_NEVER);
+	assert_false(lb_farewell_step(&run, 0));
+	tcp->ours = -1;
+	tcp_play(tcp, reads_all);
+	assert_int_equal(lb_farewell_end(&run, lb_in_ms(20000), &outcome), 0);
+	assert_int_equal(outcome.rung, LB_RUNG_ACCEPTED);
+	tcp_join(tcp);
+	assert_false(tcp->peer.ended);
+	assert_int_equal(tcp->peer.error, ECONNRESET);
+	free(much);
 }
 
 /* What is made of an outcome. */
@@ -350,6 +379,7 @@ int main(void)
 		ON_EVERY_SIDE(it_may_let_it_for_ever_if_that_is_asked_for),
 		ON_EVERY_SIDE(it_does_not_let_it_past_the_deadline),
 		ON_EVERY_SIDE(waiting_as_told_does_not_spin),
+		ON_EVERY_SIDE(who_stops_in_the_midst_of_the_words_resets),
 		cmocka_unit_test(a_broken_network_is_not_a_reset),
 		cmocka_unit_test(only_a_deadline_is_called_one),
 	};
