@@ -88,23 +88,21 @@ static void observe(struct lb_ending_run *run, const struct lb_tcp *tcp)
 	}
 }
 
-/* MSG_MORE keeps the tail back for the FIN, which the shutdown(2) that follows sends with it. */
 static void send_last(struct lb_ending_run *run)
 {
 	size_t room = STEP_BYTES;
 
 	while (lb_ending_left(run) > 0 && room > 0) {
 		size_t len = lb_ending_left(run) < room ? lb_ending_left(run) : room;
-		ssize_t n = send(run->fd, (const char *)run->ending->last + run->last_sent, len,
-			MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+		ssize_t n = lb_tcp_send(run->fd, (const char *)run->ending->last + run->last_sent, len);
 
+		if (n == -EAGAIN)
+			return;
 		if (n >= 0) {
 			run->last_sent += (size_t)n;
 			room -= (size_t)n;
-		} else if (errno == EAGAIN) {
-			return;
-		} else if (errno != EINTR) {
-			lb_ending_note(run, errno);
+		} else {
+			lb_ending_note(run, (int)-n);
 			run->cut = true;
 		}
 	}

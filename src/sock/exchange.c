@@ -121,20 +121,18 @@ struct exchange {
 	bool halved;   /* the peer would wait for the rest */
 };
 
-/* MSG_MORE keeps the tail back for the FIN, which shutdown(2) sends with it. */
 static void give(struct exchange *exchange)
 {
 	while (exchange->left > 0 && exchange->error == 0) {
-		ssize_t n = send(exchange->reply.fd, exchange->request, exchange->left,
-			MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+		ssize_t n = lb_tcp_send(exchange->reply.fd, exchange->request, exchange->left);
 
+		if (n == -EAGAIN)
+			return;
 		if (n >= 0) {
 			exchange->request += n;
 			exchange->left -= (size_t)n;
-		} else if (errno == EAGAIN) {
-			return;
-		} else if (errno != EINTR) {
-			exchange->error = errno;
+		} else {
+			exchange->error = (int)-n;
 		}
 	}
 	if (exchange->left > 0 || exchange->finished || exchange->error != 0)

@@ -16,8 +16,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#define READ_TRIES 64
-#define PAUSE      INT64_C(1000000) /* 1 ms */
+#define READ_TRIES  64
+#define ERROR_TRIES 8
+#define PAUSE       INT64_C(1000000) /* 1 ms */
 
 static int option(int fd, int level, int name)
 {
@@ -147,6 +148,22 @@ int lb_tcp_syn(const struct lb_tcp *tcp, bool fin)
 	return (tcp->exact || tcp->idle) && syn <= 1 ? (int)syn : -1;
 }
 
+/*
+ * Whether a call that has failed with errno is to be repeated. An error may be none of the connection's: with IP_RECVERR
+ * each ICMP message is told once, by whichever call comes first, and what it tells of need have ended nothing.
+ */
+static bool again(int fd, int *triesp)
+{
+	int error = errno;
+	struct lb_tcp tcp;
+	bool idle, is = error == EINTR;
+
+	if (!is && error != EAGAIN && --*triesp > 0)
+		is = info(fd, &tcp, &idle) == 0 && tcp.state != LB_TCP_CLOSED;
+	errno = error;
+	return is;
+}
+
 /* TCP_INQ, beside a recvmsg(2) that has nothing to read: it counts a FIN that was received as a byte to come. */
 static int at_fin_by_inq(int fd)
 {
@@ -192,12 +209,12 @@ int lb_tcp_at_fin(int fd)
 
 ssize_t lb_tcp_recv(int fd, void *buf, size_t len, int flags)
 {
+	int tries = ERROR_TRIES, fin;
 	ssize_t n;
-	int fin;
 
 	do
 		n = recv(fd, buf, len, flags | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && again(fd, &tries));
 	if (n != 0)
 		return n < 0 ? -errno : n;
 	fin = lb_tcp_at_fin(fd);
@@ -224,19 +241,37 @@ void lb_tcp_await(struct lb_tcp_wait *wait, int fd, uint32_t events, lb_time unt
 	wait->done = done;
 }
 
+ssize_t lb_tcp_send(int fd, const void *buf, size_t len)
+{
+	int tries = ERROR_TRIES;
+	ssize_t n;
+
+	do
+		n = send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+	while (n < 0 && again(fd, &tries));
+	return n < 0 ? -errno : n;
+}
+
 /*
  * tcp(7): MSG_TRUNC makes the kernel throw the bytes away instead of copying them. The buffer is there for what
  * stands between us and TCP and ignores the flag (kernel TLS, emulators), and for tools that check the arguments
- * of system calls; Linux does not touch it.
+ * of system calls; Linux does not touch it. The room for control data is for kernel TLS, too, which else returns EIO
+ * for every record that is not data, such as the alert close_notify.
  */
 int lb_tcp_discard(int fd, uint64_t max, uint64_t *countp)
 {
-	char buf[32768];
+	int tries = ERROR_TRIES;
+	char buf[32768], control[256];
 
 	while (max > 0) {
-		ssize_t n = recv(fd, buf, max < sizeof buf ? max : sizeof buf, MSG_TRUNC | MSG_DONTWAIT);
+		struct iovec iov = {.iov_base = buf, .iov_len = max < sizeof buf ? max : sizeof buf};
+		struct msghdr msg = {.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof control};
+		ssize_t n = recvmsg(fd, &msg, MSG_TRUNC | MSG_DONTWAIT);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && again(fd, &tries))
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : 0;

@@ -74,6 +74,10 @@ struct lb_tcp_wait {
  * only time wakes him next, after 1 ms. */
 void lb_tcp_await(struct lb_tcp_wait *wait, int fd, uint32_t events, lb_time until, uint64_t done);
 
+/* send(2) of what comes before our FIN: MSG_MORE keeps the tail back for it, and the shutdown(2) that follows sends both.
+ * Never blocks: -EAGAIN. */
+ssize_t lb_tcp_send(int fd, const void *buf, size_t len);
+
 /* Throws up to max received bytes away and adds their number to *countp. 1: that many were there, more may be;
  * 0: the end of the stream, true or false; -EAGAIN: no more for now; -ECONNRESET, ... */
 int lb_tcp_discard(int fd, uint64_t max, uint64_t *countp);
