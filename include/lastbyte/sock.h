@@ -76,7 +76,8 @@ struct lb_ending {
  * the peer has ended too, or once our FIN is acked and then nothing came for `idle`. Blocks, also on an O_NONBLOCK
  * socket, until then or until the deadline; signals do not end it. When the deadline or a limit passes with bytes of
  * ours unacked, it does as `on_expiry` says; if none are, it leaves what the peer's kernel has in peace and closes. A
- * peer that goes on sending past `drain_bytes` is reset, once it has every byte of ours.
+ * peer that goes on sending past `drain_bytes` is reset, once it has every byte of ours. What the socket has of SO_LINGER,
+ * and a negative TCP_LINGER2, by which close(2) would wait or reset, is taken back.
  *
  * fd        consumed, on success and on failure: never use it again. Only with -EAGAIN it is the caller's, open as it
  *           was but for what has been sent: a second lb_close goes on from there. A copy of it in another process or

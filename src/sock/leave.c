@@ -152,6 +152,7 @@ static bool conclude_left(struct lb_ending_run *run, lb_time now, enum lb_end ho
 	if (outcome->lost != 0)
 		outcome->lost = LB_UNKNOWN;
 	lb_tcp_linger(run->fd, -1);
+	lb_tcp_spare(run->fd);
 	close(run->fd);
 	return conclude(run, now, how, LB_PARTY_SELF, outcome);
 }
@@ -164,6 +165,7 @@ static bool conclude_lingered(struct lb_ending_run *run, lb_time now, struct lb_
 	if (outcome->lost != 0)
 		outcome->lost = LB_UNKNOWN;
 	lb_tcp_linger(run->fd, seconds < INT_MAX ? (int)seconds : INT_MAX);
+	lb_tcp_spare(run->fd);
 	close(run->fd);
 	return conclude(run, now, LB_END_DETACHED, LB_PARTY_SELF, outcome);
 }

@@ -316,6 +316,14 @@ void lb_tcp_linger(int fd, int seconds)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }
 
+void lb_tcp_spare(int fd)
+{
+	int usual = 0;
+
+	if (option(fd, IPPROTO_TCP, TCP_LINGER2) < 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_LINGER2, &usual, sizeof usual);
+}
+
 /* close(2) with a linger time of 0 resets, but not while a copy of the descriptor is open somewhere; connect(2) to
  * AF_UNSPEC does. The linger time is for kernels that refuse that while another thread waits on the socket. */
 void lb_tcp_reset(int fd)

@@ -97,6 +97,9 @@ void lb_tcp_set_user_timeout(int fd, lb_time timeout);
 /* SO_LINGER: seconds, or -1 to have close(2) neither wait nor reset. */
 void lb_tcp_linger(int fd, int seconds);
 
+/* tcp(7): a TCP_LINGER2 below 0 has close(2) reset once our FIN is acked; listeners pass it on. This takes it back. */
+void lb_tcp_spare(int fd);
+
 /* RST, whoever else holds the socket. */
 void lb_tcp_reset(int fd);
 

@@ -314,6 +314,35 @@ static void an_urgent_byte_lies_unread_too(void **state)
 	}
 }
 
+/* TCP_LINGER2, which listeners pass on. A reset that follows our FIN would be no harm to what lies there, but be seen. */
+static void who_has_everything_is_left_in_peace(void **state)
+{
+	struct tcp *given = *state;
+
+	for (size_t p = 0; p < sizeof policies / sizeof *policies; p++) {
+		struct lb_ending ending = *policies[p];
+		struct pollfd peer = {.events = POLLRDHUP};
+		const int at_once = -1;
+		struct lb_outcome end;
+		struct tcp tcp;
+
+		if (ending.policy == LB_POLICY_ABORT)
+			continue;
+		ending.limits.idle = SECOND / 50;
+		connection(&tcp, given->side);
+		assert_return_code(
+			setsockopt(tcp.ours, IPPROTO_TCP, TCP_LINGER2, &at_once, sizeof at_once), errno);
+		tcp_write(&tcp, 1000);
+		assert_int_equal(tcp_end(&tcp, &ending, lb_in_ms(20000), &end), 0);
+		tcp_peer_read_all(&tcp.peer);
+		assert_peer_has_all(&tcp);
+		peer.fd = tcp.peer.fd;
+		assert_int_equal(poll(&peer, 1, 20000), 1);
+		assert_int_equal(peer.revents, POLLRDHUP);
+		done_with(&tcp);
+	}
+}
+
 static void what_has_ended_already_is_seen_by_every_policy(void **state)
 {
 	struct tcp *given = *state;
@@ -377,6 +406,7 @@ int main(void)
 		ON_EVERY_SIDE(what_is_acked_already_is_known),
 		ON_EVERY_SIDE(what_lies_unread_may_make_close_a_reset_and_that_is_not_known),
 		ON_EVERY_SIDE(an_urgent_byte_lies_unread_too),
+		ON_EVERY_SIDE(who_has_everything_is_left_in_peace),
 		ON_EVERY_SIDE(what_has_ended_already_is_seen_by_every_policy),
 		ON_EVERY_SIDE(a_false_end_is_not_believed_by_any_policy),
 	};
