@@ -76,8 +76,8 @@ struct lb_ending {
  * the peer has ended too, or once our FIN is acked and then nothing came for `idle`. Blocks, also on an O_NONBLOCK
  * socket, until then or until the deadline; signals do not end it. When the deadline or a limit passes with bytes of
  * ours unacked, it does as `on_expiry` says; if none are, it leaves what the peer's kernel has in peace and closes. A
- * peer that goes on sending past `drain_bytes` is reset, once it has every byte of ours. What the socket has of SO_LINGER,
- * and a negative TCP_LINGER2, by which close(2) would wait or reset, is taken back.
+ * peer that goes on sending past `drain_bytes` is reset, once it has every byte of ours. What the socket has of
+ * SO_LINGER, and a negative TCP_LINGER2, by which close(2) would wait or reset, is taken back.
  *
  * fd        consumed, on success and on failure: never use it again. Only with -EAGAIN it is the caller's, open as it
  *           was but for what has been sent: a second lb_close goes on from there. A copy of it in another process or
@@ -88,21 +88,24 @@ struct lb_ending {
  *           be seen: the kernel keeps no record of the order, and what happened before the call is not seen.
  *           ACKED: the peer's kernel has every byte, its application may not have read them. Neither proves
  *           that the peer's application has acted on them; only an answer of its own protocol does.
- *           `how` FIN, RST, TIMEOUT, NET_ERROR: what happened. FIN in phase DATA: the peer had ended, and before
- *           the call so had the whole connection, by our FIN or by a reset whose error somebody had taken: nothing
- *           that the kernel keeps tells these apart where our FIN went with the last data, or was sent twice.
- *           NET_ERROR by none, ENOSYS: a FIN or a reset, on a system that does not tell which (it takes TCP_INQ or
- *           TCP_ZEROCOPY_RECEIVE). LOCAL_ABORT by self: abort, or `drain_bytes`. DETACHED: the kernel goes on, or has reset because of
- *           `discarded`, the data that lay unread at the close(2) of finish, linger_finish, linger or plain; nobody
- *           can tell which, for it depends on whether another process or descriptor has a copy. OPEN: -EAGAIN was
- *           returned; `phase` DATA says that `last` is not written in full: what `accepted` has more than the caller
- *           wrote is the part that is, the next call takes the rest; else it takes none. `discarded` has an urgent
- *           byte (tcp(7)) only if it lies unread, and then not what lies behind it.
+ *           `how`, beside FIN, RST, TIMEOUT and NET_ERROR for what happened:
+ *           - LOCAL_ABORT by self: abort, or `drain_bytes`.
+ *           - DETACHED: the kernel goes on, or has reset because of `discarded`, the data that lay unread at the
+ *             close(2) of finish, linger_finish, linger or plain; nobody can tell which, for it depends on whether
+ *             another process or descriptor has a copy.
+ *           - OPEN: -EAGAIN was returned. `phase` DATA says that `last` is not written in full: what `accepted` has more
+ *             than the caller wrote is the part that is, the next call takes the rest; else it takes none.
+ *           - FIN in phase DATA: the peer had ended, and before the call so had the whole connection, by our FIN or
+ *             by a reset whose error somebody had taken: nothing that the kernel keeps tells these apart where our FIN
+ *             went with the last data, or was sent twice.
+ *           - NET_ERROR by none, ENOSYS: a FIN or a reset, on a system that does not tell which (it takes TCP_INQ or
+ *             TCP_ZEROCOPY_RECEIVE).
  *           `lost` counts what was given up for certain; it is LB_UNKNOWN where bytes were unacked and the kernel,
  *           or the caller, goes on. accepted, acked, lost: LB_UNKNOWN also where the kernel does not tell: after a
  *           network failed before the call, with TCP Fast Open before the handshake is done, and where SIOCOUTQ is
- *           refused. On a connection that was reset before the call but after a shutdown(2) of
- *           the caller's, that FIN may count as one byte lost.
+ *           refused. On a connection that was reset before the call but after a shutdown(2) of the caller's, that
+ *           FIN may count as one byte lost. `discarded` has an urgent byte (tcp(7)) only if it lies unread, and then
+ *           not what lies behind it.
  *
  * Returns 0 when the connection has ended in whatever way (see outcomep); -EBADF: fd is not open;
  * -ENOTSOCK, -EOPNOTSUPP: fd is not a TCP socket (and is closed); -ENOTCONN: it was never connected, or listens (and
@@ -145,7 +148,8 @@ LB_PUBLIC int lb_abort(int fd, struct lb_outcome *outcomep);
  *   -EMSGSIZE   more than `cap` bytes came; these lie in the buffer, those after them were not asked for
  *   -ETIMEDOUT  the deadline passed before the end came; what has come lies in the buffer
  *   -ECONNRESET it was cut; what had come before may lie in the buffer. outcomep->how and by say of what: RST, a
- *               TIMEOUT or NET_ERROR of the network, NET_ERROR by none (lb_close), LOCAL_ABORT: by our own shutdown(SHUT_RD)
+ *               TIMEOUT or NET_ERROR of the network, NET_ERROR by none (lb_close), LOCAL_ABORT: by our own
+ *               shutdown(SHUT_RD)
  *   -EBADF, -ENOTSOCK, -EOPNOTSUPP, -ENOTCONN: as lb_close
  */
 

@@ -273,7 +273,8 @@ def _(place):
     until("its end has come", lambda: client.recv(1000, socket.MSG_PEEK).endswith(b"\0"))
     out, outcome = goodbye(client, TERMINATE)
     assert out.startswith(b"E"), out
-    same(outcome[1:4], "fin peer close_sent".split())
+    # Terminate meets a socket that is closed there: a RST may answer it, before or after we look
+    assert outcome[0] != "ended" and outcome[1] in ("fin", "rst") and outcome[2:4] == ["peer", "close_sent"], outcome
 
 
 run()
