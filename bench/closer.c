@@ -151,12 +151,12 @@ static int raise_nofile(void)
 	return limit.rlim_cur < 1 << 20 ? (int)limit.rlim_cur : 1 << 20;
 }
 
-static int *room_for(int n)
+static void *room_for(int n, size_t size)
 {
-	int *fds = calloc((size_t)n, sizeof *fds);
+	void *room = calloc((size_t)n, size);
 
-	must(fds != NULL, "calloc");
-	return fds;
+	must(room != NULL, "calloc");
+	return room;
 }
 
 static size_t ended, by_fin;
@@ -186,7 +186,7 @@ static bool readable(struct lb_closer *closer, int timeout)
 
 static void measure_cpu(int n)
 {
-	int *fds = room_for(n);
+	int *fds = room_for(n, sizeof *fds);
 	double began, bare, ours;
 	struct lb_closer *closer;
 	struct peers peers;
@@ -255,15 +255,15 @@ static void measure_linger(int wanted)
 {
 	static const struct lb_ending patient = {
 		.limits = {.idle = INT64_C(3600000000000), .total = INT64_C(3600000000000)}};
-	int n = as_many_as_possible(wanted), groups = (n + OF_ONE - 1) / OF_ONE, *fds = room_for(n);
+	int n = as_many_as_possible(wanted), groups = (n + OF_ONE - 1) / OF_ONE;
+	int *fds = room_for(n, sizeof *fds);
 	const struct lb_closer_options options = {.ending = &patient, .sockets = (size_t)n};
-	struct peers *peers = calloc((size_t)groups, sizeof *peers);
+	struct peers *peers = room_for(groups, sizeof *peers);
 	struct lb_closer *closer;
 	size_t before, bytes, steps = 0;
 	double began, used;
 	lb_time end;
 
-	must(peers != NULL, "calloc");
 	/* all of them before there are descriptors to inherit */
 	for (int i = 0; i < groups; i++)
 		start_peers(&peers[i]);
@@ -360,7 +360,7 @@ static int by_size(const void *a, const void *b)
 /* Ends `n` connections, two each millisecond, and more as long as it is flooded. Returns their 99th percentile. */
 static double end_at_leisure(struct lb_closer *closer, struct peers *peers, int n)
 {
-	int *fds = room_for(n);
+	int *fds = room_for(n, sizeof *fds);
 	lb_time next;
 
 	taken = 0;
@@ -418,13 +418,14 @@ static void measure_flood(uint64_t bytes)
 }
 
 /* Sockets that are not: each is acked at its second event and ends at its third, in an order without pattern. */
+struct sim_socket {
+	uint64_t token;
+	int events;
+};
 static struct {
 	lb_time now;
 	int sockets;
-	struct {
-		uint64_t token;
-		int events;
-	} * socket;
+	struct sim_socket *socket;
 	uint64_t at, mask, left;
 } sim;
 
@@ -502,8 +503,7 @@ static void simulate(int n)
 	sim.sockets = n;
 	while (sim.mask < (uint64_t)n)
 		sim.mask = sim.mask * 2 + 1;
-	sim.socket = calloc((size_t)n, sizeof *sim.socket);
-	must(sim.socket != NULL, "calloc");
+	sim.socket = room_for(n, sizeof *sim.socket);
 	before = allocated();
 	must(lb_closer_open(&options, &port, &closer) == 0, "lb_closer_open");
 	began = cpu_ns();
