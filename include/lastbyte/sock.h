@@ -89,7 +89,7 @@ struct lb_ending {
  *           ACKED: the peer's kernel has every byte, its application may not have read them. Neither proves
  *           that the peer's application has acted on them; only an answer of its own protocol does.
  *           `how`, beside FIN, RST, TIMEOUT and NET_ERROR for what happened:
- *           - LOCAL_ABORT by self: abort, or `drain_bytes`.
+ *           - LOCAL_ABORT by self: abort, `drain_bytes`, or this machine's administrator (`ss -K`).
  *           - DETACHED: the kernel goes on, or has reset because of `discarded`, the data that lay unread at the
  *             close(2) of finish, linger_finish, linger or plain; nobody can tell which, for it depends on whether
  *             another process or descriptor has a copy.
@@ -98,13 +98,20 @@ struct lb_ending {
  *           - FIN in phase DATA: the peer had ended, and before the call so had the whole connection, by our FIN or
  *             by a reset whose error somebody had taken: nothing that the kernel keeps tells these apart where our FIN
  *             went with the last data, or was sent twice.
+ *           - RST by none: our reading end was shut (SHUT_RD, SHUT_RDWR) by somebody, so that data from the peer makes
+ *             our own kernel reset; it was that, or the peer.
+ *           - RST by peer without an errno: somebody had taken the error; if that was before the call, it may have been
+ *             our own kernel's or administrator's.
+ *           - TIMEOUT by network: the kernel gave up; with TCP_USER_TIMEOUT also on a peer that answers and takes
+ *             nothing.
  *           - NET_ERROR by none, ENOSYS: a FIN or a reset, on a system that does not tell which (it takes TCP_INQ or
  *             TCP_ZEROCOPY_RECEIVE).
  *           `lost` counts what was given up for certain; it is LB_UNKNOWN where bytes were unacked and the kernel,
  *           or the caller, goes on. accepted, acked, lost: LB_UNKNOWN also where the kernel does not tell: after a
  *           network failed before the call, with TCP Fast Open before the handshake is done, and where SIOCOUTQ is
  *           refused. On a connection that was reset before the call but after a shutdown(2) of the caller's, that
- *           FIN may count as one byte lost. `discarded` has an urgent byte (tcp(7)) only if it lies unread, and then
+ *           FIN may count as one byte lost. accepted and acked are one too many on the side that connected if a network
+ *           that failed before the call swallowed one byte, alone and once. `discarded` has an urgent byte (tcp(7)) only if it lies unread, and then
  *           not what lies behind it.
  *
  * Returns 0 when the connection has ended in whatever way (see outcomep); -EBADF: fd is not open;

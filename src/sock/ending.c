@@ -154,6 +154,7 @@ static bool advance(struct lb_ending_run *run, lb_time now, struct lb_tcp *tcp, 
 	if (tcp->state == LB_TCP_CLOSED)
 		return lb_leave_closed(run, now, tcp, outcome);
 	run->fresh = false;
+	run->deaf |= run->dry && (tcp->state == LB_TCP_FIN_WAIT_1 || tcp->state == LB_TCP_FIN_WAIT_2);
 	observe(run, tcp);
 	if ((int32_t)(run->queued - queue_of(run, tcp)) > 0) {
 		run->queued = queue_of(run, tcp);

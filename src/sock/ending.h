@@ -27,6 +27,7 @@ struct lb_ending_run {
 	bool blocked : 1;    /* nothing more is to be read: drain_bytes */
 	bool dry : 1;        /* the last step read to the end of the stream, be it a true one or not */
 	bool begun : 1;   /* the start has written our FIN, to a peer that had not ended: a step can wait */
+	bool deaf : 1;    /* our reading end is shut: data from the peer makes our own kernel reset */
 	bool fresh : 1;   /* no step has found it alive yet */
 	bool lingers : 1; /* close(2) may block, and SO_LINGER have it do so */
 	bool more : 1;    /* the last step stopped at its bound: there may be more to read or to write */

@@ -81,12 +81,17 @@ static enum lb_end broken_by(const struct lb_ending_run *run, const struct lb_tc
 		return LB_END_RST;
 	if (error == ECONNRESET || error == EPIPE)
 		return LB_END_RST;
+	if (error ==
+		ECONNABORTED) /* sock_diag(7), SOCK_DESTROY: an administrator of this machine, as by `ss -K` */
+		return LB_END_LOCAL_ABORT;
 	return error == ETIMEDOUT ? LB_END_TIMEOUT : LB_END_NET_ERROR;
 }
 
 static enum lb_party breaker(const struct lb_ending_run *run, enum lb_end how)
 {
 	if (how == LB_END_NET_ERROR && run->err == ENOSYS) /* not a thing that a network says */
+		return LB_PARTY_NONE;
+	if (how == LB_END_RST && run->deaf) /* the peer, or our own kernel */
 		return LB_PARTY_NONE;
 	return how == LB_END_LOCAL_ABORT ? LB_PARTY_SELF
 	       : how == LB_END_RST       ? LB_PARTY_PEER
