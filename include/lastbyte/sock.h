@@ -110,9 +110,9 @@ struct lb_ending {
  *           or the caller, goes on. accepted, acked, lost: LB_UNKNOWN also where the kernel does not tell: after a
  *           network failed before the call, with TCP Fast Open before the handshake is done, and where SIOCOUTQ is
  *           refused. On a connection that was reset before the call but after a shutdown(2) of the caller's, that
- *           FIN may count as one byte lost. accepted and acked are one too many on the side that connected if a network
- *           that failed before the call swallowed one byte, alone and once. `discarded` has an urgent byte (tcp(7)) only if it lies unread, and then
- *           not what lies behind it.
+ *           FIN may count as one byte lost. accepted and acked are one too many on the side that connected if a
+ *           network that failed before the call swallowed one byte, alone and once. `discarded` has an urgent byte
+ *           (tcp(7)) only if it lies unread, and then not what lies behind it.
  *
  * Returns 0 when the connection has ended in whatever way (see outcomep); -EBADF: fd is not open;
  * -ENOTSOCK, -EOPNOTSUPP: fd is not a TCP socket (and is closed); -ENOTCONN: it was never connected, or listens (and

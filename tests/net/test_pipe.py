@@ -168,7 +168,8 @@ def _(place):
     peer.go.set()
     done = pipe(place, peer, bytes(BIG)).exits(1, "lost")
     accepted, acked, lost = done.counts
-    assert lost > 0 and acked + lost == accepted < BIG, done
+    # its kernel may have acked all that ours took before it closed: then what is missing was never taken
+    assert acked + lost == accepted < BIG, done
     assert "not read to its end" in done.err or "read and not sent" in done.err, done
 
 
