@@ -91,7 +91,7 @@ static const char *judge_promise(const struct cell *cell)
 		return judge_left(cell);
 	if (manner->policy == LB_POLICY_ABORT && clean_end(cell))
 		return "aborted, and the peer saw a clean end";
-	if (manner->waits && cell->scenario->gives_up && cell->end.how != LB_END_RST)
+	if (manner->waits && cell->scenario->gives_up && cell->end.how != LB_END_RST && !cell->lossy)
 		return "reset, and that was not said";
 	if (!manner->sure || cell->scenario->never_reads || cell->scenario->gives_up)
 		return NULL;

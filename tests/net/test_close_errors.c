@@ -17,13 +17,14 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t __real_send(int fd, const void *buf, size_t len, int flags);
 ssize_t __wrap_send(int fd, const void *buf, size_t len, int flags);
 
-/* Calls on fd that fail with an error of the network's, though nothing has ended: IP_RECVERR. */
-static struct {
+/* Calls on fd that fail with an error of the network's, though nothing has ended: IP_RECVERR. Ours alone do, and not
+ * those of the peer's thread. */
+static _Thread_local struct {
 	int fd, times;
 } soft = {.fd = -1};
 
 /* The errno by which an administrator ends a connection, SOCK_DESTROY of sock_diag(7), instead of a reset by the peer. */
-static bool destroyed;
+static _Thread_local bool destroyed;
 
 static bool fails_softly(int fd)
 {
