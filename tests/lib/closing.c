@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PATIENCE_MS 20000
 
@@ -112,4 +113,34 @@ void assert_closed(int fd)
 {
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	assert_int_equal(errno, EBADF);
+}
+
+struct tcp closing_tcps[12];
+
+struct tcp *closing_connected(int number, int side)
+{
+	tcp_connect(&closing_tcps[number], &tcp_sides[side], 0, 0);
+	return &closing_tcps[number];
+}
+
+void closing_over(struct tcp *tcp)
+{
+	tcp_join(tcp);
+	tcp_peer_close(&tcp->peer);
+	close(tcp->peer.go);
+	if (tcp->ours >= 0)
+		close(tcp->ours);
+}
+
+void closing_await_end(struct tcp *tcp)
+{
+	struct pollfd fd = {.fd = tcp->ours, .events = POLLRDHUP};
+
+	assert_int_equal(poll(&fd, 1, 20000), 1);
+}
+
+void closing_reads_all(struct tcp_peer *peer)
+{
+	tcp_peer_read_all(peer);
+	tcp_peer_close(peer);
 }

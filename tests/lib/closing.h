@@ -27,6 +27,17 @@ struct closing {
 
 extern struct closing closing;
 
+/* Connections for tests, by number; made on that of tcp_sides; taken down, whether given away or not. */
+extern struct tcp closing_tcps[12];
+struct tcp       *closing_connected(int number, int side);
+void              closing_over(struct tcp *tcp);
+
+/* Waits until the peer's end has come. */
+void closing_await_end(struct tcp *tcp);
+
+/* A peer's play: reads all, then closes. */
+void closing_reads_all(struct tcp_peer *peer);
+
 /* cmocka's fixture for tests without options: `closing` is ready. */
 int closing_setup(void **state);
 int closing_teardown(void **state);

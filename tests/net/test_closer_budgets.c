@@ -4,40 +4,28 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static struct tcp tcps[12];
-
-static struct tcp *connected(int number, int side)
-{
-	tcp_connect(&tcps[number], &tcp_sides[side], 0, 0);
-	return &tcps[number];
-}
-
 static void all_over(int count)
 {
-	for (int i = 0; i < count; i++) {
-		tcp_join(&tcps[i]);
-		tcp_peer_close(&tcps[i].peer);
-		close(tcps[i].peer.go);
-	}
+	for (int i = 0; i < count; i++)
+		closing_over(&closing_tcps[i]);
 }
 
 /* Bytes of ours stay unacked. */
 static void add_stuck(int number, int side)
 {
-	tcp_stuff(connected(number, side));
+	tcp_stuff(closing_connected(number, side));
 	closing.now += MS;
-	closing_add(&tcps[number], NULL);
+	closing_add(&closing_tcps[number], NULL);
 }
 
 /* All of ours is acked, the peer goes on; the closer has seen it. */
 static void add_acked(int number, int side)
 {
-	struct tcp *tcp = connected(number, side);
+	struct tcp *tcp = closing_connected(number, side);
 	int fd = tcp->ours;
 	struct lb_closer_entry *entry = NULL;
 
@@ -62,7 +50,7 @@ static void told_next(int number, const char *text)
 	if (closing.told.count == 1)
 		seen = 0;
 	assert_int_equal(closing.told.count, seen + 1);
-	assert_ptr_equal(closing.told.args[seen], &tcps[number]);
+	assert_ptr_equal(closing.told.args[seen], &closing_tcps[number]);
 	assert_ending(&closing.told.ends[seen], text);
 	seen++;
 }
@@ -80,8 +68,8 @@ static void the_longest_acked_makes_room_and_loses_nothing(void **state)
 	add_acked(3, 3);
 	told_next(1, "acked: evicted by self in drain");
 	assert_counts(&closing.told.ends[0], 100, 100, 0);
-	tcp_peer_read_all(&tcps[1].peer);
-	assert_peer_has_all(&tcps[1]);
+	tcp_peer_read_all(&closing_tcps[1].peer);
+	assert_peer_has_all(&closing_tcps[1]);
 	add_acked(4, 0);
 	told_next(2, "acked: evicted by self in drain");
 	assert_int_equal(closing.closer->open, 3);
@@ -101,9 +89,9 @@ static void where_none_is_acked_the_oldest_goes_and_says_what_it_lost(void **sta
 	lb_closer_step(closing.closer);
 	told_next(0, "accepted: evicted by self in flush");
 	assert_true(closing.told.ends[0].lost > 0);
-	assert_int_equal(closing.told.ends[0].acked + closing.told.ends[0].lost, tcps[0].written);
-	tcp_peer_read_all(&tcps[0].peer);
-	assert_int_equal(tcps[0].peer.error, ECONNRESET);
+	assert_int_equal(closing.told.ends[0].acked + closing.told.ends[0].lost, closing_tcps[0].written);
+	tcp_peer_read_all(&closing_tcps[0].peer);
+	assert_int_equal(closing_tcps[0].peer.error, ECONNRESET);
 	all_over(3);
 }
 
@@ -137,8 +125,8 @@ static void an_evicted_one_may_be_left_to_the_kernel(void **state)
 	lb_closer_step(closing.closer);
 	told_next(0, "accepted: evicted by self in flush");
 	assert_int_equal(closing.told.ends[0].lost, LB_UNKNOWN);
-	tcp_peer_read_all(&tcps[0].peer);
-	assert_peer_has_all(&tcps[0]);
+	tcp_peer_read_all(&closing_tcps[0].peer);
+	assert_peer_has_all(&closing_tcps[0]);
 	all_over(2);
 }
 
@@ -150,14 +138,14 @@ static void what_has_come_is_looked_at_before_bytes_are_given_up(void **state)
 	(void)state;
 	closing_open(&options);
 	add_stuck(0, 0);
-	connected(1, 0);
-	ended = (struct pollfd){.fd = tcps[1].ours, .events = POLLRDHUP};
-	closing_add(&tcps[1], NULL);
+	closing_connected(1, 0);
+	ended = (struct pollfd){.fd = closing_tcps[1].ours, .events = POLLRDHUP};
+	closing_add(&closing_tcps[1], NULL);
 	closing_later(20 * MS);
 	closing_later(20 * MS);
 	while (closing_readable(0))
 		lb_closer_step(closing.closer);
-	tcp_peer_close(&tcps[1].peer);
+	tcp_peer_close(&closing_tcps[1].peer);
 	assert_int_equal(poll(&ended, 1, 20000), 1);
 	assert_int_equal(closing.told.count, 0);
 	add_stuck(2, 0);
@@ -260,7 +248,7 @@ static void floods(struct tcp_peer *peer)
 static void a_flood_is_not_swallowed_past_the_cap(void **state)
 {
 	const struct lb_ending ending = {.limits = {.drain_bytes = 3 << 20}};
-	struct tcp *tcp = connected(0, 0);
+	struct tcp *tcp = closing_connected(0, 0);
 
 	(void)state;
 	closing_setup(NULL);
@@ -280,7 +268,7 @@ static void a_flood_is_not_swallowed_past_the_cap(void **state)
 /* It lies there, all of it: more than two turns' worth. */
 static void flood(int number, uint64_t bytes)
 {
-	struct tcp *tcp = connected(number, 0);
+	struct tcp *tcp = closing_connected(number, 0);
 	int low = (int)bytes, one = 1;
 	struct pollfd arrived = {.fd = tcp->ours, .events = POLLIN};
 
@@ -299,7 +287,7 @@ static void a_step_throws_a_bounded_number_of_bytes_away(void **state)
 	closing_open(&options);
 	for (int i = 0; i < 6; i++) {
 		flood(i, 700 << 10);
-		closing_add(&tcps[i], NULL);
+		closing_add(&closing_tcps[i], NULL);
 	}
 	closing.now += 20 * MS;
 	for (int i = 0; closing.discarded < 6 * (700 << 10); i++) {
@@ -322,27 +310,27 @@ static void floods_do_not_delay_the_endings_of_others(void **state)
 	uint64_t before;
 
 	(void)state;
-	connected(10, 0);
-	ended = (struct pollfd){.fd = tcps[10].ours, .events = POLLRDHUP};
-	closing_add(&tcps[10], NULL);
+	closing_connected(10, 0);
+	ended = (struct pollfd){.fd = closing_tcps[10].ours, .events = POLLRDHUP};
+	closing_add(&closing_tcps[10], NULL);
 	closing_later(20 * MS);
 	closing_later(20 * MS);
 	while (closing_readable(0))
 		lb_closer_step(closing.closer);
 	for (int i = 0; i < 10; i++) {
 		flood(i, 1 << 20);
-		closing_add(&tcps[i], NULL);
+		closing_add(&closing_tcps[i], NULL);
 	}
 	closing_later(20 * MS);
 	for (int i = 0; i < 12; i++)
 		lb_closer_step(closing.closer);
 	before = closing.discarded;
 	assert_true(before < 10 << 20);
-	tcp_peer_close(&tcps[10].peer);
+	tcp_peer_close(&closing_tcps[10].peer);
 	assert_int_equal(poll(&ended, 1, 20000), 1);
 	lb_closer_step(closing.closer);
 	assert_int_equal(closing.told.count, 1);
-	assert_ptr_equal(closing.told.args[0], &tcps[10]);
+	assert_ptr_equal(closing.told.args[0], &closing_tcps[10]);
 	assert_ending(&closing.told.ends[0], "ended: fin by peer in done");
 	/* and the floods went on, too */
 	assert_true(closing.discarded > before);
@@ -357,8 +345,8 @@ static void floods_take_turns(void **state)
 	(void)state;
 	for (int i = 0; i < 4; i++) {
 		flood(i, 2 << 20);
-		fds[i] = tcps[i].ours;
-		closing_add(&tcps[i], NULL);
+		fds[i] = closing_tcps[i].ours;
+		closing_add(&closing_tcps[i], NULL);
 	}
 	closing.now += 20 * MS;
 	for (int turn = 0; turn < 4; turn++)
