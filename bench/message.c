@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* message: a line for each way of sending a request of 120 + 3000 bytes in 7 parts: segments, and time to the answer. */
-#include "lib/ways.h"
+#include "lab/ways.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 # ./dev format: lays out the sources as ./dev lint wants them.
 
 setup test
-find src cli tests bench examples -name '*.c' -exec clang-format -i {} +
-find include src cli tests bench examples -name '*.h' -exec clang-format --style=file:include/.clang-format -i {} +
+find src cli lab tests bench examples -name '*.c' -exec clang-format -i {} +
+find include src cli lab tests bench examples -name '*.h' -exec clang-format --style=file:include/.clang-format -i {} +

@@ -5,8 +5,8 @@ setup build test
 configure build -Dtests=true
 log=build/lint
 mkdir -p "$log"
-mapfile -t sources < <(find src cli tests bench examples -name '*.c' | sort)
-mapfile -t headers < <(find include src cli tests bench examples -name '*.h' | sort)
+mapfile -t sources < <(find src cli lab tests bench examples -name '*.c' | sort)
+mapfile -t headers < <(find include src cli lab tests bench examples -name '*.h' | sort)
 cores=$(nproc) n=0 bad=0
 
 check() { # NAME FUNCTION
@@ -52,7 +52,7 @@ PYTHON
 }
 
 tidy() {
-	database src cli tests bench examples
+	database src cli lab tests bench examples
 	printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$cores" clang-tidy -p "$log" --quiet 2>&1 |
 		{ grep -v '^[0-9]* warnings* generated' || true; }
 }
@@ -60,7 +60,7 @@ tidy() {
 # What it says of uninitialized variables is wrong for a buffer and its length in one call; the compilers, clang-tidy
 # and valgrind look for those too.
 cpp() {
-	database src cli bench examples
+	database src cli lab bench examples
 	cppcheck --project="$log/compile_commands.json" --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --suppress=unmatchedSuppression --suppress=normalCheckLevelMaxBranches \
 		--suppress=uninitvar --error-exitcode=1 --quiet -j "$cores"

@@ -95,13 +95,13 @@ def each_public_header_stands_alone_in_c_and_in_cplusplus():
 
 
 def every_file_begins_with_its_licence():
-    wrong = [str(p.relative_to(ROOT)) for folder in ("include", "src", "cli", "tests", "bench", "examples") for p in c_files(folder)
+    wrong = [str(p.relative_to(ROOT)) for folder in ("include", "src", "cli", "lab", "tests", "bench", "examples") for p in c_files(folder)
              if not p.read_text().startswith("/* SPDX-License-Identifier: MIT */\n")]
     assert not wrong, "\n".join(wrong)
 
 
 def no_file_is_too_long_to_read():
-    wrong = [f"{p.relative_to(ROOT)} has {n} lines" for folder in ("include", "src", "cli") for p in c_files(folder)
+    wrong = [f"{p.relative_to(ROOT)} has {n} lines" for folder in ("include", "src", "cli", "lab") for p in c_files(folder)
              if (n := p.read_text().count("\n")) > LONGEST]
     assert not wrong, "\n".join(wrong)
 

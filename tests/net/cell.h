@@ -6,7 +6,7 @@
 #ifndef NET_CELL_H
 #define NET_CELL_H
 
-#include "lib/link.h"
+#include "lab/link.h"
 #include "lib/tcp.h"
 #include <semaphore.h>
 

@@ -3,7 +3,7 @@
  * lb_close with TCP Fast Open (RFC 7413), which takes and sends bytes before there is a connection. Over a link with a
  * delay, so that the handshake lasts. Skipped where nobody may make one, or set net.ipv4.tcp_fastopen in it.
  */
-#include "lib/link.h"
+#include "lab/link.h"
 #include "lib/tcp.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * ask it are wrapped here, so that what can happen between two instructions of the kernel happens every time. For that
  * there is a link with a delay, so that a reset meets bytes in flight; skipped where nobody may make one.
  */
-#include "lib/link.h"
+#include "lab/link.h"
 #include "lib/tcp.h"
 #include <errno.h>
 #include <netinet/in.h>

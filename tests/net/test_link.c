@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The networks that other tests stand on: they carry, delay, lose and count what they say, and leave nothing behind. */
 #include "lib/cmocka.h"
-#include "lib/forward.h"
-#include "lib/link.h"
+#include "lab/forward.h"
+#include "lab/link.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>

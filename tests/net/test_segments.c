@@ -5,7 +5,7 @@
  * is a lower bound that no machine undercuts, so that the best of some runs tells one round trip from two.
  */
 #include "lib/cmocka.h"
-#include "lib/ways.h"
+#include "lab/ways.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Counts TCP segments, as they are on the wire: RFC 9293, section 3.1. */
-#ifndef LIB_SEGMENTS_H
-#define LIB_SEGMENTS_H
+#ifndef LAB_SEGMENTS_H
+#define LAB_SEGMENTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

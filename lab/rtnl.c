@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The requests of rtnl.h, over rtnetlink where it can do them and ioctl(2) where it cannot. Owns no state. */
-#include "lib/rtnl.h"
+#include "lab/rtnl.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>

@@ -24,10 +24,10 @@
  * All functions may be called from any thread, link_free only after all others. They return 0, or what is named,
  * or a negative errno.
  */
-#ifndef LIB_LINK_H
-#define LIB_LINK_H
+#ifndef LAB_LINK_H
+#define LAB_LINK_H
 
-#include "lib/segments.h"
+#include "lab/segments.h"
 #include <lastbyte/base.h>
 #include <sys/socket.h>
 

@@ -3,7 +3,7 @@
  * The forwarder of forward.h: one thread, and one ring of packets, which are in the order in which they are due
  * because all are delayed alike. Owns the devices' descriptors. Who is at their other side is not its business.
  */
-#include "lib/forward.h"
+#include "lab/forward.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>

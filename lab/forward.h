@@ -3,10 +3,10 @@
  * A thread that carries IP packets between two TUN devices: each leaves `delay` after it came, in order, unless it is
  * lost. It counts what comes.
  */
-#ifndef LIB_FORWARD_H
-#define LIB_FORWARD_H
+#ifndef LAB_FORWARD_H
+#define LAB_FORWARD_H
 
-#include "lib/segments.h"
+#include "lab/segments.h"
 #include <lastbyte/base.h>
 
 struct forward;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The ways of ways.h to send a request, and the other end, which is a thread. */
-#include "lib/ways.h"
+#include "lab/ways.h"
 #include <errno.h>
 #include <lastbyte/message.h>
 #include <linux/tcp.h>

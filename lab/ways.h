@@ -3,10 +3,10 @@
  * A request of 120 + 3000 bytes in 7 parts, sent in one way or another over a link: how many segments it takes, and
  * how long it is until the answer is there, one byte that the other end sends once it has all of it.
  */
-#ifndef LIB_WAYS_H
-#define LIB_WAYS_H
+#ifndef LAB_WAYS_H
+#define LAB_WAYS_H
 
-#include "lib/link.h"
+#include "lab/link.h"
 
 #define WAYS_PARTS 7
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The counting of segments.h. Owns no state: the packet socket is its caller's, and the counts are. */
-#include "lib/segments.h"
+#include "lab/segments.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>

@@ -3,8 +3,8 @@
  * Network devices of the calling thread's network namespace: what iproute2 does, without it. Each function returns 0
  * or a negative errno, and needs CAP_NET_ADMIN there. rtnetlink(7), netdevice(7).
  */
-#ifndef LIB_RTNL_H
-#define LIB_RTNL_H
+#ifndef LAB_RTNL_H
+#define LAB_RTNL_H
 
 /* A pair of veth devices of one name: one here, the other in the namespace that the descriptor names. */
 int rtnl_veth(const char *name, int other_ns);

@@ -3,9 +3,9 @@
  * The networks of link.h: owns the namespaces, by descriptor, and what carries packets between them. How devices are
  * made is in rtnl.c, how packets are delayed in forward.c, how they are counted in segments.c.
  */
-#include "lib/link.h"
-#include "lib/forward.h"
-#include "lib/rtnl.h"
+#include "lab/link.h"
+#include "lab/forward.h"
+#include "lab/rtnl.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
