@@ -3,6 +3,7 @@
 #include "lab/rtnl.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
@@ -10,132 +11,150 @@
 #include <linux/veth.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-struct request {
-	struct nlmsghdr head;
-	char body[512]; /* more than any request here has */
+#define PATIENCE 5 /* seconds */
+
+/* A message from us or to us. Those to us are longest where they describe a device: some 2 KB. */
+struct message {
+	_Alignas(struct nlmsghdr) char bytes[8192];
 };
 
-static struct request request(uint16_t type, uint16_t flags)
+static struct nlmsghdr *request(struct message *message, uint16_t type, uint16_t flags)
 {
-	return (struct request){.head = {.nlmsg_len = NLMSG_HDRLEN,
-					.nlmsg_type = type,
-					.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags)}};
+	struct nlmsghdr *head = mnl_nlmsg_put_header(message->bytes);
+
+	head->nlmsg_type = type;
+	head->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	return head;
 }
 
-static void put(struct request *request, const void *data, size_t len)
+/* An ifinfomsg: the head of what is asked of a device, and of the other end of a pair. */
+static struct ifinfomsg *put_device(struct nlmsghdr *head, unsigned index)
 {
-	memcpy((char *)request + request->head.nlmsg_len, data, len);
-	request->head.nlmsg_len += (uint32_t)NLMSG_ALIGN(len);
+	struct ifinfomsg *device = mnl_nlmsg_put_extra_header(head, sizeof *device);
+
+	device->ifi_family = AF_UNSPEC;
+	device->ifi_index = (int)index;
+	return device;
 }
 
-static void attribute(struct request *request, uint16_t type, const void *data, size_t len)
+/* What comes to the socket goes to `see`, until that has seen enough (MNL_CB_STOP), or there is an error or an ack. */
+static int hear(struct mnl_socket *socket, struct message *message, mnl_cb_t see, void *data)
 {
-	struct rtattr head = {.rta_len = (uint16_t)RTA_LENGTH(len), .rta_type = type};
+	int result = MNL_CB_OK;
 
-	put(request, &head, sizeof head);
-	put(request, data, len);
-}
+	while (result == MNL_CB_OK) {
+		ssize_t n = mnl_socket_recvfrom(socket, message->bytes, sizeof message->bytes);
 
-static uint32_t open_nest(struct request *request, uint16_t type)
-{
-	uint32_t at = request->head.nlmsg_len;
-
-	attribute(request, type, "", 0);
-	return at;
-}
-
-static void close_nest(struct request *request, uint32_t at)
-{
-	((struct rtattr *)((char *)request + at))->rta_len = (uint16_t)(request->head.nlmsg_len - at);
-}
-
-static int ask(const struct request *request)
-{
-	struct {
-		struct nlmsghdr head;
-		struct nlmsgerr error;
-		char rest[1024];
-	} answer;
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), result = -EIO;
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	if (send(fd, request, request->head.nlmsg_len, 0) < 0) {
-		result = -errno;
-	} else {
-		n = recv(fd, &answer, sizeof answer, 0);
 		if (n < 0)
-			result = -errno;
-		else if ((size_t)n >= NLMSG_LENGTH(sizeof answer.error) &&
-			 answer.head.nlmsg_type == NLMSG_ERROR)
-			result = answer.error.error;
+			return -errno;
+		result = mnl_cb_run(message->bytes, (size_t)n, 0, 0, see, data);
 	}
-	close(fd);
-	return result;
+	return result < 0 ? -errno : 0;
+}
+
+/* Opens a socket that hears of `groups`, asks there, and hears the answer. */
+static int ask(struct message *message, unsigned groups, mnl_cb_t see, void *data)
+{
+	const struct timeval patience = {.tv_sec = PATIENCE};
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	const struct nlmsghdr *head = (const struct nlmsghdr *)message->bytes;
+	int result;
+
+	if (socket == NULL)
+		return -errno;
+	if (mnl_socket_bind(socket, groups, MNL_SOCKET_AUTOPID) < 0 ||
+		setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) <
+			0 ||
+		mnl_socket_sendto(socket, head, head->nlmsg_len) < 0)
+		result = -errno;
+	else
+		result = hear(socket, message, see, data);
+	mnl_socket_close(socket);
+	return result == -EAGAIN ? -ETIMEDOUT : result;
 }
 
 int rtnl_veth(const char *name, int other_ns)
 {
-	struct request make = request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-	struct ifinfomsg device = {.ifi_family = AF_UNSPEC};
-	uint32_t info, data, peer;
+	struct message message;
+	struct nlmsghdr *make = request(&message, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+	struct nlattr *info, *data, *peer;
 
-	put(&make, &device, sizeof device);
-	attribute(&make, IFLA_IFNAME, name, strlen(name) + 1);
-	info = open_nest(&make, IFLA_LINKINFO);
-	attribute(&make, IFLA_INFO_KIND, "veth", 5);
-	data = open_nest(&make, IFLA_INFO_DATA);
-	peer = open_nest(&make, VETH_INFO_PEER);
-	put(&make, &device, sizeof device);
-	attribute(&make, IFLA_IFNAME, name, strlen(name) + 1);
-	attribute(&make, IFLA_NET_NS_FD, &other_ns, sizeof other_ns);
-	close_nest(&make, peer);
-	close_nest(&make, data);
-	close_nest(&make, info);
-	return ask(&make);
+	put_device(make, 0);
+	mnl_attr_put_strz(make, IFLA_IFNAME, name);
+	info = mnl_attr_nest_start(make, IFLA_LINKINFO);
+	mnl_attr_put_strz(make, IFLA_INFO_KIND, "veth");
+	data = mnl_attr_nest_start(make, IFLA_INFO_DATA);
+	peer = mnl_attr_nest_start(make, VETH_INFO_PEER);
+	put_device(make, 0);
+	mnl_attr_put_strz(make, IFLA_IFNAME, name);
+	mnl_attr_put_u32(make, IFLA_NET_NS_FD, (uint32_t)other_ns);
+	mnl_attr_nest_end(make, peer);
+	mnl_attr_nest_end(make, data);
+	mnl_attr_nest_end(make, info);
+	return ask(&message, 0, NULL, NULL);
 }
 
 int rtnl_up(const char *name, unsigned queue)
 {
-	struct request set = request(RTM_NEWLINK, 0);
-	struct ifinfomsg device = {.ifi_family = AF_UNSPEC,
-		.ifi_index = (int)if_nametoindex(name),
-		.ifi_flags = IFF_UP,
-		.ifi_change = IFF_UP};
+	struct message message;
+	struct nlmsghdr *set = request(&message, RTM_NEWLINK, NLM_F_ACK);
+	struct ifinfomsg *device = put_device(set, if_nametoindex(name));
 
-	if (device.ifi_index == 0)
+	if (device->ifi_index == 0)
 		return -errno;
-	put(&set, &device, sizeof device);
+	device->ifi_flags = device->ifi_change = IFF_UP;
 	if (queue > 0)
-		attribute(&set, IFLA_TXQLEN, &queue, sizeof queue);
-	return ask(&set);
+		mnl_attr_put_u32(set, IFLA_TXQLEN, queue);
+	return ask(&message, 0, NULL, NULL);
 }
 
 int rtnl_address(const char *name, int family, const void *address, unsigned prefix)
 {
 	size_t len = family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr);
-	struct request add = request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
-	struct ifaddrmsg head = {.ifa_family = (uint8_t)family,
+	struct message message;
+	struct nlmsghdr *add = request(&message, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+	struct ifaddrmsg *head = mnl_nlmsg_put_extra_header(add, sizeof *head);
+
+	*head = (struct ifaddrmsg){.ifa_family = (uint8_t)family,
 		.ifa_prefixlen = (uint8_t)prefix,
 		.ifa_flags = IFA_F_NODAD,
 		.ifa_index = if_nametoindex(name)};
-
-	if (head.ifa_index == 0)
+	if (head->ifa_index == 0)
 		return -errno;
-	put(&add, &head, sizeof head);
-	attribute(&add, IFA_LOCAL, address, len);
-	attribute(&add, IFA_ADDRESS, address, len);
-	return ask(&add);
+	mnl_attr_put(add, IFA_LOCAL, len, address);
+	mnl_attr_put(add, IFA_ADDRESS, len, address);
+	return ask(&message, 0, NULL, NULL);
+}
+
+static int is_running(const struct nlmsghdr *head, void *data)
+{
+	const struct ifinfomsg *device = mnl_nlmsg_get_payload(head);
+	const unsigned *index = data;
+
+	return head->nlmsg_type == RTM_NEWLINK && (unsigned)device->ifi_index == *index &&
+			       (device->ifi_flags & IFF_RUNNING) != 0
+		       ? MNL_CB_STOP
+		       : MNL_CB_OK;
+}
+
+/*
+ * The kernel attaches the queue of a veth some time after both ends are up, and drops packets until then. It tells of
+ * that: what is asked here is how things stand meanwhile.
+ */
+int rtnl_wait_running(const char *name)
+{
+	unsigned index = if_nametoindex(name);
+	struct message message;
+
+	if (index == 0)
+		return -errno;
+	put_device(request(&message, RTM_GETLINK, 0), index);
+	return ask(&message, RTMGRP_LINK, is_running, &index);
 }
 
 static struct ifreq named(const char *name)
@@ -160,28 +179,6 @@ int rtnl_tun(const char *name)
 		return -error;
 	}
 	return fd;
-}
-
-/* The kernel attaches the queue of a veth some time after both ends are up, and drops packets until then. */
-int rtnl_wait_running(const char *name)
-{
-	const struct timespec pause = {.tv_nsec = 1000000};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), result = -ETIMEDOUT;
-
-	if (fd < 0)
-		return -errno;
-	for (int tries = 5000; result == -ETIMEDOUT && tries > 0; tries--) {
-		struct ifreq ifreq = named(name);
-
-		if (ioctl(fd, SIOCGIFFLAGS, &ifreq) < 0)
-			result = -errno;
-		else if ((ifreq.ifr_flags & IFF_RUNNING) != 0)
-			result = 0;
-		else
-			nanosleep(&pause, NULL);
-	}
-	close(fd);
-	return result;
 }
 
 int rtnl_offloads_off(const char *name)

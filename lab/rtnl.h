@@ -18,7 +18,7 @@ int rtnl_up(const char *name, unsigned queue);
 /* ip address add ADDRESS/PREFIX dev NAME; usable at once (no duplicate address detection). */
 int rtnl_address(const char *name, int family, const void *address, unsigned prefix);
 
-/* Waits until the device carries packets (its other end has to be up): at most 5 s. */
+/* Waits until the device carries packets (its other end has to be up): -ETIMEDOUT when 5 s bring no news. */
 int rtnl_wait_running(const char *name);
 
 /* No segmentation by the device and no merging of what it receives: packets are what is on the wire. */
