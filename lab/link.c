@@ -26,7 +26,7 @@ static const char *const ADDRESSES[2][2] = {{"192.0.2.1", "192.0.2.2"}, {"2001:d
 
 struct link {
 	enum link_kind kind;
-	int home, ends[2]; /* namespaces; -1: none */
+	int home, ends[2]; /* namespaces; -1: none, and of the right end of a LINK_LO: the left one's */
 	struct forward *forward;
 	int tap;
 	pthread_mutex_t mutex;
@@ -102,7 +102,7 @@ static int make_ends(struct link *link, char why[LINK_WHY])
 			return fail(why, "/proc/thread-self/ns/net", link->home);
 		result = make_end(&link->ends[LINK_LEFT]);
 	}
-	if (result == 0)
+	if (result == 0 && link->kind != LINK_LO)
 		result = make_end(&link->ends[LINK_RIGHT]);
 	return result < 0 ? fail(why, "a network namespace", result) : 0;
 }
@@ -213,7 +213,9 @@ void link_free(struct link *link)
 
 int link_enter(struct link *link, enum link_end end)
 {
-	return link->kind != LINK_LOOPBACK && setns(link->ends[end], CLONE_NEWNET) < 0 ? -errno : 0;
+	int ns = link->ends[link->kind == LINK_LO ? LINK_LEFT : end];
+
+	return link->kind != LINK_LOOPBACK && setns(ns, CLONE_NEWNET) < 0 ? -errno : 0;
 }
 
 void link_leave(struct link *link)
@@ -234,10 +236,17 @@ int link_socket(struct link *link, enum link_end end, int family, int type)
 	return result;
 }
 
+const char *link_device(const struct link *link)
+{
+	if (link->kind == LINK_LOOPBACK)
+		return NULL;
+	return link->kind == LINK_LO ? "lo" : DEVICE;
+}
+
 socklen_t link_address(const struct link *link, enum link_end end, int family, uint16_t port,
 	struct sockaddr_storage *address)
 {
-	bool loopback = link->kind == LINK_LOOPBACK;
+	bool loopback = link->kind == LINK_LOOPBACK || link->kind == LINK_LO;
 
 	memset(address, 0, sizeof *address);
 	if (family == AF_INET) {

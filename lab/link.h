@@ -33,7 +33,8 @@
 
 enum link_kind {
 	LINK_LOOPBACK, /* no namespaces: both ends are the program's own network; needs no privilege */
-	LINK_VETH,     /* a pair of veth devices, MTU 1500, no offloads: as fast as the machine */
+	LINK_LO, /* a network namespace with a loopback of its own, which is both ends, as the kernel has it */
+	LINK_VETH, /* a pair of veth devices, MTU 1500, no offloads: as fast as the machine */
 	LINK_DELAY, /* a pair of TUN devices, MTU 1500, and a thread between them that delays and loses packets */
 };
 
@@ -63,6 +64,12 @@ void link_free(struct link *link);
 /* socket(2) in an end's namespace: it belongs there from then on, whoever uses it. Close-on-exec. */
 LB_CHECKED int link_socket(struct link *link, enum link_end end, int family, int type);
 
+/*
+ * The device that carries the link, in either end's namespace: "link0", or "lo", which carries what both ends send.
+ * NULL for LINK_LOOPBACK: what passes the device that it shares need not be the link's.
+ */
+const char *link_device(const struct link *link);
+
 /* The address of an end, for connect(2) and bind(2); returns its length. */
 socklen_t link_address(const struct link *link, enum link_end end, int family, uint16_t port,
 	struct sockaddr_storage *address);
@@ -75,7 +82,7 @@ LB_CHECKED int link_connect(struct link *link, enum link_end from, int family, i
 
 /*
  * Everything that `from` has put on the link since link_new, lost packets included; see segments.h. What a socket at
- * the other end has received is in it. LINK_LOOPBACK, and LINK_VETH without `count`: -EOPNOTSUPP.
+ * the other end has received is in it. LINK_LOOPBACK, LINK_LO, and LINK_VETH without `count`: -EOPNOTSUPP.
  */
 LB_CHECKED int link_count(struct link *link, enum link_end from, struct segments *countp);
 

@@ -173,21 +173,6 @@ static void resets_are_counted(void **state)
 	link_free(link);
 }
 
-static void what_cannot_be_counted_is_said(void **state)
-{
-	const struct link_options loopback = {.kind = LINK_LOOPBACK, .count = true},
-				  veth = {.kind = LINK_VETH};
-	struct link *link = make(&loopback);
-	struct segments count;
-
-	(void)state;
-	assert_int_equal(link_count(link, LINK_LEFT, &count), -EOPNOTSUPP);
-	link_free(link);
-	link = make(&veth);
-	assert_int_equal(link_count(link, LINK_LEFT, &count), -EOPNOTSUPP);
-	link_free(link);
-}
-
 static void a_round_trip_takes_twice_the_delay(void **state)
 {
 	const struct link_options options = {.kind = LINK_DELAY, .delay = 20 * MS};
@@ -391,7 +376,6 @@ int main(void)
 		cmocka_unit_test(the_caller_stays_where_it_was),
 		cmocka_unit_test(segments_are_counted_as_they_are_on_the_wire),
 		cmocka_unit_test(resets_are_counted),
-		cmocka_unit_test(what_cannot_be_counted_is_said),
 		cmocka_unit_test(a_round_trip_takes_twice_the_delay),
 		cmocka_unit_test(what_is_lost_is_sent_again),
 		cmocka_unit_test(the_seed_says_which_packets_are_lost),
