@@ -19,7 +19,7 @@ static int measure(const char *name, const struct link_options *options)
 		return error;
 	}
 	printf("%-26s%10s%14s%14s\n", name, "segments", "median, ms", "best, ms");
-	for (int way = 0; way < WAYS && error == 0; way++) {
+	for (int way = 0; way < WAYS_PROMPT && error == 0; way++) {
 		error = ways_measure(link, AF_INET, way, RUNS, &result);
 		snprintf(segments, sizeof segments, result.least < result.most ? "%ju-%ju" : "%ju",
 			(uintmax_t)result.least, (uintmax_t)result.most);

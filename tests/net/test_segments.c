@@ -30,7 +30,8 @@ static void no_autocorking(struct link *link)
 	link_leave(link);
 }
 
-static void measure_all(const struct link_options *options, int family, struct ways_result results[WAYS])
+static void measure_all(
+	const struct link_options *options, int family, struct ways_result results[WAYS_PROMPT])
 {
 	char why[LINK_WHY];
 	struct link *link;
@@ -40,12 +41,12 @@ static void measure_all(const struct link_options *options, int family, struct w
 		skip();
 	}
 	no_autocorking(link);
-	for (int way = 0; way < WAYS; way++)
+	for (int way = 0; way < WAYS_PROMPT; way++)
 		assert_int_equal(ways_measure(link, family, way, RUNS, &results[way]), 0);
 	link_free(link);
 }
 
-static void check_segments(const struct ways_result results[WAYS])
+static void check_segments(const struct ways_result results[WAYS_PROMPT])
 {
 	assert_int_equal(results[WAY_WRITEV].least, 3);
 	assert_int_equal(results[WAY_WRITEV].most, 3);
@@ -63,7 +64,7 @@ static void a_message_has_the_segments_of_one_writev(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
-		struct ways_result results[WAYS];
+		struct ways_result results[WAYS_PROMPT];
 
 		measure_all(&options, families[i], results);
 		check_segments(results);
@@ -76,11 +77,11 @@ static void a_message_takes_one_round_trip_where_two_writes_take_two(void **stat
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
-		struct ways_result results[WAYS];
+		struct ways_result results[WAYS_PROMPT];
 
 		measure_all(&options, families[i], results);
 		check_segments(results);
-		for (int way = 0; way < WAYS; way++)
+		for (int way = 0; way < WAYS_PROMPT; way++)
 			assert_in_range(results[way].best, ROUND_TRIP, INT64_MAX);
 		assert_in_range(results[WAY_NAGLE].best, 2 * ROUND_TRIP, INT64_MAX);
 		assert_in_range(results[WAY_MESSAGE].best, 0, results[WAY_WRITEV].best + ROUND_TRIP / 2);
