@@ -92,6 +92,53 @@ static bool duration(const char *command, const char *option, const char *text, 
 	return false;
 }
 
+/*
+ * A number that may have a fraction, in parts of which `scale`, a power of ten, make 1; smaller ones are not taken. It
+ * may be followed by `unit`.
+ */
+static bool decimal(const char *text, uint64_t scale, const char *unit, uint64_t *valuep)
+{
+	const char *rest;
+
+	if (!number(text, valuep, &rest) || *valuep > (uint64_t)INT64_MAX / scale)
+		return false;
+	*valuep *= scale;
+	if (*rest == '.') {
+		if (rest[1] < '0' || rest[1] > '9')
+			return false;
+		for (rest++; *rest >= '0' && *rest <= '9' && scale > 1; rest++) {
+			scale /= 10;
+			*valuep += (uint64_t)(*rest - '0') * scale;
+		}
+	}
+	return *rest == '\0' || strcmp(rest, unit) == 0;
+}
+
+static bool milliseconds(const char *command, const char *option, const char *text, lb_time *durationp)
+{
+	uint64_t ns;
+
+	if (!decimal(text, 1000000, "ms", &ns)) {
+		lb_args_wrong(
+			command, "%s %s: that is a number of milliseconds, as in 20 or 0.5", option, text);
+		return false;
+	}
+	*durationp = (lb_time)ns;
+	return true;
+}
+
+static bool percent(const char *command, const char *option, const char *text, unsigned *sharep)
+{
+	uint64_t share;
+
+	if (!decimal(text, 100, "%", &share) || share > 10000) {
+		lb_args_wrong(command, "%s %s: that is a number of per cent, as in 1 or 0.25", option, text);
+		return false;
+	}
+	*sharep = (unsigned)share;
+	return true;
+}
+
 static bool count(const char *command, const char *option, const char *text, unsigned *countp)
 {
 	uint64_t value;
@@ -172,6 +219,10 @@ static bool set(const char *command, const struct lb_arg *arg, char *text)
 		if (*durationp < SHORTEST)
 			lb_args_wrong(command, "%s %s: it has to be at least 100ms", option, text);
 		return *durationp >= SHORTEST;
+	case LB_ARG_MS:
+		return milliseconds(command, option, text, durationp);
+	case LB_ARG_PERCENT:
+		return percent(command, option, text, arg->value);
 	case LB_ARG_COUNT:
 		return count(command, option, text, arg->value);
 	case LB_ARG_ID:

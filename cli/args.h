@@ -18,6 +18,8 @@ enum lb_arg_kind {
 	LB_ARG_SIZE,     /* uint64_t: bytes, as in 64M */
 	LB_ARG_DURATION, /* lb_time: as in 500ms, 10s, 2m */
 	LB_ARG_TIMEOUT,  /* the same, at least 100 ms */
+	LB_ARG_MS,       /* lb_time: milliseconds, as in 20, 0.5 or 20ms */
+	LB_ARG_PERCENT,  /* unsigned: hundredths of a per cent, at most 10000, as in 1, 0.25 or 1% */
 	LB_ARG_COUNT,    /* unsigned */
 	LB_ARG_ID,       /* struct lb_id */
 	LB_ARG_BYTES,    /* struct lb_bytes, with C's escapes */
@@ -25,9 +27,9 @@ enum lb_arg_kind {
 
 /* One option of a command; the last one of a table has no name. */
 struct lb_arg {
-	const char      *name; /* without its dashes */
+	const char *name; /* without its dashes */
 	enum lb_arg_kind kind;
-	void            *value; /* set when the option is given */
+	void *value; /* set when the option is given */
 };
 
 #define LB_ARGS_MAX 16
