@@ -76,7 +76,7 @@ int lb_peer_open(struct lb_peer *peer, const char *command)
 bool lb_peer_interrupted(struct lb_peer *peer)
 {
 	/* taken off, so that what is left to be said to the server can be said */
-	if (lb_signals_taken(peer->signals))
+	if (lb_signals_taken(peer->signals) != 0)
 		peer->interrupted = true;
 	return peer->interrupted;
 }

@@ -27,12 +27,12 @@ int lb_signals_fd(const sigset_t *set)
 	return fd >= 0 ? fd : -errno;
 }
 
-bool lb_signals_taken(int fd)
+int lb_signals_taken(int fd)
 {
 	struct signalfd_siginfo info;
-	bool any = false;
+	int number = 0;
 
 	while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
-		any = true;
-	return any;
+		number = (int)info.ssi_signo;
+	return number;
 }

@@ -4,7 +4,6 @@
 #define CLI_SIGNALS_H
 
 #include <signal.h>
-#include <stdbool.h>
 
 /* Blocks those of them that are not ignored (nohup(1), a shell's background jobs), and says which. */
 void lb_signals_block(sigset_t *setp);
@@ -12,7 +11,7 @@ void lb_signals_block(sigset_t *setp);
 /* A descriptor that is readable while one of the set is pending, or a negative errno. */
 int lb_signals_fd(const sigset_t *set);
 
-/* Takes what is pending off it; whether there was any. */
-bool lb_signals_taken(int fd);
+/* Takes what is pending off it; the number of one of them, or 0: there was none. */
+int lb_signals_taken(int fd);
 
 #endif
