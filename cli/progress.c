@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Draws the progress line. The width is asked for at each drawing, so a resized window needs no signal. */
 #include "progress.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,8 +89,12 @@ static void draw(const struct lb_progress *progress, uint64_t bytes)
 		share = 1;
 	if (progress->count > 1)
 		snprintf(which, sizeof which, "%u/%u  ", progress->index, progress->count);
-	n = snprintf(numbers, sizeof numbers, "%s  %s/s", amount((double)bytes, done),
-		amount(progress->rate, rate));
+	if (progress->unit != NULL)
+		n = snprintf(numbers, sizeof numbers, "%" PRIu64 " of %" PRIu64 " %s", bytes, progress->total,
+			progress->unit);
+	else
+		n = snprintf(numbers, sizeof numbers, "%s  %s/s", amount((double)bytes, done),
+			amount(progress->rate, rate));
 	if (progress->total != LB_UNKNOWN) {
 		double rest = progress->total > bytes ? (double)(progress->total - bytes) : 0;
 

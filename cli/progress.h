@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A line on a terminal's standard error that shows how far one delivery is. */
+/* A line on a terminal's standard error that shows how far one delivery is, or how many of other things are done. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
@@ -7,13 +7,14 @@
 #include <stdbool.h>
 
 struct lb_progress {
-	bool     on;           /* there is a terminal, and the user wants it */
-	bool     shown;        /* the line is there */
+	bool on;               /* there is a terminal, and the user wants it */
+	bool shown;            /* the line is there */
 	unsigned index, count; /* which delivery of how many */
-	uint64_t total;        /* bytes, or LB_UNKNOWN */
+	const char *unit;      /* what total counts and is known; NULL: bytes */
+	uint64_t total;        /* or LB_UNKNOWN */
 	uint64_t drawn_bytes;
-	lb_time  drawn_at;
-	double   rate; /* bytes a second, smoothed; below 0: not known yet */
+	lb_time drawn_at;
+	double rate; /* bytes a second, smoothed; below 0: not known yet */
 };
 
 /* Whether standard error is a terminal that can redraw a line. */
