@@ -8,6 +8,7 @@ struct lb_command {
 	const char *synopsis;              /* what follows the name */
 	const char *summary;               /* one line */
 	const char *details;               /* options with their defaults, for `lastbyte help NAME` */
+	void (*more)(int fd);              /* what follows the details, or NULL */
 	int (*run)(int argc, char **argv); /* argv[0] is the name; returns the exit code */
 };
 
@@ -23,5 +24,8 @@ const struct lb_command *lb_command_find(const char *name);
 /* What `lastbyte help NAME` prints, and the overview, to `fd`. */
 void lb_help_command(int fd, const struct lb_command *command);
 void lb_help_overview(int fd);
+
+/* The table of exit codes of a delivery. */
+void lb_help_exits(int fd);
 
 #endif

@@ -14,7 +14,7 @@ static const struct {
 #include <lastbyte/outcomes.def>
 };
 
-static void help_exits(int fd)
+void lb_help_exits(int fd)
 {
 	dprintf(fd, "\nExit codes:\n");
 	for (int code = 0; code < 8; code++) {
@@ -33,8 +33,8 @@ void lb_help_command(int fd, const struct lb_command *command)
 {
 	dprintf(fd, "usage: lastbyte %s %s\n\n%s.\n\n%s", command->name, command->synopsis, command->summary,
 		command->details);
-	if (command == &lb_command_send || command == &lb_command_resolve)
-		help_exits(fd);
+	if (command->more != NULL)
+		command->more(fd);
 }
 
 void lb_help_overview(int fd)
@@ -44,7 +44,7 @@ void lb_help_overview(int fd)
 		dprintf(fd, "  %-8s %s\n", (*c)->name, (*c)->summary);
 	dprintf(fd, "\n  --version  print the version\n\n"
 		    "'lastbyte help COMMAND' says everything about one of them.\n");
-	help_exits(fd);
+	lb_help_exits(fd);
 }
 
 static int help(int argc, char **argv)

@@ -101,5 +101,6 @@ const struct lb_command lb_command_resolve = {
 		   "A port that is not given is 7117. Without an answer the delivery stays in doubt, and can "
 		   "be asked about\n"
 		   "again.\n",
+	.more = lb_help_exits,
 	.run = resolve,
 };

@@ -254,5 +254,6 @@ const struct lb_command lb_command_send = {
 		   "or that is a directory is a usage error, and nothing is sent. A file that changes while "
 		   "it is read is\n"
 		   "rolled back. SIGINT rolls back what is not being committed, and ends it.\n",
+	.more = lb_help_exits,
 	.run = send_files,
 };
