@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The verdicts, by cells that are made up: each claim holds, partly holds and fails by what cells say, and is not
+ * judged where no cell that bears on it was played. Here those that go by how runs ended.
+ */
+#include "lab/judging.h"
+#include "lib/cmocka.h"
+#include <string.h>
+
+static void nothing_is_judged_without_cells_that_bear_on_it(void **state)
+{
+	struct lab_claim claims[LAB_CLAIMS];
+
+	(void)state;
+	judging_add("delay", "drain", "unread", 3, 3, 3, 0);
+	judging_add("delay", "raw_close", "unread", 0, 0, 0, 0);
+	lab_claims_judge(judging_cells, 2, claims);
+	for (int i = 0; i < LAB_CLAIMS; i++) {
+		assert_false(claims[i].judged);
+		assert_true(strlen(claims[i].text) > 0);
+		for (int j = 0; j < i; j++)
+			assert_string_not_equal(claims[i].id, claims[j].id);
+	}
+}
+
+static void unread_data_resets(void **state)
+{
+	(void)state;
+	judging_add("lo", "raw_close", "unread", 20, 12, 0, 20);
+	judging_add("delay", "raw_close", "unread", 3, 0, 0, 3);
+	judging_check("unread-resets", LAB_HOLDS, 2,
+		"reset, and cut short: 8 of 8 on lo, 3 of 3 on delay; 12 more were reset when everything had "
+		"arrived");
+	judging_add("veth", "plain", "unread", 3, 3, 3, 0);
+	judging_check("unread-resets", LAB_PARTLY, 3,
+		"not in veth/plain/unread: reset, and cut short: 8 of 8 on lo, 3 of 3 on delay, 0 of 3 on "
+		"veth; 12 "
+		"more were reset when everything had arrived");
+	judging_begin(NULL);
+	judging_add("lo", "plain", "unread_slow", 3, 3, 0, 3);
+	judging_check("unread-resets", LAB_FAILS, 1, "reset, and cut short: 0 of 3 on lo");
+	judging_begin(NULL);
+	judging_add("lo", "plain", "unread", 3, 3, 0, 3);
+	judging_check_none("unread-resets");
+}
+
+static void what_the_peer_sees_is_an_error(void **state)
+{
+	(void)state;
+	judging_add("delay", "raw_close", "unread", 3, 0, 0, 3);
+	judging_check("error-not-eof", LAB_HOLDS, 1,
+		"of the runs that were cut short, the peer's last read failed in 3 of 3 on delay");
+	judging_add("delay", "plain", "false_eof", 3, 0, 3, 0);
+	judging_check("error-not-eof", LAB_PARTLY, 2,
+		"holds only if nobody has taken the error before (SO_ERROR): of the runs that were cut "
+		"short, the "
+		"peer's last read failed in 3 of 6 on delay; in the others it returned 0, as at a true end");
+	judging_add("delay", "plain", "unread", 3, 0, 3, 0);
+	assert_memory_equal(
+		judging_claim("error-not-eof")->because, "not in delay/plain/false_eof and others: ", 41);
+	judging_begin(NULL);
+	judging_add("lo", "raw_close", "unread", 3, 0, 3, 0);
+	judging_check("error-not-eof", LAB_FAILS, 1,
+		"of the runs that were cut short, the peer's last read failed in 0 of 3 on lo; in the others "
+		"it "
+		"returned 0, as at a true end");
+	judging_begin(NULL);
+	judging_add("lo", "raw_close", "unread", 3, 3, 0, 3);
+	judging_check_none("error-not-eof");
+}
+
+static void late_data_is_answered_by_a_reset(void **state)
+{
+	struct lab_play *play;
+
+	(void)state;
+	judging_add("delay", "raw_shutdown", "late", 3, 0, 0, 3);
+	play = judging_add("lo", "raw_shutdown", "late", 20, 7, 7, 13);
+	play->captured = true;
+	play->segments[0].rst = 1;
+	judging_check("shutdown-late-resets", LAB_HOLDS, 2,
+		"late data was answered by RST in 3 of 3 on delay, 20 of 20 on lo; by that, 16 of 23 were "
+		"cut short");
+	play->segments[0].rst = 0;
+	play->segments[1].rst = 1;
+	judging_check("shutdown-late-resets", LAB_PARTLY, 2,
+		"not in lo/raw_shutdown/late: late data was answered by RST in 3 of 3 on delay, 13 of 20 on "
+		"lo; by that, "
+		"16 of 23 were cut short");
+	judging_begin(NULL);
+	judging_add("lo", "raw_shutdown", "late_slow", 3, 3, 3, 0);
+	judging_check("shutdown-late-resets", LAB_FAILS, 1,
+		"late data was answered by RST in 0 of 3 on lo; by that, 0 of 3 were cut short");
+}
+
+static void linger_and_shutdown_send_a_fin(void **state)
+{
+	(void)state;
+	judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 3, 0);
+	judging_check("linger-finish-fin", LAB_HOLDS, 1, "everything and its end arrived in 3 of 3 on lo");
+	judging_add("veth", "raw_linger_shutdown", "unread", 20, 12, 12, 8);
+	judging_add("delay", "raw_linger_shutdown", "unread", 20, 0, 0, 20);
+	judging_check("linger-finish-fin", LAB_PARTLY, 3,
+		"holds only if all is sent, with the FIN, before close(2) looks for unread data: everything "
+		"and its end "
+		"arrived in 3 of 3 on lo, 12 of 20 on veth, 0 of 20 on delay");
+	judging_begin(NULL);
+	judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 0, 3);
+	judging_check("linger-finish-fin", LAB_FAILS, 1, "everything and its end arrived in 0 of 3 on lo");
+}
+
+/* Two full segments, or one of a size of the test's, and then the rest; taken off after 100 ms. */
+static void agreed_ends_need_no_more_than_a_close(void **state)
+{
+	struct lab_play *play;
+
+	(void)state;
+	judging_add("lo", "raw_close", "agreed", 3, 3, 3, 0);
+	play = judging_add("lo", "plain", "agreed_peer_first", 3, 3, 0, 0);
+	judging_check("agreed-plain-close", LAB_HOLDS, 2,
+		"everything arrived, and nothing was reset, in 6 of 6 on lo");
+	play->captured = true;
+	play->segments[1].rst = 1;
+	judging_check("agreed-plain-close", LAB_PARTLY, 2,
+		"not in lo/plain/agreed_peer_first: everything arrived, and nothing was reset, in 3 of 6 on "
+		"lo");
+	judging_begin(NULL);
+	judging_add("lo", "raw_close", "agreed", 3, 3, 0, 3);
+	judging_add("veth", "raw_close", "agreed", 3, 0, 3, 0);
+	judging_check("agreed-plain-close", LAB_FAILS, 2,
+		"everything arrived, and nothing was reset, in 0 of 3 on lo, 0 of 3 on veth");
+}
+
+static void a_half_close_keeps_the_other_direction(void **state)
+{
+	static const char said[] = "the peer read everything and the end, and then all 100000 bytes of its "
+				   "own arrived, in 3 of 3 on lo";
+
+	(void)state;
+	judging_add("lo", "raw_drain", "half_close", 3, 3, 3, 0)->back_bytes = 100000;
+	judging_check("half-close", LAB_HOLDS, 1, said);
+	judging_add("veth", "raw_drain", "half_close", 3, 3, 3, 0)->back_bytes = 14480;
+	assert_int_equal(judging_claim("half-close")->verdict, LAB_PARTLY);
+	judging_begin(NULL);
+	judging_add("lo", "raw_drain", "half_close", 3, 3, 0, 3)->back_bytes = 100000;
+	assert_int_equal(judging_claim("half-close")->verdict, LAB_FAILS);
+}
+
+static void an_eof_may_be_a_rupture(void **state)
+{
+	(void)state;
+	judging_add("lo", "raw_close", "reads_all", 3, 3, 3, 0);
+	judging_check_none("eof-ambiguous");
+	judging_add("lo", "raw_close", "killed", 3, 0, 3, 0);
+	judging_check("eof-ambiguous", LAB_HOLDS, 1,
+		"the last read returned 0 at 3 clean ends, and as well when the stream was cut: 3 of 3 on "
+		"lo");
+	judging_add("veth", "plain", "false_eof", 3, 0, 0, 3);
+	judging_check("eof-ambiguous", LAB_PARTLY, 2,
+		"not in veth/plain/false_eof: the last read returned 0 at 3 clean ends, and as well when the "
+		"stream was "
+		"cut: 3 of 3 on lo, 0 of 3 on veth");
+	judging_cells[1].eofs = 0;
+	judging_cells[1].resets = 3;
+	assert_int_equal(judging_claim("eof-ambiguous")->verdict, LAB_FAILS);
+	judging_begin(NULL);
+	judging_add("lo", "raw_close", "killed", 3, 0, 3, 0); /* and no clean end to mistake it for */
+	judging_check_none("eof-ambiguous");
+}
+
+static void both_sides_are_named_where_there_is_no_room_for_all(void **state)
+{
+	unsigned resets = 0;
+	const struct lab_claim *claim;
+
+	(void)state;
+	for (int i = 0; i < 13; i++)
+		judging_add("lo", "raw_close", "unread", 3, 0, i < 3 ? 0 : 3, i < 3 ? 3 : 0);
+	claim = judging_claim("error-not-eof");
+	assert_int_equal(claim->count, LAB_EVIDENCE);
+	for (unsigned i = 0; i < claim->count; i++)
+		resets += claim->cells[i]->resets > 0;
+	assert_int_equal(resets, 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(nothing_is_judged_without_cells_that_bear_on_it, judging_begin),
+		cmocka_unit_test_setup(unread_data_resets, judging_begin),
+		cmocka_unit_test_setup(what_the_peer_sees_is_an_error, judging_begin),
+		cmocka_unit_test_setup(late_data_is_answered_by_a_reset, judging_begin),
+		cmocka_unit_test_setup(linger_and_shutdown_send_a_fin, judging_begin),
+		cmocka_unit_test_setup(agreed_ends_need_no_more_than_a_close, judging_begin),
+		cmocka_unit_test_setup(a_half_close_keeps_the_other_direction, judging_begin),
+		cmocka_unit_test_setup(an_eof_may_be_a_rupture, judging_begin),
+		cmocka_unit_test_setup(both_sides_are_named_where_there_is_no_room_for_all, judging_begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
