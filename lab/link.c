@@ -23,6 +23,8 @@
 
 /* The nets of documentation: RFC 5737 and RFC 3849. Nobody routes to them. */
 static const char *const ADDRESSES[2][2] = {{"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8::2"}};
+/* IPv4's loopback is a net, too, and its ends differ; IPv6 has one address. */
+static const char *const LOOPBACKS[2][2] = {{"127.0.0.1", "127.0.0.2"}, {"::1", "::1"}};
 
 struct link {
 	enum link_kind kind;
@@ -247,6 +249,7 @@ socklen_t link_address(const struct link *link, enum link_end end, int family, u
 	struct sockaddr_storage *address)
 {
 	bool loopback = link->kind == LINK_LOOPBACK || link->kind == LINK_LO;
+	const char *text = (loopback ? LOOPBACKS : ADDRESSES)[family != AF_INET][end];
 
 	memset(address, 0, sizeof *address);
 	if (family == AF_INET) {
@@ -254,14 +257,14 @@ socklen_t link_address(const struct link *link, enum link_end end, int family, u
 
 		in->sin_family = AF_INET;
 		in->sin_port = htons(port);
-		inet_pton(AF_INET, loopback ? "127.0.0.1" : ADDRESSES[0][end], &in->sin_addr);
+		inet_pton(AF_INET, text, &in->sin_addr);
 		return sizeof *in;
 	}
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
 
 	in6->sin6_family = AF_INET6;
 	in6->sin6_port = htons(port);
-	inet_pton(AF_INET6, loopback ? "::1" : ADDRESSES[1][end], &in6->sin6_addr);
+	inet_pton(AF_INET6, text, &in6->sin6_addr);
 	return sizeof *in6;
 }
 

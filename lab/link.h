@@ -70,7 +70,7 @@ LB_CHECKED int link_socket(struct link *link, enum link_end end, int family, int
  */
 const char *link_device(const struct link *link);
 
-/* The address of an end, for connect(2) and bind(2); returns its length. */
+/* The address of an end, for connect(2) and bind(2); returns its length. Ends differ, but on IPv6 loopback. */
 socklen_t link_address(const struct link *link, enum link_end end, int family, uint16_t port,
 	struct sockaddr_storage *address);
 

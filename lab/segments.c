@@ -41,7 +41,7 @@ static void add_tcp(struct segments *segments, const unsigned char *tcp, size_t 
 }
 
 /* Lengths are the IP header's: the packet may be there in part only. Linux sends TCP without IPv6 extensions. */
-void segments_add(struct segments *segments, const unsigned char *packet, size_t len)
+const unsigned char *segments_tcp(const unsigned char *packet, size_t len, size_t *totalp)
 {
 	size_t header, total;
 	int protocol;
@@ -55,10 +55,21 @@ void segments_add(struct segments *segments, const unsigned char *packet, size_t
 		total = IPV6_LEN + big_endian_16(packet + 4);
 		protocol = packet[6];
 	} else {
-		return;
+		return NULL;
 	}
-	if (protocol == IPPROTO_TCP && len >= header + TCP_MIN && total >= header + TCP_MIN)
-		add_tcp(segments, packet + header, total - header);
+	if (protocol != IPPROTO_TCP || len < header + TCP_MIN || total < header + TCP_MIN)
+		return NULL;
+	*totalp = total - header;
+	return packet + header;
+}
+
+void segments_add(struct segments *segments, const unsigned char *packet, size_t len)
+{
+	size_t total;
+	const unsigned char *tcp = segments_tcp(packet, len, &total);
+
+	if (tcp != NULL)
+		add_tcp(segments, tcp, total);
 }
 
 /*

@@ -26,6 +26,12 @@ struct segments {
 /* Adds one IPv4 or IPv6 packet, of which len bytes are there; anything but TCP is not counted. */
 void segments_add(struct segments *segments, const unsigned char *packet, size_t len);
 
+/*
+ * The TCP header of an IPv4 or IPv6 packet of which len bytes are there, at least 20 of it, and how long it and its
+ * payload are together; NULL: it is no TCP.
+ */
+const unsigned char *segments_tcp(const unsigned char *packet, size_t len, size_t *totalp);
+
 /* A packet socket that sees what passes the device `name` of this network namespace; or a negative errno. */
 int segments_tap(const char *name);
 
