@@ -6,6 +6,7 @@
 #include "lab/play.h"
 #include "lab/counters.h"
 #include "lab/peer.h"
+#include "lab/request.h"
 #include "lab/subject.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -150,28 +151,41 @@ static void settle(const struct lab_stage *stage)
 	nanosleep(&spec, NULL);
 }
 
-static int play_ends(struct lab_stage *stage, struct lab_subject *subject, struct link *link)
+static int play_ends(struct lab_stage *stage, struct lab_subject *subject, const int fds[2])
 {
-	static struct lab_counters before, after;
 	struct lab_peer peer;
-	int fds[2] = {-1, -1}, result;
+	int result = lab_peer_start(stage, fds[1], &peer);
 
-	enlarge_queues(link);
-	result = connect_ends(stage, link, fds);
-	lab_counters_read(link, &before);
-	if (result == 0)
-		result = lab_peer_start(stage, fds[1], &peer);
 	if (result < 0) {
-		lab_subject_stop(subject);
+		close(fds[0]);
 		return result;
 	}
 	result = lab_subject_give(subject, fds[0]);
 	direct(stage, subject);
 	lab_peer_join(&peer);
+	return result;
+}
+
+static void play_on(struct lab_stage *stage, struct lab_subject *subject, struct link *link)
+{
+	static struct lab_counters before, after;
+	const struct lab_spec *spec = stage->spec;
+	int fds[2], result;
+
+	enlarge_queues(link);
+	result = connect_ends(stage, link, fds);
+	if (result < 0) {
+		lab_stage_fail(stage, "no connection", result);
+		return;
+	}
+	lab_counters_read(link, &before);
+	result = spec->scenario->request ? lab_request(fds, spec->policy->name, stage->play)
+					 : play_ends(stage, subject, fds);
+	if (result < 0)
+		lab_stage_fail(stage, "our end or the peer did not begin", result);
 	settle(stage);
 	lab_counters_read(link, &after);
 	lab_counters_moved(&before, &after, stage->play);
-	return result;
 }
 
 static int by_time(const void *a, const void *b)
@@ -191,7 +205,7 @@ static void put_in_order(struct lab_play *play)
 void lab_play(const struct lab_spec *spec, struct lab_play *play)
 {
 	struct lab_stage *stage;
-	struct lab_subject subject;
+	struct lab_subject subject = {0};
 	struct link *link;
 	int result;
 
@@ -202,17 +216,15 @@ void lab_play(const struct lab_spec *spec, struct lab_play *play)
 		snprintf(play->failed, sizeof play->failed, "memory for the play: %s", strerror(-result));
 		return;
 	}
-	result = lab_subject_start(stage, &subject);
+	if (!spec->scenario->request)
+		result = lab_subject_start(stage, &subject);
 	if (result < 0) {
 		lab_stage_fail(stage, "no process for our end", result);
-	} else if (link_new(&spec->link, &link, play->failed) < 0) {
-		lab_subject_stop(&subject);
-	} else {
-		result = play_ends(stage, &subject, link);
-		if (result < 0)
-			lab_stage_fail(stage, "no connection", result);
+	} else if (link_new(&spec->link, &link, play->failed) == 0) {
+		play_on(stage, &subject, link);
 		link_free(link);
 	}
+	lab_subject_stop(&subject);
 	put_in_order(play);
 	lab_stage_free(stage);
 }

@@ -30,7 +30,7 @@ struct lab_scenario {
 	bool listens;  /* it closes a listening socket, with a connection that nobody has accepted */
 	/* both */
 	bool agrees;     /* they exchange CLOSE and CLOSE_OK when all bytes are there; then both end ... */
-	bool peer_first; /* ... the peer before us, else after us */
+	bool peer_first; /* ... the peer before us, and then it reads nothing after CLOSE; else after us */
 	bool request;    /* they exchange a request and its answer: ways.h */
 };
 

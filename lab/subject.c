@@ -343,10 +343,13 @@ int lab_subject_stop(struct lab_subject *subject)
 {
 	int status = 0;
 
+	if (subject->pid <= 0)
+		return 0;
 	kill(subject->pid, SIGKILL);
 	while (waitpid(subject->pid, &status, 0) < 0 && errno == EINTR)
 		continue;
 	close(subject->pidfd);
 	close(subject->channel);
+	subject->pid = 0;
 	return status;
 }

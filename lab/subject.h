@@ -6,7 +6,7 @@
 #include "lab/stage.h"
 
 struct lab_subject {
-	pid_t pid;
+	pid_t pid;     /* 0: there is none */
 	int   pidfd;   /* readable when it has ended */
 	int   channel; /* by which it gets the socket */
 };
@@ -17,7 +17,7 @@ LB_CHECKED int lab_subject_start(struct lab_stage *stage, struct lab_subject *su
 /* Gives it our end, which is consumed; it writes and ends that at once. 0 or a negative errno. */
 LB_CHECKED int lab_subject_give(struct lab_subject *subject, int fd);
 
-/* Kills it, if need be, and waits for it. Returns its status: wait(2). */
+/* Kills it, if there is one, and if need be; waits for it. Returns its status: wait(2). */
 int lab_subject_stop(struct lab_subject *subject);
 
 #endif
