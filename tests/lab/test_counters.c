@@ -2,26 +2,13 @@
 /* The counters of lab/counters.h: what happens to a connection moves those that count it, and only its own. */
 #include "lib/cmocka.h"
 #include "lab/counters.h"
+#include "lab/scene.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MS INT64_C(1000000)
-
 static struct lab_counters before, after;
 static struct lab_play play;
-
-static struct link *make(const struct link_options *options)
-{
-	char why[LINK_WHY];
-	struct link *link;
-
-	if (link_new(options, &link, why) < 0) {
-		print_message("# SKIP a link of kind %d: %s\n", (int)options->kind, why);
-		skip();
-	}
-	return link;
-}
 
 /* What the counter of this name moved by; all are in order, none twice, and none that stands still. */
 static int64_t moved(const char *name)
@@ -71,7 +58,7 @@ static void send_much(const int fds[2])
 static void a_connection_is_counted_and_how_many_there_are_is_not(void **state)
 {
 	const struct link_options options = {.kind = LINK_DELAY, .delay = MS};
-	struct link *link = make(&options);
+	struct link *link = scene_link(&options);
 	int fds[2];
 
 	(void)state;
@@ -90,7 +77,7 @@ static void a_connection_is_counted_and_how_many_there_are_is_not(void **state)
 static void what_is_sent_again_is_counted_where_it_is_sent(void **state)
 {
 	const struct link_options options = {.kind = LINK_DELAY, .delay = MS, .loss = 500, .seed = 1};
-	struct link *link = make(&options);
+	struct link *link = scene_link(&options);
 	struct segments count;
 	int fds[2];
 
@@ -114,7 +101,7 @@ static void a_close_with_unread_data_is_counted_as_such(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		const struct link_options options = {.kind = kinds[i], .delay = MS};
-		struct link *link = make(&options);
+		struct link *link = scene_link(&options);
 		int fds[2];
 		char byte;
 
@@ -137,7 +124,7 @@ static void a_close_with_unread_data_is_counted_as_such(void **state)
 static void a_link_in_the_machines_own_network_has_none(void **state)
 {
 	const struct link_options options = {.kind = LINK_LOOPBACK};
-	struct link *link = make(&options);
+	struct link *link = scene_link(&options);
 	int fds[2];
 
 	(void)state;
