@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Chromium without a window, for the tests of pages in files."""
+
+import base64
+import shutil
+import tempfile
+from pathlib import Path
+
+import tap
+
+try:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+except ImportError:
+    webdriver = None
+
+# Nothing of what a browser does for itself: a page is looked at, and no more.
+SWITCHES = ["headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+            "disable-component-update", "disable-sync", "disable-dev-shm-usage"]
+
+
+class Browser:
+    """One for a whole program; to be used with `with`."""
+
+    def __init__(self):
+        if webdriver is None:
+            raise tap.Skip("python3-selenium is not installed")
+        program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+        if program is None or driver is None:
+            raise tap.Skip("chromium or chromium-driver is not installed")
+        self.profile = tempfile.mkdtemp(prefix="lastbyte-chromium-")
+        options = webdriver.ChromeOptions()
+        options.binary_location = program
+        for switch in SWITCHES + [f"user-data-dir={self.profile}"]:
+            options.add_argument(f"--{switch}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        try:
+            self.driver = webdriver.Chrome(service=Service(driver), options=options)
+        except BaseException:
+            shutil.rmtree(self.profile, ignore_errors=True)
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.driver.quit()
+        shutil.rmtree(self.profile, ignore_errors=True)
+
+    def open(self, file, hash="", width=1280, height=900, scheme="light"):
+        """Opens a file afresh: also one that is open already, at another place."""
+        command = self.driver.execute_cdp_cmd
+        command("Emulation.setDeviceMetricsOverride",
+                {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
+        self.media({"prefers-color-scheme": scheme})
+        self.driver.get("about:blank")
+        self.driver.get(f"{Path(file).as_uri()}{hash}")
+
+    def media(self, features, kind=""):
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+            "media": kind, "features": [{"name": name, "value": value} for name, value in features.items()]})
+
+    def run(self, script, *args):
+        return self.driver.execute_script(script, *args)
+
+    def all(self, selector):
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector):
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def press(self, *keys):
+        """Keys go where the focus is."""
+        webdriver.ActionChains(self.driver).send_keys(*[getattr(Keys, key, key) for key in keys]).perform()
+
+    def focus(self):
+        return self.driver.switch_to.active_element
+
+    def until(self, script, *args):
+        """Waits for what a script returns to be true: the browser handles what it is told in its own time."""
+        return WebDriverWait(self.driver, 60).until(lambda driver: driver.execute_script(script, *args))
+
+    def complaints(self):
+        """What the console has been told since it was last asked."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def shoot(self, file):
+        """A picture of the whole page."""
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+        Path(file).write_bytes(base64.b64decode(shot["data"]))
