@@ -27,9 +27,9 @@ enum lb_arg_kind {
 
 /* One option of a command; the last one of a table has no name. */
 struct lb_arg {
-	const char *name; /* without its dashes */
+	const char      *name; /* without its dashes */
 	enum lb_arg_kind kind;
-	void *value; /* set when the option is given */
+	void            *value; /* set when the option is given */
 };
 
 #define LB_ARGS_MAX 16

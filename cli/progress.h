@@ -7,14 +7,14 @@
 #include <stdbool.h>
 
 struct lb_progress {
-	bool on;               /* there is a terminal, and the user wants it */
-	bool shown;            /* the line is there */
-	unsigned index, count; /* which delivery of how many */
-	const char *unit;      /* what total counts and is known; NULL: bytes */
-	uint64_t total;        /* or LB_UNKNOWN */
-	uint64_t drawn_bytes;
-	lb_time drawn_at;
-	double rate; /* bytes a second, smoothed; below 0: not known yet */
+	bool        on;           /* there is a terminal, and the user wants it */
+	bool        shown;        /* the line is there */
+	unsigned    index, count; /* which delivery of how many */
+	const char *unit;         /* what total counts and is known; NULL: bytes */
+	uint64_t    total;        /* or LB_UNKNOWN */
+	uint64_t    drawn_bytes;
+	lb_time     drawn_at;
+	double      rate; /* bytes a second, smoothed; below 0: not known yet */
 };
 
 /* Whether standard error is a terminal that can redraw a line. */

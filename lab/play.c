@@ -213,7 +213,7 @@ void lab_play(const struct lab_spec *spec, struct lab_play *play)
 	play->meant_bytes = spec->scenario->listens ? 0 : LAB_BYTES;
 	result = lab_stage_new(spec, play, &stage);
 	if (result < 0) {
-		snprintf(play->failed, sizeof play->failed, "memory for the play: %s", strerror(-result));
+		snprintf(play->failed, sizeof play->failed, "memory or descriptors: %s", strerror(-result));
 		return;
 	}
 	if (!spec->scenario->request)

@@ -241,7 +241,7 @@ static void all_calls_are_told_in_their_order(void **state)
 	(void)state;
 	all_cells(calls_are_told);
 	assert_non_null(find_call(play, false, "write(fd, 1000000) = 1000000"));
-	assert_non_null(find_call(play, false, "setsockopt(fd, SO_LINGER, 2 s) = 0"));
+	assert_non_null(find_call(play, false, "setsockopt(fd, SO_LINGER, 3 s) = 0"));
 	assert_non_null(find_call(play, false, "shutdown(fd, SHUT_WR) = 0"));
 	assert_non_null(find_call(play, false, "close(fd) = 0"));
 	assert_non_null(find_call(play, true, "write(fd, 1024) = 1024"));
