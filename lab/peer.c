@@ -234,7 +234,7 @@ static void begin_to_read(struct lab_peer *peer)
 
 	if (scenario->ends_first)
 		end_first(peer);
-	if (scenario->unread || scenario->listens)
+	if (scenario->unread)
 		send_bytes(peer, KB);
 	if (scenario->uploads)
 		send_bytes(peer, stage->spec->link.loss > 0 ? FEW_UPLOAD : UPLOAD);

@@ -4,6 +4,7 @@
  * outside what the scenario wants, and looks at it all when both are done.
  */
 #include "lab/play.h"
+#include "lab/capture.h"
 #include "lab/counters.h"
 #include "lab/peer.h"
 #include "lab/request.h"
@@ -166,26 +167,36 @@ static int play_ends(struct lab_stage *stage, struct lab_subject *subject, const
 	return result;
 }
 
-static void play_on(struct lab_stage *stage, struct lab_subject *subject, struct link *link)
+static int play_between(struct lab_stage *stage, struct lab_subject *subject, struct link *link)
 {
 	static struct lab_counters before, after;
 	const struct lab_spec *spec = stage->spec;
-	int fds[2], result;
+	int fds[2], result = connect_ends(stage, link, fds);
 
-	enlarge_queues(link);
-	result = connect_ends(stage, link, fds);
-	if (result < 0) {
-		lab_stage_fail(stage, "no connection", result);
-		return;
-	}
+	if (result < 0)
+		return result;
 	lab_counters_read(link, &before);
 	result = spec->scenario->request ? lab_request(fds, spec->policy->name, stage->play)
 					 : play_ends(stage, subject, fds);
-	if (result < 0)
-		lab_stage_fail(stage, "our end or the peer did not begin", result);
 	settle(stage);
 	lab_counters_read(link, &after);
 	lab_counters_moved(&before, &after, stage->play);
+	return result;
+}
+
+/* What cannot be captured is played all the same: play->captured says so. */
+static void play_on(struct lab_stage *stage, struct lab_subject *subject, struct link *link)
+{
+	struct lab_capture *capture;
+	bool captures = lab_capture_start(link, &capture) == 0;
+	int result;
+
+	enlarge_queues(link);
+	result = play_between(stage, subject, link);
+	if (result < 0)
+		lab_stage_fail(stage, "no connection, or nobody to use it", result);
+	if (captures)
+		lab_capture_stop(capture, stage->spec->pcap, stage->play);
 }
 
 static int by_time(const void *a, const void *b)

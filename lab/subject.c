@@ -227,8 +227,9 @@ static void prepare(struct ours *ours)
 {
 	if (ours->scenario->nonblock && fcntl(ours->fd, F_SETFL, O_NONBLOCK) < 0)
 		quit_on(ours, "O_NONBLOCK", -errno);
-	if (ours->scenario->unread && !lab_stage_ready(ours->stage, ours->fd, POLLIN, LB_NEVER))
-		quit_on(ours, "what was to lie unread did not come", 0);
+	if ((ours->scenario->unread || ours->scenario->listens) &&
+		!lab_stage_ready(ours->stage, ours->fd, POLLIN, LB_NEVER))
+		quit_on(ours, "what was to lie there did not come", 0);
 	if (ours->scenario->killed && lab_policy_has(ours->policy, LAB_STEP_LINGER))
 		set_linger(ours);
 	if (ours->scenario->killed)
