@@ -18,7 +18,8 @@ enum rank { RANK_BOUND, RANK_FIRST, RANK_LAST, RANK_AGAIN, RANK_PAUSE, RANK_RESE
 
 enum kind { KIND_DATA, KIND_ACK, KIND_SYN, KIND_FIN, KIND_RST, KINDS };
 
-#define CLASSES (KINDS * 4) /* by the end and by whether they were lost, too */
+#define CLASSES                                                                                              \
+	(KINDS * 8) /* by the end, by whether they were lost and by whether they are sent again, too */
 
 _Static_assert(CLASSES <= LAB_ARROWS, "all can be drawn when all of a class are merged");
 
@@ -55,17 +56,16 @@ static void rank_forwards(const struct lab_segment *segments, struct mark *marks
 {
 	unsigned seen[2][KINDS] = {{0}};
 	uint32_t high[2] = {0};
-	lb_time before, whole;
+	lb_time before = segments[0].sent, whole = segments[count - 1].sent - before;
 
-	before = segments[0].sent;
-	whole = segments[count - 1].sent - before;
 	for (size_t i = 0; i < count; i++) {
 		const struct lab_segment *segment = &segments[i];
 		bool again = is_again(segment, &high[segment->from]), lost = segment->arrived == LB_NEVER;
 		enum kind kind = kind_of(segment);
 		unsigned nth = seen[segment->from][kind]++;
 
-		marks[i].class = ((unsigned)kind * 2 + (segment->from == LINK_RIGHT)) * 2 + lost;
+		marks[i].class =
+			(((unsigned)kind * 2 + (segment->from == LINK_RIGHT)) * 2 + lost) * 2 + again;
 		if (kind == KIND_SYN || kind == KIND_FIN || (kind == KIND_RST && nth < FIRST_RESETS))
 			marks[i].rank = RANK_BOUND;
 		else if (kind != KIND_RST && nth < FIRST)
@@ -100,16 +100,16 @@ static void rank_backwards(const struct lab_segment *segments, struct mark *mark
 
 static unsigned arrows_needed(const struct mark *marks, size_t count)
 {
-	uint32_t classes = 0;
+	uint64_t classes = 0;
 	unsigned needed = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		if (marks[i].alone) {
 			needed++;
 			classes = 0;
-		} else if ((classes & UINT32_C(1) << marks[i].class) == 0) {
+		} else if ((classes & UINT64_C(1) << marks[i].class) == 0) {
 			needed++;
-			classes |= UINT32_C(1) << marks[i].class;
+			classes |= UINT64_C(1) << marks[i].class;
 		}
 	}
 	return needed;

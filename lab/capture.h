@@ -31,7 +31,8 @@ LB_CHECKED int lab_capture_start(struct link *link, struct lab_capture **capture
  *
  * There are as many arrows as there is room for, and together they are all that was captured: segments that are alike
  * are merged, first plain data and plain acknowledgements in the middle of a transfer, then more. Of merged ones `sent`,
- * `arrived`, `seq` and `flags` are the first's, `ack` and `window` the last's. Lost ones merge with lost ones alone.
+ * `arrived`, `seq` and `flags` are the first's, `ack` and `window` the last's. Lost ones merge with lost ones alone, and
+ * what is sent again with such.
  */
 void lab_capture_stop(struct lab_capture *capture, const char *pcap_path, struct lab_play *play);
 
