@@ -34,6 +34,11 @@ static unsigned cut_and(const struct lab_cell *cell, unsigned ended)
 	return least(cell->runs - cell->whole, ended);
 }
 
+static bool sent_rst(const struct lab_cell *cell)
+{
+	return cell->shown.captured && cell->shown.segments[LINK_LEFT].rst > 0;
+}
+
 /*
  * Where a run was whole in spite of the RST, nothing was left to be dropped: that says nothing, but of a slow reader, who
  * cannot have had it all.
@@ -140,8 +145,7 @@ static void shutdown_late_resets(struct evidence *e)
 	unsigned cut = 0, runs = 0;
 
 	while ((cell = evidence_next(e, cell, "raw_shutdown", "late late_slow")) != NULL) {
-		bool seen = cell->shown.captured && cell->shown.segments[0].rst > 0;
-		unsigned resets = seen ? cell->runs : cell->resets;
+		unsigned resets = sent_rst(cell) ? cell->runs : cell->resets;
 
 		evidence_add(e, cell, resets, cell->runs - resets);
 		cut += cell->runs - cell->whole;
@@ -183,20 +187,27 @@ static void drain_proves(struct evidence *e)
 	}
 }
 
+/*
+ * A run that is whole in spite of it is one whose FIN had left before the close: an RST follows that one, too, and only
+ * the packets show it.
+ */
 static void linger_finish_fin(struct evidence *e)
 {
 	const struct lab_cell *cell = NULL;
+	unsigned whole = 0, runs = 0;
 
 	while ((cell = evidence_next(e, cell, "raw_linger_shutdown", "unread")) != NULL) {
-		unsigned clean = least(cell->whole, cell->eofs);
+		unsigned clean = sent_rst(cell) ? 0 : least(cell->whole, cell->eofs);
 
 		evidence_add(e, cell, clean, cell->runs - clean);
+		whole += cell->whole;
+		runs += cell->runs;
 	}
-	if (!evidence_conclude(
-		    e, "unread", "all is sent, with the FIN, before close(2) looks for unread data"))
+	if (!evidence_conclude(e, NULL, NULL))
 		return;
-	evidence_say(e, "everything and its end arrived in ");
+	evidence_say(e, "everything and FIN, but no RST: ");
 	evidence_say_runs(e);
+	evidence_say(e, "; everything: %u of %u, where it had left before close(2) looked", whole, runs);
 }
 
 /* For a long time before it was taken off, only full segments had left; then what they had left over did. */
@@ -278,7 +289,8 @@ static void agreed_plain_close(struct evidence *e)
 
 	while ((cell = evidence_next(e, cell, CLOSES, "agreed agreed_peer_first")) != NULL) {
 		const struct lab_play *play = &cell->shown;
-		bool rst = play->captured && play->segments[0].rst + play->segments[1].rst > 0;
+		bool rst =
+			play->captured && play->segments[LINK_LEFT].rst + play->segments[LINK_RIGHT].rst > 0;
 		unsigned clean = rst ? 0 : least(cell->whole, cell->runs - cell->resets);
 
 		evidence_add(e, cell, clean, cell->runs - clean);

@@ -131,19 +131,20 @@ void span_add(struct span *span, lb_time time)
 	span->count++;
 }
 
-static void say_time(struct evidence *evidence, lb_time time)
+/* Returns buf. */
+static const char *write_time(lb_time time, char buf[32])
 {
 	double ms = (double)time / 1e6;
 
-	evidence_say(evidence, "%.*f", ms < 10 ? 2 : 0, ms);
+	snprintf(buf, 32, "%.*f", time == 0 || ms >= 10 ? 0 : ms < 1 ? 3 : 2, ms);
+	return buf;
 }
 
 void evidence_say_span(struct evidence *evidence, const struct span *span)
 {
-	say_time(evidence, span->least);
-	if (span->most > span->least) {
-		evidence_say(evidence, " to ");
-		say_time(evidence, span->most);
-	}
-	evidence_say(evidence, " ms");
+	char least[32], most[32];
+
+	if (strcmp(write_time(span->least, least), write_time(span->most, most)) != 0)
+		evidence_say(evidence, "%s to ", least);
+	evidence_say(evidence, "%s ms", most);
 }

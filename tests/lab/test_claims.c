@@ -13,7 +13,7 @@ static void nothing_is_judged_without_cells_that_bear_on_it(void **state)
 
 	(void)state;
 	judging_add("delay", "drain", "unread", 3, 3, 3, 0);
-	judging_add("delay", "raw_close", "unread", 0, 0, 0, 0);
+	judging_add("delay", "raw_linger", "never_reads", 0, 0, 0, 0)->blocked = 2000 * MS;
 	lab_claims_judge(judging_cells, 2, claims);
 	for (int i = 0; i < LAB_CLAIMS; i++) {
 		assert_false(claims[i].judged);
@@ -95,21 +95,33 @@ static void late_data_is_answered_by_a_reset(void **state)
 
 static void linger_and_shutdown_send_a_fin(void **state)
 {
+	struct lab_play *play;
+
 	(void)state;
 	judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 3, 0);
-	judging_check("linger-finish-fin", LAB_HOLDS, 1, "everything and its end arrived in 3 of 3 on lo");
-	judging_add("veth", "raw_linger_shutdown", "unread", 20, 12, 12, 8);
-	judging_add("delay", "raw_linger_shutdown", "unread", 20, 0, 0, 20);
-	judging_check("linger-finish-fin", LAB_PARTLY, 3,
-		"holds only if all is sent, with the FIN, before close(2) looks for unread data: everything "
-		"and its end "
-		"arrived in 3 of 3 on lo, 12 of 20 on veth, 0 of 20 on delay");
+	judging_check("linger-finish-fin", LAB_HOLDS, 1,
+		"everything and FIN, but no RST: 3 of 3 on lo; everything: 3 of 3, where it had left before "
+		"close(2) looked");
+	judging_add("delay", "raw_linger_shutdown", "unread", 20, 1, 1, 19);
+	judging_check("linger-finish-fin", LAB_PARTLY, 2,
+		"not in delay/raw_linger_shutdown/unread: everything and FIN, but no RST: 3 of 3 on lo, 1 of "
+		"20 on delay; "
+		"everything: 4 of 23, where it had left before close(2) looked");
+	judging_begin(NULL);
+	play = judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 3, 0); /* RST behind the FIN */
+	play->captured = true;
+	play->segments[LINK_LEFT].rst = 1;
+	judging_check("linger-finish-fin", LAB_FAILS, 1,
+		"everything and FIN, but no RST: 0 of 3 on lo; everything: 3 of 3, where it had left before "
+		"close(2) looked");
+	play->segments[LINK_LEFT].rst = 0;
+	play->segments[LINK_RIGHT].rst = 1;
+	assert_int_equal(judging_claim("linger-finish-fin")->verdict, LAB_HOLDS);
 	judging_begin(NULL);
 	judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 0, 3);
-	judging_check("linger-finish-fin", LAB_FAILS, 1, "everything and its end arrived in 0 of 3 on lo");
+	assert_int_equal(judging_claim("linger-finish-fin")->verdict, LAB_FAILS);
 }
 
-/* Two full segments, or one of a size of the test's, and then the rest; taken off after 100 ms. */
 static void agreed_ends_need_no_more_than_a_close(void **state)
 {
 	struct lab_play *play;
