@@ -17,7 +17,7 @@ ENDS = """
 ## What arrived
 
 Our end writes {meant:,} bytes and ends, over the link `{link}` ({text}). What the peer's application got: all, or so
-much. RST: its last read failed; EOF: it returned 0, though something was missing; open: it was waiting when all was over.
+much. RST: its last read failed; EOF: it returned 0, though something was missing; open: it had seen no end.
 Rows are scenarios, columns policies.
 """
 
@@ -56,13 +56,13 @@ def claims(document):
 def arrived(cell):
     """What the peer got, in a few letters."""
     if cell["whole"] == cell["runs"]:
-        got = "all"
+        got = "all" if cell["meant_bytes"] > 0 else ""
     elif cell["whole"] > 0:
         return f"all in {cell['whole']} of {cell['runs']}"
     else:
         got = f"{cell['peer_bytes'] // 1000:,} KB"
-    end = {"eof": "" if got == "all" else " EOF", "reset": " RST", "waiting": " open"}[cell["peer_end"]]
-    return got + end
+    end = {"eof": " EOF" if got != "all" else "", "reset": " RST", "waiting": " open"}[cell["peer_end"]]
+    return (got + end).strip()
 
 
 def matrix(document):

@@ -25,11 +25,12 @@ DOCUMENT = {
     "policies": [{"name": "plain", "text": "close by the library"}, {"name": "raw_close", "text": "close"},
                  {"name": "raw_drain", "text": "reads to the end"}, {"name": "nagle", "text": "two writes"}],
     "scenarios": [{"name": "reads_all", "text": "the peer reads all"}, {"name": "unread", "text": "1 KB lies unread"},
-                  {"name": "request", "text": "a request"}],
+                  {"name": "listener", "text": "not accepted"}, {"name": "request", "text": "a request"}],
     "cells": [
         cell("lo", "raw_close", "unread", whole=0, peer_bytes=77777),
         cell("delay", "raw_close", "reads_all"),
         cell("delay", "raw_close", "unread", whole=0, peer_bytes=14480, peer_end="reset"),
+        cell("delay", "raw_close", "listener", peer_bytes=0, meant_bytes=0, peer_end="reset"),
         cell("delay", "raw_drain", "unread", runs=20, whole=13),
         cell("delay", "plain", "unread", whole=0, peer_bytes=2500),
         cell("delay", "plain", "reads_all", peer_end="waiting"),
@@ -73,6 +74,7 @@ def the_matrix_is_that_of_the_last_link_that_was_played():
     has(lines, "|  | plain |")
     has(lines, "| `reads_all` | all open |")
     has(lines, "| `unread` | 2 KB EOF |")
+    has(lines, "| `listener` | RST |  |")
     has(lines, "- `unread`: 1 KB lies unread")
     has(lines, "- `raw_drain`: reads to the end")
     assert not any("77 KB" in line for line in lines), lines
