@@ -13,7 +13,7 @@ struct lb_command {
 };
 
 extern const struct lb_command lb_command_serve, lb_command_send, lb_command_resolve, lb_command_ledger;
-extern const struct lb_command lb_command_pipe, lb_command_help;
+extern const struct lb_command lb_command_pipe, lb_command_lab, lb_command_help;
 
 /* All of them, in the order of the overview; NULL is last. */
 extern const struct lb_command *const lb_commands[];

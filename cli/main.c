@@ -15,6 +15,7 @@ const struct lb_command *const lb_commands[] = {
 	&lb_command_resolve,
 	&lb_command_ledger,
 	&lb_command_pipe,
+	&lb_command_lab,
 	&lb_command_help,
 	NULL,
 };

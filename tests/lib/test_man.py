@@ -327,6 +327,11 @@ def a_pipe_goes_as_its_sessions_show():
             thread.join()
 
 
+def the_object_of_the_lab_has_the_keys_of_its_page():
+    seen = json.loads(output(BUILD / "lastbyte", "lab", "--quick", "--only", "unread", "--policy", "plain", "--json", "-"))
+    assert keys("lastbyte-lab.1") == [*seen, *seen["cells"][0]], seen
+
+
 tap.run([
     mandoc_finds_nothing,
     every_page_of_ours_that_a_page_refers_to_exists,
@@ -338,6 +343,7 @@ tap.run([
     a_command_ends_with_the_codes_of_its_help,
     a_delivery_goes_as_the_sessions_show,
     a_pipe_goes_as_its_sessions_show,
+    the_object_of_the_lab_has_the_keys_of_its_page,
     every_function_is_declared_as_in_its_header,
     every_function_is_named_at_the_top_of_its_page,
     every_member_constant_and_error_of_a_header_is_explained,
