@@ -15,7 +15,7 @@ function outcomeText(cell) {
 	if (!end) {
 		return "raw calls report none";
 	}
-	return [html("b", {}, end.text), html("span", { class: "because" },
+	return [end.text, html("span", { class: "because" },
 		`rung ${end.rung}, how ${end.how}, by ${end.by}, phase ${end.phase}${end.error ? `, ${end.error}` : ""}; `
 		+ `accepted ${bytes(end.accepted)}, acked ${bytes(end.acked)}, lost ${bytes(end.lost)}, discarded ${bytes(end.discarded)}; `
 		+ `took ${time(end.took_ms * 1000)}`)];
@@ -24,7 +24,7 @@ function outcomeText(cell) {
 const facts = {
 	"Peer’s application got": cell => html("b", {}, shade(html("i", { class: "swatch", "aria-hidden": "true" }), cell),
 		`${percent(cell)}: ${number(cell.peer_bytes)} of ${bytes(cell.meant_bytes)}`),
-	"Its last read": cell => `got ${endOf(cell)[1]}`,
+	"Its last read": cell => `got ${endOf(cell)[1]}${hides(cell) ? ", as if that were everything" : ""}`,
 	"Runs": cell => `${runsOf(cell)} (${number(cell.eofs)} EOF, ${number(cell.resets)} reset, ${number(cell.waits)} waiting)`,
 	"Our kernel took": cell => bytes(cell.sent_bytes),
 	"Our application got": cell => bytes(cell.back_bytes),
@@ -38,7 +38,7 @@ const facts = {
 function factsTable(cells) {
 	return html("table", { class: "facts" },
 		kernels.length > 1 ? html("thead", {}, html("tr", {}, html("td"),
-			kernels.map(kernel => html("th", { scope: "col" }, kernel.kernel)))) : null,
+			kernels.map(kernel => html("th", { scope: "col" }, kernel.name)))) : null,
 		html("tbody", {}, Object.entries(facts).map(([name, fact]) => html("tr", {}, html("th", { scope: "row" }, name),
 			cells.map(cell => html("td", {}, cell ? fact(cell) : "not played"))))));
 }
@@ -60,7 +60,7 @@ function ladderFigure(cell, kernel) {
 	}
 	const note = undrawn(cell);
 	return html("figure", {},
-		kernels.length > 1 ? html("figcaption", {}, kernel.kernel) : null,
+		kernels.length > 1 ? html("figcaption", {}, kernel.name) : null,
 		note === "" ? null : html("p", { class: "note" }, note),
 		html("div", { class: "scroll", "data-kernel": kernels.indexOf(kernel) }),
 		html("dl", { class: "details" }, html("dt", {}, "Nothing is selected"),
@@ -78,7 +78,7 @@ function bearing(id) {
 	return [...claims.values()].map(claim => [claim, kernels.map(kernel => kernel.claims.find(judged => judged.id === claim.id))])
 		.filter(([, judged]) => judged.some(one => one?.cells.includes(id)))
 		.map(([claim, judged]) => html("p", { class: "bearing" },
-			judged.map((one, at) => one ? [badge(one.verdict), kernels.length > 1 ? ` on ${kernels[at].kernel} ` : " "] : []).flat(), claim.text));
+			judged.map((one, at) => one ? [badge(one.verdict), kernels.length > 1 ? ` on ${kernels[at].name} ` : " "] : []).flat(), claim.text));
 }
 
 function beside(id, step, text) {
@@ -90,7 +90,7 @@ function beside(id, step, text) {
 function showCell(id) {
 	const cells = kernels.map(kernel => kernel.byId.get(id));
 	const cell = cells.find(found => found);
-	const others = [...links.keys()].map(link => [link, [link, cell.policy, cell.scenario].join("/")])
+	const others = played.map(({ name }) => name).map(link => [link, [link, cell.policy, cell.scenario].join("/")])
 		.filter(([, other]) => ids.includes(other));
 	const key = (kind, text) => html("li", {}, svg("svg", { width: 30, height: 10, class: `arrow ${kind}`, "aria-hidden": "true" },
 		svg("line", { x1: 0, y1: 5, x2: 22, y2: 5 }), svg("path", { class: "head", d: "M30 5L21 1V9Z" })), text);
@@ -105,7 +105,7 @@ function showCell(id) {
 		...bearing(id),
 		factsTable(cells),
 		html("h3", {}, "Packets and calls"),
-		html("p", { class: "lead" }, "Time runs down, not to scale: where nothing happens the lifelines are cut, and the cut says for how long. The run shown is the first of the kind that came most often."),
+		html("p", { class: "lead" }, "Time runs down, not to scale: where there is nothing to draw the lifelines are cut, and the cut says for how long. The run shown is the first of the kind that came most often."),
 		html("ul", { class: "legend", "aria-label": "Legend of the diagram" }, key("data", "data"), key("ack", "ACK"), key("fin", "FIN"),
 			key("rst", "RST"), key("data lost", "lost on the link"), key("data many", "several alike"),
 			html("li", {}, html("i", { class: "swatch call" }), "call, from its beginning to its return")),

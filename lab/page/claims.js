@@ -23,7 +23,7 @@ function claimRow(id, text) {
 	const more = cells.slice(few);
 	return html("tr", {},
 		html("th", { scope: "row" }, text, html("code", {}, id)),
-		judged.map((claim, at) => html("td", { "data-label": kernels.length > 1 ? kernels[at].kernel : null },
+		judged.map((claim, at) => html("td", { "data-label": kernels.length > 1 ? kernels[at].name : null },
 			claim ? badge(claim.verdict) : "not judged", html("span", { class: "because" }, claim?.because ?? ""))),
 		html("td", {},
 			html("ul", { class: "cells", "aria-label": `Cells of ${id}` }, cells.slice(0, few).map(cellLink)),
@@ -32,7 +32,7 @@ function claimRow(id, text) {
 }
 
 function showClaims() {
-	const heads = kernels.length > 1 ? kernels.map(kernel => kernel.kernel) : ["Verdict"];
+	const heads = kernels.length > 1 ? kernels.map(kernel => kernel.name) : ["Verdict"];
 	document.querySelector("table.claims").replaceChildren(
 		html("thead", {}, html("tr", {}, ["Claim", ...heads, "Cells"].map(text => html("th", { scope: "col" }, text)))),
 		html("tbody", {}, [...claims.values()].map(claim => claimRow(claim.id, claim.text))));

@@ -6,6 +6,7 @@
 const source = JSON.parse(document.getElementById("document").textContent);
 const kernels = source.kernels ?? [source];
 for (const kernel of kernels) {
+	kernel.name = /^\d/.test(kernel.kernel) ? `Linux ${kernel.kernel.split(" ")[0]}` : kernel.kernel; // uname -rv, or in words
 	kernel.byId = new Map(kernel.cells.map(cell => [cell.id, cell]));
 }
 
@@ -16,6 +17,7 @@ const scenarios = union("scenarios", "name");
 const links = union("links", "name");
 const claims = union("claims", "id");
 const ids = [...union("cells", "id").keys()];
+const played = [...links.values()].filter(link => kernels.some(kernel => kernel.cells.some(cell => cell.link === link.name)));
 
 // The kinds of policies: a way to send is one that is played with a request only.
 const request = "request";
@@ -59,6 +61,8 @@ function time(us) {
 
 const ends = { eof: ["EOF", "an EOF"], reset: ["RST", "a reset"], waiting: ["open", "nothing: it was still waiting"] };
 const endOf = cell => ends[cell.peer_end] ?? [cell.peer_end, cell.peer_end];
+// An end that looks like a clean one, of a stream that was cut.
+const hides = cell => cell.peer_end === "eof" && fraction(cell) !== null && fraction(cell) < 1;
 const runsOf = cell => `${number(cell.whole)} of ${number(cell.runs)} whole`;
 
 // An element with attributes and children; a child that is a string becomes text.

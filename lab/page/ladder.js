@@ -134,7 +134,7 @@ function drawLifeline(x, name, height, gaps) {
 }
 
 function drawGap([y, idle], middle) {
-	return svg("text", { class: "gap", x: middle, y: y + 4, "text-anchor": "middle" }, `${time(idle)} of nothing`);
+	return svg("text", { class: "gap", x: middle, y: y + 4, "text-anchor": "middle" }, `… ${time(idle)} …`);
 }
 
 // How much of the width the texts of calls get at either side, and the arrows between the lifelines: [left, right, all].

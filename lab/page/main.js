@@ -6,13 +6,13 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const left = { href: null, y: 0 }; // where the overview was left
 
 function showHead() {
-	const names = kernels.map(kernel => kernel.kernel).join(" and ");
+	const names = kernels.map(kernel => kernel.name).join(" and ");
 	const judged = kernel => Object.entries({ holds: "hold", partly: "hold partly", fails: "fail" })
 		.map(([verdict, words]) => `${kernel.claims.filter(claim => claim.verdict === verdict).length} ${words}`).join(", ");
 	document.title = `Lastbyte lab: ${names}`;
 	document.querySelector("h1").textContent = `How connections end on ${names}`;
-	document.getElementById("summary").textContent = `${plural(ids.length, "cell")} over ${plural(links.size, "link")}. `
-		+ kernels.map(kernel => `Claims${kernels.length > 1 ? ` on ${kernel.kernel}` : ""}: ${judged(kernel)}.`).join(" ");
+	document.getElementById("summary").textContent = `${plural(ids.length, "cell")} over ${plural(played.length, "link")}. `
+		+ kernels.map(kernel => `Claims${kernels.length > 1 ? ` on ${kernel.name}` : ""}: ${judged(kernel)}.`).join(" ");
 }
 
 function showTheme(theme) {
@@ -66,6 +66,7 @@ showHead();
 showTheme(dark.matches ? "dark" : "light");
 makeFilters();
 makeLegend();
+makeFailed();
 showClaims();
 showMatrix();
 route();

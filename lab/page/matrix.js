@@ -16,8 +16,8 @@ const check = (name, text) => html("label", { class: "check" }, html("input", { 
 function makeFilters() {
 	const several = kernels.length > 1;
 	filters.append(
-		choice("link", "Link", [...links.values()].map(link => [link.name, link.name, link.text])),
-		choice("kernel", "Kernel", kernels.map((kernel, at) => [at, kernel.kernel])),
+		choice("link", "Link", played.map(link => [link.name, link.name, link.text])),
+		choice("kernel", "Kernel", kernels.map((kernel, at) => [at, kernel.name, kernel.kernel])),
 		html("label", {}, html("span", {}, "Search ", html("kbd", {}, "/")),
 			html("input", { type: "search", name: "words", placeholder: "policy, scenario, outcome", autocomplete: "off" })),
 		html("label", {}, html("span", {}, "Policies"), html("select", { name: "kind" }, html("option", { value: "" }, "all"),
@@ -54,17 +54,20 @@ function passes(cell) {
 		&& chosen.words.value.toLowerCase().split(/\s+/).every(word => textOf(cell).includes(word));
 }
 
+const segmentsWord = cell => cell.segments ? plural(cell.segments.data, "segment") : "not captured";
+
 function entry(cell) {
 	const asked = cell.scenario === request;
 	const [end, words] = endOf(cell);
 	const mixed = cell.whole > 0 && cell.whole < cell.runs;
-	const label = asked ? `${cell.policy} over ${cell.link}: answer after ${time(cell.blocked_ms * 1000)}, ${plural(cell.segments.data, "segment")}`
+	const label = asked ? `${cell.policy} over ${cell.link}: answer after ${time(cell.blocked_ms * 1000)}, ${segmentsWord(cell)}`
 		: `${cell.policy}, ${cell.scenario}: the peer got ${percent(cell)}, then ${words}; ${runsOf(cell)}`;
 	const link = html("a", { href: hrefOf(cell.id), "aria-label": label },
 		html("b", {}, asked ? time(cell.blocked_ms * 1000) : percent(cell)),
-		html("span", { class: "end" }, asked ? plural(cell.segments.data, "segment") : end),
+		html("span", { class: "end" }, asked ? segmentsWord(cell) : hides(cell) ? `${end} !` : end),
 		mixed && !asked ? html("span", { class: "runs" }, `${cell.whole}/${cell.runs}`) : null);
 	link.classList.toggle("reset", !asked && cell.peer_end === "reset");
+	link.classList.toggle("hides", hides(cell));
 	link.classList.toggle("waiting", !asked && cell.peer_end === "waiting");
 	link.onmouseenter = link.onfocus = () => showTip(link, cell);
 	link.onmouseleave = link.onblur = () => { tip.hidden = true; };
@@ -100,7 +103,7 @@ function showMatrix() {
 	fill(requestsTable, requests, links, cell => cell.link, "");
 	document.getElementById("requests").hidden = requests.length === 0;
 	document.getElementById("count").textContent = `Showing ${number(shown.length)} of ${plural(all.length, "cell")}`
-		+ (links.size > 1 ? ` over ${chosen.link.value}, ${links.get(chosen.link.value).text}` : "");
+		+ (played.length > 1 ? ` over ${chosen.link.value}, ${links.get(chosen.link.value).text}` : "");
 }
 
 function showTip(link, cell) {
@@ -127,8 +130,21 @@ function makeLegend() {
 		sample("whole", "0%", "the peer got every byte"), sample("lost", "1%", "most"), sample("lost", "50%", "half"),
 		sample("lost", "100%", "none"), sample("reset", "0%", "RST: its read failed"),
 		sample("waiting", "0%", "open: it was still waiting"),
+		html("li", {}, html("b", {}, "EOF !"), "\u00a0as if that were everything"),
 		html("li", {}, html("b", {}, "14/20"), "\u00a0so many runs were whole"));
+	const text = item => item.played === false ? `${item.text} (not played)` : item.text;
 	document.querySelector(".names div").append(...[["Links", links], ["Policies", policies], ["Scenarios", scenarios]]
 		.map(([title, items]) => html("section", {}, html("h3", {}, title), html("dl", {},
-			[...items.values()].flatMap(item => [html("dt", {}, item.name), html("dd", {}, item.text)])))));
+			[...items.values()].flatMap(item => [html("dt", {}, item.name), html("dd", {}, text(item))])))));
+}
+
+// What could not be played is missing from the matrix, and said.
+function makeFailed() {
+	const failed = kernels.flatMap(kernel => (kernel.failed ?? []).map(cell =>
+		html("li", {}, html("code", {}, cell.id), ` ${kernels.length > 1 ? `on ${kernel.name}` : ""}: ${cell.why}`)));
+	const unplayed = [...links.values()].filter(link => !played.includes(link)).map(link => link.name);
+	document.getElementById("missing").append(
+		unplayed.length === 0 ? "" : html("p", { class: "note" }, `Not played over ${unplayed.join(" and ")}.`),
+		failed.length === 0 ? "" : html("details", { class: "note" }, html("summary", {},
+			`${plural(failed.length, "cell")} could not be played`), html("ul", {}, failed)));
 }

@@ -178,7 +178,7 @@ CLAIMS = [
 ]
 
 
-def document(kernel="Linux 6.18.0-sample", works=whole):
+def document(kernel="6.18.0-sample #1 SMP PREEMPT_DYNAMIC", works=whole):
     closing = LIBRARY | RAW
     cells = [cell(link, policy, scenario, works) for link in LINKS for policy in closing for scenario in SCENARIOS
              if scenario != "request" and (scenario != "listener" or policy == "raw_close")]
@@ -186,8 +186,8 @@ def document(kernel="Linux 6.18.0-sample", works=whole):
     named = lambda texts: [{"name": name, "text": text} for name, text in texts.items()]
     return {
         "kernel": kernel,
-        "links": [{"name": name, "text": text, "delay_ms": delay, "loss_pct": 0} for name, (text, delay, _) in LINKS.items()],
-        "policies": named(closing | SENDS), "scenarios": named(SCENARIOS), "cells": cells,
+        "links": [{"name": name, "text": text, "played": True, "delay_ms": delay, "loss_pct": 0} for name, (text, delay, _) in LINKS.items()],
+        "policies": named(closing | SENDS), "scenarios": named(SCENARIOS), "cells": cells, "failed": [],
         "claims": [{"id": id, "text": text, "verdict": verdict, "because": because,
                     "cells": [f"{link}/{name}" for name in names for link in ("delay", "lo")]}
                    for id, text, verdict, because, names in CLAIMS],

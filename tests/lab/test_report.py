@@ -66,7 +66,7 @@ def opened(hash="", content=None, **how):
 
 def opens_and_asks_for_nothing():
     opened()
-    assert document["kernel"] in browser.driver.title and document["kernel"] in browser.one("h1").text
+    assert "Linux 6.18.0-sample" in browser.driver.title and browser.one("h1").text.endswith("Linux 6.18.0-sample")
     assert len(browser.all("table.claims tbody tr")) == len(document["claims"])
     assert browser.run("return performance.getEntriesByType('resource').length") == 0
     policy = browser.one("meta[http-equiv='Content-Security-Policy']").get_attribute("content")
@@ -150,7 +150,7 @@ def says_when_not_every_segment_is_drawn():
     by_id(CELL, content)["segments"]["data"] += 1
     by_id(CELL, content)["missed"] = 2
     opened(f"#{CELL}", content)
-    assert "not every one is drawn" in browser.one(".note").text and "missed 2 segments" in browser.one(".note").text
+    assert "not every one is drawn" in browser.one("#cell .note").text and "missed 2 segments" in browser.one("#cell .note").text
     opened(f"#{CELL}")
     assert browser.all(".note") == []
 
@@ -223,6 +223,22 @@ def heat_tells_what_arrived():
     browser.run("arguments[0].click()", browser.one("input[value='lo']"))
     assert "14/20" in browser.one(".matrix a[href='#lo/raw_linger_shutdown/unread']").text
     assert len(browser.all(".matrix tbody th[scope='row']")) == len(document["policies"])
+
+
+def what_was_not_seen_is_said():
+    content = copy.deepcopy(document)
+    content["cells"] = [cell for cell in content["cells"] if cell["link"] == "lo"]
+    for cell in content["cells"]:
+        cell |= {"captured": False, "segments": None, "peer_segments": None, "arrows": []}
+    by_id("lo/plain/unread", content)["peer_end"] = "eof"
+    content["failed"] = [{"id": "lo/plain/gone", "why": "no such thing"}]
+    opened(content=content)
+    assert "Not played over veth and delay." in browser.one("#missing").text and "1 cell could not be played" in browser.one("#missing").text
+    assert browser.one(".matrix a[href='#lo/plain/unread']").text.endswith("EOF !"), "an EOF of a stream that was cut"
+    assert browser.one(".matrix a[href='#lo/writev/request']").text.endswith("not captured")
+    opened("#lo/plain/unread", content)
+    assert "no capture" in browser.one("#cell .note").text and "as if that were everything" in browser.one(".facts").text
+    assert len(browser.all(".ladder .call")) == len(by_id("lo/plain/unread")["calls"])
 
 
 def arrow_keys_walk_the_matrix():
@@ -319,7 +335,7 @@ def hostile_strings_are_text():
 
 
 def two_kernels_stand_side_by_side():
-    other = sample.document("Linux 6.1.0-sample", lambda policy, scenario: sample.whole(policy, scenario) or policy == "raw_linger_shutdown")
+    other = sample.document("Debian's 6.1", lambda policy, scenario: sample.whole(policy, scenario) or policy == "raw_linger_shutdown")
     other["claims"][0]["verdict"] = "fails"
     merged = {"kernels": [document, other]}
     opened(content=merged)
@@ -329,7 +345,7 @@ def two_kernels_stand_side_by_side():
     differing = sorted(cell["id"] for cell in document["cells"] if cell["link"] == "delay" and cell["whole"] != by_id(cell["id"], other)["whole"])
     assert sorted(browser.run(SHOWN)) == differing and differing
     opened(f"#{CELL}", merged)
-    assert [head.text for head in browser.all(".facts thead th")] == [document["kernel"], other["kernel"]]
+    assert [head.text for head in browser.all(".facts thead th")] == ["Linux 6.18.0-sample", "Debian's 6.1"]
     assert [len(figure.find_elements("css selector", ".arrow")) for figure in browser.all("figure")] \
         == [len(by_id(CELL)["arrows"]), len(by_id(CELL, other)["arrows"])]
     browser.shoot(shots / "cell-two-kernels.png")
@@ -371,7 +387,7 @@ CASES = [
     opens_and_asks_for_nothing, forbids_itself_what_is_not_its_own, claims_say_their_verdict_in_words, a_claim_leads_to_its_diagram,
     a_claim_leads_to_its_diagram_by_keyboard, every_arrow_and_call_is_drawn, says_when_not_every_segment_is_drawn,
     a_reset_is_red_and_a_fin_is_thick, filters_show_what_matches, search_finds_policies_scenarios_and_outcomes,
-    heat_tells_what_arrived, arrow_keys_walk_the_matrix, an_address_leads_to_its_cell_and_back,
+    heat_tells_what_arrived, what_was_not_seen_is_said, arrow_keys_walk_the_matrix, an_address_leads_to_its_cell_and_back,
     is_light_or_dark_as_the_reader_likes, every_text_has_contrast, fits_a_phone, whatever_tab_reaches_has_a_name,
     hostile_strings_are_text, two_kernels_stand_side_by_side, prints_on_white_and_stands_still_where_asked_to,
     what_is_no_document_is_refused,
