@@ -53,7 +53,11 @@ const number = value => value.toLocaleString("en-US");
 const plural = (count, one, many = one + "s") => `${number(count)} ${count === 1 ? one : many}`;
 const bytes = value => value === null || value === undefined ? "unknown" : plural(value, "byte");
 
+// In microseconds; before the connection was there it is below 0.
 function time(us) {
+	if (us < 0) {
+		return `−${time(-us)}`;
+	}
 	const [value, unit] = us < 1000 ? [us, "µs"] : us < 1e6 ? [us / 1000, "ms"] : [us / 1e6, "s"];
 	const digits = unit === "µs" ? 0 : value >= 100 ? 1 : 2;
 	return `${value.toFixed(digits)} ${unit}`;

@@ -93,7 +93,8 @@ function drawArrow(arrow, left, right, show) {
 	const [ex, ey] = arrow.lost ? [x1 + (x2 - x1) * 0.6, y1 + 26] : [x2, arrow.to.y];
 	const angle = Math.atan2(ey - y1, ex - x1) * 180 / Math.PI;
 	const bottom = arrow.end?.y ?? ey;
-	const words = { x: x1 + way * 12, y: y1 - 3, "text-anchor": arrow.ours ? "start" : "end" };
+	const words = { x: x1 + way * 12, y: y1 - 3, "text-anchor": arrow.ours ? "start" : "end", // along the arrow
+		transform: `rotate(${Math.atan2(ey - y1, Math.abs(ex - x1)) * way * 180 / Math.PI} ${x1} ${y1})` };
 	return option(`arrow ${arrow.kind}${arrow.count > 1 ? " many" : ""}${arrow.lost ? " lost" : ""}`, arrow, [
 		bottom > ey ? svg("path", { class: "band", d: `M${x1} ${y1}L${ex} ${ey}V${bottom}L${x1} ${Math.max(y1, bottom - (ey - y1))}Z` }) : null,
 		svg("line", { class: "reach", x1, y1, x2: ex, y2: ey }),
@@ -116,11 +117,12 @@ function drawCall(call, x, height, room, show) {
 
 function drawTimes(moments) {
 	const drawn = [];
-	let clear = 0;
+	let clear = 0, last = "";
 	for (const moment of moments.filter(({ text }) => text)) {
-		if (moment.y >= clear) {
+		if (moment.y >= clear && time(moment.at) !== last) {
 			clear = moment.y + line;
-			drawn.push(svg("text", { class: "time", x: 58, y: moment.y + 4, "text-anchor": "end" }, time(moment.at)));
+			last = time(moment.at);
+			drawn.push(svg("text", { class: "time", x: 58, y: moment.y + 4, "text-anchor": "end" }, last));
 		}
 	}
 	return drawn;
@@ -140,8 +142,8 @@ function drawGap([y, idle], middle) {
 // How much of the width the texts of calls get at either side, and the arrows between the lifelines: [left, right, all].
 function columns(calls, width) {
 	const needed = ours => 10 + letter * Math.max(8, ...calls.filter(call => call.ours === ours).map(call => call.text.length));
-	const span = Math.min(440, Math.max(240, (width - 110) / 2));
-	const most = Math.min(300, Math.max(112, (width - 110 - span) / 2));
+	const span = Math.min(440, Math.max(260, (width - 110) / 2));
+	const most = Math.min(300, Math.max(95, (width - 110 - span) / 2));
 	const left = 66 + Math.min(most, needed(true)) + 22;
 	return [left, left + span, left + span + 22 + Math.min(most, needed(false))];
 }

@@ -52,12 +52,15 @@ class Browser:
 
     def open(self, file, hash="", width=1280, height=900, scheme="light"):
         """Opens a file afresh: also one that is open already, at another place."""
-        command = self.driver.execute_cdp_cmd
-        command("Emulation.setDeviceMetricsOverride",
-                {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
+        self.metrics(width, height)
         self.media({"prefers-color-scheme": scheme})
         self.driver.get("about:blank")
         self.driver.get(f"{Path(file).as_uri()}{hash}")
+
+    def metrics(self, width, height):
+        self.width = width
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                                    {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
 
     def media(self, features, kind=""):
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
@@ -88,6 +91,7 @@ class Browser:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def shoot(self, file):
-        """A picture of the whole page."""
-        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+        """A picture of the whole page, in a window of its height: that is how it stays, until another is opened."""
+        self.metrics(self.width, self.run("return document.documentElement.scrollHeight"))
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {})
         Path(file).write_bytes(base64.b64decode(shot["data"]))

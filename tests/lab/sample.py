@@ -4,7 +4,7 @@
 import json
 import sys
 
-FIN, RST, PSH, ACK = 1, 4, 8, 16
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 MEANT = 1_000_000
 LINKS = {"lo": ("loopback", 0, 9), "veth": ("a pair of veth devices", 0, 21), "delay": ("20 ms one way", 20, 20_000)}
 LIBRARY = {
@@ -75,10 +75,12 @@ def whole(policy, scenario):
 
 
 def packets(link, good):
-    """What passes on the link: a burst of ten segments, and the rest of them or a reset; the end."""
+    """What passes on the link: the handshake, before time begins; a burst of ten segments; the rest and the end, or a reset."""
     way = LINKS[link][2]
     size = 1448 if link != "lo" else 32_741
-    drawn = [[0, way, "peer", PSH | ACK, 1, 1, 1024, 64256, 1, None]]
+    drawn = [[-3 * way, -2 * way, "ours", SYN, 0, 0, 0, 64240, 1, -2 * way],
+             [-2 * way, -way, "peer", SYN | ACK, 0, 1, 0, 65160, 1, -way], [-way, 0, "ours", ACK, 1, 1, 0, 64256, 1, 0]]
+    drawn.append([0, way, "peer", PSH | ACK, 1, 1, 1024, 64256, 1, way])
     drawn.append([way + 40, 2 * way + 40, "ours", PSH | ACK, 1, 1025, size, 64256, 1, None])
     drawn.append([way + 55, 2 * way + 55, "ours", ACK, 1 + size, 1025, 9 * size, 64256, 9, 2 * way + 190])
     acks = 2 * way + 120
@@ -124,7 +126,7 @@ def cell(link, policy, scenario, works):
     good = works(policy, scenario)
     arrows, got = packets(link, good)
     end = max(arrow[1] or arrow[0] for arrow in arrows)
-    begun = arrows[1][0] - 60
+    begun = arrows[4][0] - 60
     blocked = end - begun - 60 if policy in CAREFUL else 31
     calls = [[begun, 55, "ours", "write(fd, 1000000) = 1000000"]]
     calls += [[begun + 60, 12, "ours", "shutdown(fd, SHUT_WR) = 0"]] if "shut" in policy or policy in CAREFUL else []

@@ -102,6 +102,7 @@ def a_claim_leads_to_its_diagram():
     assert all(part in title for part in id.split("/"))
     assert len(browser.all("svg.ladder .arrow")) == len(by_id(id)["arrows"])
     assert document["claims"][0]["text"] in browser.one("#cell").text
+    assert browser.one("svg.ladder .time").text == "−60.00 ms", "the handshake comes before time begins"
 
 
 def a_claim_leads_to_its_diagram_by_keyboard():
