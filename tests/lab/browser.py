@@ -21,6 +21,33 @@ except ImportError:
 SWITCHES = ["headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
             "disable-component-update", "disable-sync", "disable-dev-shm-usage"]
 
+# Of all texts that are seen: their contrast with the first opaque colour behind them (WCAG 2.2, 1.4.3), if too little.
+CONTRAST = """
+const context = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d", {willReadFrequently: true});
+const rgba = colour => {
+	context.clearRect(0, 0, 1, 1);
+	context.fillStyle = colour;
+	context.fillRect(0, 0, 1, 1);
+	return context.getImageData(0, 0, 1, 1).data;
+};
+const luminance = colour => {
+	const [r, g, b] = [...rgba(colour)].slice(0, 3).map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+	return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const behind = element => {
+	const colour = getComputedStyle(element).backgroundColor;
+	return rgba(colour)[3] === 255 ? colour : behind(element.parentElement);
+};
+const texts = [...document.body.querySelectorAll("*")].filter(element => element.checkVisibility({visibilityProperty: true, opacityProperty: true})
+	&& !element.closest("title") && [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
+const poor = texts.map(element => {
+	const style = getComputedStyle(element);
+	const [a, b] = [element.closest("svg") ? style.fill : style.color, behind(element)].map(luminance);
+	return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.tagName, element.textContent.slice(0, 30)];
+}).filter(([contrast]) => contrast < 4.5);
+return {looked: texts.length, poor};
+"""
+
 
 class Browser:
     """One for a whole program; to be used with `with`."""
@@ -85,6 +112,9 @@ class Browser:
     def until(self, script, *args):
         """Waits for what a script returns to be true: the browser handles what it is told in its own time."""
         return WebDriverWait(self.driver, 60).until(lambda driver: driver.execute_script(script, *args))
+
+    def contrasts(self):
+        return self.run(CONTRAST)
 
     def complaints(self):
         """What the console has been told since it was last asked."""

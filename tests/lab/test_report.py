@@ -18,32 +18,6 @@ HOSTILE = "</script><img src=x onerror=alert(1)><!--<script>'\"&amp;\u2028"
 PHONE = {"width": 390, "height": 800}
 SHOWN = "return [...document.querySelectorAll('.matrix a')].map(a => decodeURIComponent(a.hash.slice(1)))"
 TITLE = "return !document.getElementById('cell').hidden && document.getElementById('cell-title').textContent"
-# Of all texts that are seen: their contrast with the first opaque colour behind them (WCAG 2.2, 1.4.3), if too little.
-CONTRAST = """
-const context = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d", {willReadFrequently: true});
-const rgba = colour => {
-	context.clearRect(0, 0, 1, 1);
-	context.fillStyle = colour;
-	context.fillRect(0, 0, 1, 1);
-	return context.getImageData(0, 0, 1, 1).data;
-};
-const luminance = colour => {
-	const [r, g, b] = [...rgba(colour)].slice(0, 3).map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-	return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const behind = element => {
-	const colour = getComputedStyle(element).backgroundColor;
-	return rgba(colour)[3] === 255 ? colour : behind(element.parentElement);
-};
-const texts = [...document.body.querySelectorAll("*")].filter(element => element.checkVisibility({visibilityProperty: true, opacityProperty: true})
-	&& !element.closest("title") && [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
-const poor = texts.map(element => {
-	const style = getComputedStyle(element);
-	const [a, b] = [element.closest("svg") ? style.fill : style.color, behind(element)].map(luminance);
-	return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.tagName, element.textContent.slice(0, 30)];
-}).filter(([contrast]) => contrast < 4.5);
-return {looked: texts.length, poor};
-"""
 
 browser = document = place = shots = None
 
@@ -288,7 +262,7 @@ def every_text_has_contrast():
     for scheme in ("light", "dark"):
         for hash in ("", f"#{CELL}", "#delay/drain/unread"):
             opened(hash, scheme=scheme)
-            found = browser.run(CONTRAST)
+            found = browser.contrasts()
             assert found["looked"] > 40 and found["poor"] == [], (scheme, hash, found)
 
 
