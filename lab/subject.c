@@ -81,17 +81,21 @@ static void write_bytes(struct ours *ours, size_t len)
 		ours->play->meant_bytes = done;
 }
 
-/* The second that linger counts in is rounded up. */
-static int64_t set_linger(struct ours *ours)
+static int result_of(int result)
+{
+	return result < 0 ? -errno : result;
+}
+
+/* Seconds, rounded up. */
+static void set_linger(struct ours *ours)
 {
 	struct linger linger = {
 		.l_onoff = 1, .l_linger = (int)((ours->stage->patience + 999 * LAB_MS) / (1000 * LAB_MS))};
 	struct lab_call *call =
 		lab_call_begin(ours->play, false, "setsockopt(fd, SO_LINGER, %d s)", linger.l_linger);
-	int result = setsockopt(ours->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) < 0 ? -errno : 0;
+	int result = result_of(setsockopt(ours->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
 
 	lab_call_end(ours->play, call, result);
-	return result;
 }
 
 static ssize_t read_some(struct ours *ours)
@@ -139,11 +143,6 @@ static int64_t drain(struct ours *ours)
 	while ((n > 0 || n == -EAGAIN) && lb_now() < until)
 		n = lab_stage_ready(ours->stage, ours->fd, POLLIN, until) ? read_some(ours) : -ETIME;
 	return n > 0 ? -ETIME : n;
-}
-
-static int result_of(int result)
-{
-	return result < 0 ? -errno : result;
 }
 
 static void take_step(struct ours *ours, enum lab_step step)
@@ -223,10 +222,20 @@ static void agree(struct ours *ours)
 		quit_on(ours, "the peer did not end first", 0);
 }
 
+static void set_nonblock(struct ours *ours)
+{
+	struct lab_call *call = lab_call_begin(ours->play, false, "fcntl(fd, F_SETFL, O_NONBLOCK)");
+	int result = result_of(fcntl(ours->fd, F_SETFL, O_NONBLOCK));
+
+	lab_call_end(ours->play, call, result);
+	if (result < 0)
+		quit_on(ours, "O_NONBLOCK", result);
+}
+
 static void prepare(struct ours *ours)
 {
-	if (ours->scenario->nonblock && fcntl(ours->fd, F_SETFL, O_NONBLOCK) < 0)
-		quit_on(ours, "O_NONBLOCK", -errno);
+	if (ours->scenario->nonblock)
+		set_nonblock(ours);
 	if ((ours->scenario->unread || ours->scenario->listens) &&
 		!lab_stage_ready(ours->stage, ours->fd, POLLIN, LB_NEVER))
 		quit_on(ours, "what was to lie there did not come", 0);
@@ -243,6 +252,7 @@ static void prepare(struct ours *ours)
 /* A copy of the process has a copy of its socket. */
 static pid_t hold_copy(struct ours *ours)
 {
+	struct lab_call *call = lab_call_begin(ours->play, false, "fork()");
 	pid_t pid = lab_fork();
 
 	if (pid < 0)
@@ -250,6 +260,7 @@ static pid_t hold_copy(struct ours *ours)
 	if (pid == 0)
 		for (;;)
 			pause();
+	lab_call_end(ours->play, call, pid);
 	return pid;
 }
 

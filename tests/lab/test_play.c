@@ -249,6 +249,8 @@ static void all_calls_are_told_in_their_order(void **state)
 	assert_non_null(
 		find_call(play_of("plain", "false_eof"), true, "getsockopt(fd, SO_ERROR) = ECONNRESET"));
 	assert_non_null(find_call(play_of("plain", "false_eof"), true, "read(fd) = 0"));
+	assert_non_null(
+		find_call(play_of("raw_drain", "nonblock"), false, "fcntl(fd, F_SETFL, O_NONBLOCK) = 0"));
 	assert_non_null(find_call(play_of("drain", "floods"), false, "lb_close(fd, drain) = 0"));
 }
 
