@@ -28,7 +28,7 @@ struct lab_spec {
 };
 
 /*
- * Plays it and fills all of *play, `failed` if it could not be played; takes 20 s at most where the link loses nothing.
+ * Plays it and fills all of *play, `failed` if it could not be played; takes 20 s at most, where the link is slow 60.
  * Call it in a process that was forked for this and has no threads: link_new may move that to another user namespace.
  * *play has to lie in memory that is shared with children, because one of them writes there.
  */

@@ -9,15 +9,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SHORTEST (3000 * LAB_MS)
+#define LONGEST  (9000 * LAB_MS)
+#define WAITS    6 /* no play has more of them, one after another */
+
 /*
  * What takes longest and is no stall is an upload before the peer reads: 0.7 s over 20 ms, and twice that on a busy machine.
- * More delay makes all of it slower, and losses do so more.
+ * More delay makes all of it slower, and losses do so more; but a play is to be over within a minute.
  */
 static lb_time patience_on(const struct link_options *link)
 {
-	lb_time patience = link->delay > 20 * LAB_MS ? 150 * link->delay : 3000 * LAB_MS;
+	lb_time patience = link->delay > 20 * LAB_MS ? SHORTEST / (20 * LAB_MS) * link->delay : SHORTEST;
 
-	return link->loss > 0 ? 4 * patience : patience;
+	if (link->loss > 0)
+		patience *= 2;
+	return patience < LONGEST ? patience : LONGEST;
 }
 
 int lab_stage_new(const struct lab_spec *spec, struct lab_play *play, struct lab_stage **stagep)
@@ -31,7 +37,7 @@ int lab_stage_new(const struct lab_spec *spec, struct lab_play *play, struct lab
 	stage->spec = spec;
 	stage->play = play;
 	stage->patience = patience_on(&spec->link);
-	stage->limit = lb_now() + 6 * stage->patience;
+	stage->limit = lb_now() + WAITS * stage->patience;
 	for (int i = 0; i < LAB_CUES; i++) {
 		stage->cues[i] = eventfd(0, EFD_CLOEXEC);
 		if (stage->cues[i] < 0) {

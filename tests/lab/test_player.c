@@ -101,7 +101,8 @@ static void a_player_that_is_killed_leaves_no_process(void **state)
 	}
 	assert_return_code(kill(player, SIGKILL), errno);
 	while (wait(&status) > 0) {
-		assert_true(WIFSIGNALED(status));
+		/* killed; or it has seen that it comes too late to be told: lab_fork */
+		assert_int_not_equal(status, 0);
 		died++;
 	}
 	assert_int_equal(errno, ECHILD);
