@@ -143,32 +143,36 @@ static int mark_socket(struct link *link, enum link_end end, struct sockaddr_sto
 
 /*
  * Waits for what is on its way, either way. Links keep the order of packets: when a mark has arrived that was sent now,
- * all that was sent before has arrived, too, or is lost.
+ * all that was sent before has arrived, too, or is lost. -ETIMEDOUT: nobody knows.
  */
-static void settle(struct link *link)
+static int settle(struct link *link)
 {
 	struct sockaddr_storage addresses[2];
 	struct pollfd fds[2];
 	lb_time limit = lb_in_ms(PATIENCE_MS);
+	bool came[2] = {false};
 	int sockets[2];
 
 	for (int end = LINK_LEFT; end <= LINK_RIGHT; end++) {
 		sockets[end] = mark_socket(link, end, &addresses[end]);
 		fds[end] = (struct pollfd){.fd = sockets[end], .events = POLLIN};
 	}
-	while ((fds[0].fd >= 0 || fds[1].fd >= 0) && lb_now() < limit) {
+	while (!(came[LINK_LEFT] && came[LINK_RIGHT]) && lb_now() < limit) {
 		for (int end = LINK_LEFT; end <= LINK_RIGHT; end++)
-			if (fds[end].fd >= 0)
+			if (!came[end])
 				sendto(sockets[!end], "", 1, MSG_NOSIGNAL, (struct sockaddr *)&addresses[end],
 					sizeof(struct sockaddr_in));
 		poll(fds, 2, RETRY_MS);
 		for (int end = LINK_LEFT; end <= LINK_RIGHT; end++)
-			if (fds[end].revents != 0)
+			if ((fds[end].revents & POLLIN) != 0) {
+				came[end] = true;
 				fds[end].fd = -1;
+			}
 	}
 	for (int end = LINK_LEFT; end <= LINK_RIGHT; end++)
 		if (sockets[end] >= 0)
 			close(sockets[end]);
+	return came[LINK_LEFT] && came[LINK_RIGHT] ? 0 : -ETIMEDOUT;
 }
 
 static void count(
@@ -215,16 +219,17 @@ static void fail(struct lab_play *play, const char *what, int error)
 void lab_capture_stop(struct lab_capture *capture, const char *pcap_path, struct lab_play *play)
 {
 	lb_time until = lb_now();
-	int error;
+	int error = settle(capture->link);
 
-	settle(capture->link);
+	if (error < 0)
+		fail(play, "what is on its way", error);
 	eventfd_write(capture->stop, 1);
 	pthread_join(capture->thread, NULL);
 	error = conclude(capture, until, play);
 	if (error < 0)
 		fail(play, "the capture", error);
 	if (error == 0 && pcap_path != NULL) {
-		error = lab_tap_write(&capture->taps[LINK_LEFT], capture->one, until, pcap_path);
+		error = lab_tap_write(&capture->taps[LINK_LEFT], until, pcap_path);
 		if (error < 0)
 			fail(play, pcap_path, error);
 	}

@@ -130,7 +130,7 @@ uint32_t lab_tap_missed(const struct lab_tap *tap)
 	return tap->missed + (tap->pcap != NULL && pcap_stats(tap->pcap, &stat) == 0 ? stat.ps_drop : 0);
 }
 
-int lab_tap_write(const struct lab_tap *tap, bool both, lb_time until, const char *path)
+int lab_tap_write(const struct lab_tap *tap, lb_time until, const char *path)
 {
 	bool nano = pcap_get_tstamp_precision(tap->pcap) == PCAP_TSTAMP_PRECISION_NANO;
 	pcap_dumper_t *dumper;
@@ -145,8 +145,7 @@ int lab_tap_write(const struct lab_tap *tap, bool both, lb_time until, const cha
 		lb_time at = packet->at + tap->offset;
 		struct pcap_pkthdr head = {.caplen = packet->len, .len = packet->wire};
 
-		if (packet->tcp == NULL ||
-			!(packet->paired || (packet->at <= until && (both || packet->from == LINK_LEFT))))
+		if (packet->tcp == NULL || !(packet->paired || packet->at <= until))
 			continue;
 		head.ts.tv_sec = at / SECOND;
 		head.ts.tv_usec = at % SECOND / (nano ? 1 : 1000);

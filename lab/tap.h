@@ -27,10 +27,7 @@ void lab_tap_read(struct lab_tap *tap, int most);
 /* How many packets it did not get. */
 uint32_t lab_tap_missed(const struct lab_tap *tap);
 
-/*
- * Writes a pcap file, after lab_pair: what our end (LINK_LEFT) sent until then, and what arrived of what the peer did;
- * `both`: what both sent until then. 0 or a negative errno.
- */
-LB_CHECKED int lab_tap_write(const struct lab_tap *tap, bool both, lb_time until, const char *path);
+/* Writes a pcap file, after lab_pair: what passed until then, and what was sent by then. 0 or a negative errno. */
+LB_CHECKED int lab_tap_write(const struct lab_tap *tap, lb_time until, const char *path);
 
 #endif

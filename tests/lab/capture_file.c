@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * capture_file KIND LOSS FILE: captures a connection over a link, in which data goes both ways and which our end resets,
- * into a file, and prints what lab_capture_stop said of it: our port, and a line of data, FIN, RST, all and lost
- * segments for either end. Exits with 77, saying why, where there is no such link.
+ * into a file, and prints what lab_capture_stop said of it: our port, the ns from our SYN to the answer, and a line
+ * of data, FIN, RST, all and lost segments for either end. Exits with 77, saying why, where there is no such link.
  */
 #include "lab/capture.h"
 #include <netinet/in.h>
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 	lab_capture_stop(capture, argv[3], &play);
 	if (play.failed[0] != '\0' || play.missed > 0)
 		return fail(play.failed, 1);
-	printf("%u\n", ntohs(ours.sin_port));
+	printf("%u %jd\n", ntohs(ours.sin_port), (intmax_t)(play.arrow[1].arrived - play.arrow[0].sent));
 	for (int end = 0; end < 2; end++) {
 		const struct segments *seen = &play.segments[end];
 

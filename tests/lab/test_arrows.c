@@ -150,23 +150,54 @@ static void the_middle_of_a_transfer_is_merged_and_its_ends_are_not(void **state
 	}
 }
 
+/* Lost and sent again: so many segments of 500 bytes, some way apart; the first of each go to *lostp and *againp. */
+static void lose(unsigned n, size_t lost[], size_t again[])
+{
+	uint32_t next = 1;
+
+	handshake();
+	next = transfer(next, 20);
+	for (unsigned i = 0; i < n; i++) {
+		lost[i] = count;
+		add(LINK_LEFT, LAB_ACK, next, 500)->arrived = LB_NEVER;
+		transfer(next + 500, 20);
+		again[i] = count;
+		add(LINK_LEFT, LAB_ACK, next, 500);
+		next = transfer(next + 20500, 20);
+	}
+	draw();
+}
+
 static void what_was_lost_and_sent_again_stands_out(void **state)
 {
-	size_t lost, again;
-	uint32_t next;
+	size_t lost[3], again[3];
 
 	(void)state;
-	handshake();
-	next = transfer(1, 300);
-	lost = count;
-	add(LINK_LEFT, LAB_ACK, next, 1000)->arrived = LB_NEVER;
-	transfer(next + 1000, 300);
-	again = count;
-	add(LINK_LEFT, LAB_ACK, next, 1000);
-	transfer(next + 301000, 300);
-	draw();
-	assert_true(stands_alone(lost));
-	assert_true(stands_alone(again));
+	lose(3, lost, again);
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(stands_alone(lost[i]));
+		assert_true(stands_alone(again[i]));
+	}
+}
+
+/* With more of it than there is room for, the beginning is still there, and what is merged is alike. */
+static void what_is_sent_again_is_not_merged_with_what_is_new(void **state)
+{
+	size_t lost[40], again[40];
+
+	(void)state;
+	lose(40, lost, again);
+	for (size_t i = 0; i < 10; i++)
+		assert_true(stands_alone(i));
+	for (unsigned i = 0; i < play.arrows; i++) {
+		const struct lab_arrow *arrow = &play.arrow[i];
+		uint32_t each = arrow->bytes / arrow->count;
+
+		assert_true(arrow->bytes == 0 || each == 500 || each == 1000);
+		assert_int_equal(arrow->bytes, arrow->count * each);
+		if (arrow->arrived == LB_NEVER)
+			assert_int_equal(each, 500);
+	}
 }
 
 static void the_first_segment_after_a_pause_stands_out(void **state)
@@ -187,18 +218,25 @@ static void the_first_segment_after_a_pause_stands_out(void **state)
 	assert_true(stands_alone(after));
 }
 
-/* One for each segment of a flood; the first ones are shown, and what they answer. */
+/* One for each segment of a flood: the first ones are shown, and what they answer, and then what else tells something. */
 static void a_flood_of_resets_leaves_room(void **state)
 {
+	size_t lost[4];
+
 	(void)state;
 	handshake();
 	for (uint32_t i = 0; i < 1000; i++) {
-		add(LINK_RIGHT, LAB_ACK, 1 + i * 1000, 1000);
+		if (i % 250 == 200)
+			lost[i / 250] = count;
+		add(LINK_RIGHT, LAB_ACK, 1 + i * 1000, 1000)->arrived =
+			i % 250 == 200 ? LB_NEVER : (lb_time)count * MS;
 		add(LINK_LEFT, LAB_RST, 1, 0);
 	}
 	draw();
 	for (size_t i = 0; i < 3 + 4; i++)
 		assert_true(stands_alone(i));
+	for (size_t i = 0; i < 4; i++)
+		assert_true(stands_alone(lost[i]));
 }
 
 /* splitmix64, as in lab/forward.c, so that a failure can be repeated. */
@@ -240,6 +278,7 @@ int main(void)
 		cmocka_unit_test(few_segments_are_not_merged),
 		cmocka_unit_test(the_middle_of_a_transfer_is_merged_and_its_ends_are_not),
 		cmocka_unit_test(what_was_lost_and_sent_again_stands_out),
+		cmocka_unit_test(what_is_sent_again_is_not_merged_with_what_is_new),
 		cmocka_unit_test(the_first_segment_after_a_pause_stands_out),
 		cmocka_unit_test(a_flood_of_resets_leaves_room),
 		cmocka_unit_test(whatever_happens_all_of_it_is_drawn),

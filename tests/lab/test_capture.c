@@ -184,17 +184,22 @@ static void arrows_slant_and_begin_with_the_handshake(void **state)
 	link_free(link);
 }
 
+/* But what is sent meanwhile, such as the acknowledgement, does not count: nobody would wait for that. */
 static void what_is_on_its_way_is_waited_for(void **state)
 {
-	const struct link_options options = {.kind = LINK_DELAY, .delay = 50 * MS};
+	const struct link_options options = {.kind = LINK_DELAY, .delay = 200 * MS};
 	struct link *link = scene_link(&options);
 	struct lab_capture *capture = start(link);
+	lb_time called;
 	int fds[2];
 
 	(void)state;
 	connect_ends(link, LINK_LEFT, AF_INET, fds);
 	assert_int_equal(send(fds[0], "", 1, 0), 1);
+	called = lb_now() - play.zero;
 	stop(capture, options.delay);
+	if (called < options.delay / 2) /* a busy machine may be later than the acknowledgement */
+		assert_int_equal(play.segments[LINK_RIGHT].all, 1);
 	assert_true(lb_now() - play.zero >= options.delay);
 	assert_true(play.segments[LINK_LEFT].bytes >= 1);
 	assert_int_equal(play.segments[LINK_LEFT].lost, 0);
@@ -300,15 +305,15 @@ static void a_file_that_cannot_be_written_is_said(void **state)
 	struct link *link = scene_link(&options);
 
 	(void)state;
-	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+	for (size_t i = 0; i < 4; i++) { /* also with less than stdio(3) keeps back */
 		struct lab_capture *capture = start(link);
 		int fds[2];
 
 		connect_ends(link, LINK_LEFT, AF_INET, fds);
-		scene_send(fds, MUCH);
+		scene_send(fds, i / 2 * MUCH);
 		scene_end(fds);
-		lab_capture_stop(capture, paths[i][0], &play);
-		assert_string_equal(play.failed, paths[i][1]);
+		lab_capture_stop(capture, paths[i % 2][0], &play);
+		assert_string_equal(play.failed, paths[i % 2][1]);
 		assert_true(play.captured);
 		check_arrows(0);
 	}
