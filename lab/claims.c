@@ -187,27 +187,24 @@ static void drain_proves(struct evidence *e)
 	}
 }
 
-/*
- * A run that is whole in spite of it is one whose FIN had left before the close: an RST follows that one, too, and only
- * the packets show it.
- */
+/* A run can be whole in spite of the RST: its FIN had left before the close. That RST only the packets show. */
 static void linger_finish_fin(struct evidence *e)
 {
 	const struct lab_cell *cell = NULL;
-	unsigned whole = 0, runs = 0;
+	unsigned spared = 0, runs = 0;
 
 	while ((cell = evidence_next(e, cell, "raw_linger_shutdown", "unread")) != NULL) {
 		unsigned clean = sent_rst(cell) ? 0 : least(cell->whole, cell->eofs);
 
 		evidence_add(e, cell, clean, cell->runs - clean);
-		whole += cell->whole;
+		spared += cell->whole - clean;
 		runs += cell->runs;
 	}
 	if (!evidence_conclude(e, NULL, NULL))
 		return;
-	evidence_say(e, "everything and FIN, but no RST: ");
+	evidence_say(e, "everything arrived with FIN, and no RST was sent, in ");
 	evidence_say_runs(e);
-	evidence_say(e, "; everything: %u of %u, where it had left before close(2) looked", whole, runs);
+	evidence_say(e, "; it did in spite of an RST in %u of %u", spared, runs);
 }
 
 /* For a long time before it was taken off, only full segments had left; then what they had left over did. */

@@ -58,7 +58,8 @@ lb_time moment_peer_read(const struct lab_play *play)
 
 bool moment_has_data(const struct lab_play *play)
 {
-	return play->captured && play->missed == 0 && moment_largest(play) > 0;
+	return play->captured && play->missed == 0 && moment_largest(play) > 0 &&
+	       play->segments[LINK_LEFT].lost + play->segments[LINK_RIGHT].lost == 0;
 }
 
 lb_time moment_one_way(const struct lab_play *play)

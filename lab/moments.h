@@ -14,7 +14,7 @@ const struct lab_call *moment_read_0(const struct lab_play *play);
 /* When the last call returned by which the peer reads; or 0. */
 lb_time moment_peer_read(const struct lab_play *play);
 
-/* Whether every segment of ours was seen, and data among them. Without it, nothing below is known, and they are 0. */
+/* Whether every segment was seen, data of ours among them, and none was lost: what waits then waits for no other reason. */
 bool moment_has_data(const struct lab_play *play);
 
 /* The least time from when a segment of ours left until it arrived. */

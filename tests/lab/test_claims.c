@@ -100,20 +100,19 @@ static void linger_and_shutdown_send_a_fin(void **state)
 	(void)state;
 	judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 3, 0);
 	judging_check("linger-finish-fin", LAB_HOLDS, 1,
-		"everything and FIN, but no RST: 3 of 3 on lo; everything: 3 of 3, where it had left before "
-		"close(2) looked");
+		"everything arrived with FIN, and no RST was sent, in 3 of 3 on lo; it did in spite of an "
+		"RST in 0 of 3");
 	judging_add("delay", "raw_linger_shutdown", "unread", 20, 1, 1, 19);
 	judging_check("linger-finish-fin", LAB_PARTLY, 2,
-		"not in delay/raw_linger_shutdown/unread: everything and FIN, but no RST: 3 of 3 on lo, 1 of "
-		"20 on delay; "
-		"everything: 4 of 23, where it had left before close(2) looked");
+		"not in delay/raw_linger_shutdown/unread: everything arrived with FIN, and no RST was "
+		"sent, in 3 of 3 on lo, 1 of 20 on delay; it did in spite of an RST in 0 of 23");
 	judging_begin(NULL);
 	play = judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 3, 0); /* RST behind the FIN */
 	play->captured = true;
 	play->segments[LINK_LEFT].rst = 1;
 	judging_check("linger-finish-fin", LAB_FAILS, 1,
-		"everything and FIN, but no RST: 0 of 3 on lo; everything: 3 of 3, where it had left before "
-		"close(2) looked");
+		"everything arrived with FIN, and no RST was sent, in 0 of 3 on lo; it did in spite of an "
+		"RST in 3 of 3");
 	play->segments[LINK_LEFT].rst = 0;
 	play->segments[LINK_RIGHT].rst = 1;
 	assert_int_equal(judging_claim("linger-finish-fin")->verdict, LAB_HOLDS);

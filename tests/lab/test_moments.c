@@ -143,6 +143,8 @@ static void a_cork_holds_what_is_not_full(void **state)
 	judging_begin(NULL);
 	cork("delay", 1448, 100 * MS)->missed = 1;
 	cork("delay", 1448, 100 * MS)->captured = false;
+	cork("delay", 1448, 100 * MS)->segments[LINK_LEFT].lost = 1;
+	cork("delay", 1448, 100 * MS)->segments[LINK_RIGHT].lost = 1;
 	judging_check_none("cork-holds");
 }
 
