@@ -88,11 +88,8 @@ static int make_ends(struct link *link, char why[LINK_WHY])
 	int result;
 
 	link->home = here();
-	if (link->home < 0)
-		return fail(why, "/proc/thread-self/ns/net", link->home);
-	result = make_end(&link->ends[LINK_LEFT]);
-	if (result == -EPERM) {
-		/* nobody has left home, and coming back to it needs rights, too */
+	/* whoever may not come back to it may have the right to make others all the same: user_namespaces(7) */
+	if (link->home >= 0 && setns(link->home, CLONE_NEWNET) < 0) {
 		close(link->home);
 		link->home = -1;
 		result = gain_rights();
@@ -100,10 +97,10 @@ static int make_ends(struct link *link, char why[LINK_WHY])
 			return fail(
 				why, "neither a network namespace nor, for that, a user namespace", result);
 		link->home = here();
-		if (link->home < 0)
-			return fail(why, "/proc/thread-self/ns/net", link->home);
-		result = make_end(&link->ends[LINK_LEFT]);
 	}
+	if (link->home < 0)
+		return fail(why, "/proc/thread-self/ns/net", link->home);
+	result = make_end(&link->ends[LINK_LEFT]);
 	if (result == 0 && link->kind != LINK_LO)
 		result = make_end(&link->ends[LINK_RIGHT]);
 	return result < 0 ? fail(why, "a network namespace", result) : 0;

@@ -74,30 +74,24 @@ int lab_matrix_specs(
 static int probe(const struct link_options *options, char why[LINK_WHY])
 {
 	struct link *link;
+	int fds[2], status;
 	ssize_t n;
-	int fds[2];
 	pid_t pid;
 
 	why[0] = '\0';
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
 	pid = lab_fork();
-	if (pid < 0) {
-		n = -errno;
-		close(fds[0]);
-		close(fds[1]);
-		return (int)n;
-	}
-	if (pid == 0) {
-		if (link_new(options, &link, why) < 0 && write(fds[1], why, strlen(why)) < 0)
-			_exit(1);
-		_exit(0);
-	}
+	if (pid == 0)
+		_exit(link_new(options, &link, why) < 0 && write(fds[1], why, strlen(why)) > 0);
 	close(fds[1]);
-	n = read(fds[0], why, LINK_WHY - 1);
-	why[n > 0 ? n : 0] = '\0';
+	n = pid > 0 ? read(fds[0], why, LINK_WHY - 1) : -1;
 	close(fds[0]);
-	waitpid(pid, NULL, 0);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -errno;
+	why[n > 0 ? n : 0] = '\0';
+	if (n <= 0 && status != 0)
+		snprintf(why, LINK_WHY, "what tried to make it died");
 	return 0;
 }
 
