@@ -53,15 +53,25 @@ def the_commands_to_try_say_what_is_said_of_them():
     assert "lost 0 bytes" not in why or "more were read and not sent" in why, why
 
 
+def the_lab_shows_what_is_shown():
+    shown = command("build/lastbyte lab --quick").replace("build/", f"{BUILD}/")
+    said = subprocess.run(shown, shell=True, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout
+    for text in (TEXT, said):
+        cells = re.findall(r"^ *(?:delay|veth|lo) +(raw_\w+) +unread +(\d+) of (\d+) +(\w+) ", text, re.MULTILINE)
+        assert [policy for policy, *_ in sorted(cells)] == ["raw_close", "raw_drain"], text
+        for policy, got, meant, end in cells:
+            assert (got == meant, end) == ((False, "reset") if policy == "raw_close" else (True, "eof")), text
+
+
 def every_file_and_link_that_it_names_exists():
-    names = re.findall(r"\]\(([^)#:]+)\)", TEXT) + re.findall(r"`((?:include|src|tests|docs|man)/[^`*]*)`", TEXT)
+    names = re.findall(r"\]\(([^)#:]+)\)", TEXT) + re.findall(r"`((?:include|src|lab|tests|docs|man)/[^`*]*)`", TEXT)
     missing = [name for name in names if not (example.ROOT / name).exists()]
     assert names and not missing, missing
 
 
 def every_file_that_the_architecture_names_exists():
     text = (example.ROOT / "docs/architecture.md").read_text()
-    names = re.findall(r"`((?:src|include|tests|cli)(?:/[a-z_.]+)+/?)`", text)
+    names = re.findall(r"`((?:src|include|lab|tests|cli)(?:/[a-z_.]+)+/?)`", text)
     names += ["src/" + name for name in re.findall(r"`((?:base|proto|sock|loop|client|server)/[a-z_]+\.[ch])`", text)]
     names += [f"tests/net/test_{name}.py" for name in re.findall(r"`net/([a-z_]+)`", text)]
     missing = [name for name in names if not (example.ROOT / name).exists()]
@@ -81,6 +91,7 @@ def its_table_of_exit_codes_is_that_of_outcomes_def():
 tap.run([
     the_first_program_has_at_most_20_lines_and_does_what_is_said_of_it,
     the_commands_to_try_say_what_is_said_of_them,
+    the_lab_shows_what_is_shown,
     every_file_and_link_that_it_names_exists,
     every_file_that_the_architecture_names_exists,
     its_table_of_exit_codes_is_that_of_outcomes_def,
