@@ -25,21 +25,26 @@
 #define NO_QEMU 127 /* the exit status of a process that has not become QEMU */
 
 /*
- * How QEMU runs a machine. Emulation gets one plain processor without cmpxchg16b: with more, QEMU 7.2 lets some starts
- * of Linux 6.12 crash where there is nothing wrong with it.
+ * How QEMU runs a machine. An emulated one counts its time in instructions, 1 ns each, and skips what it would spend
+ * waiting: however slow the host is, nothing in it is late. Its processor is one, and without cmpxchg16b: with more, QEMU
+ * 7.2 lets some starts of Linux 6.12 crash where there is nothing wrong with it.
  */
 struct engine {
-	const char *accel, *cpu, *cpus;
-	int begins; /* ms until the guest must have begun */
+	const char *options[8]; /* of QEMU; NULL is last */
+	const char *lab;        /* options of the guest's lab: how many plays at once is what it can bear */
+	int begins;             /* ms until the guest must have begun */
 };
 
-static const struct engine kvm = {"kvm", "max", "2", 20000}, tcg = {"tcg", "qemu64,-cx16", "1", SILENCE};
+static const struct engine kvm = {{"-accel", "kvm", "-cpu", "max", "-smp", "2"}, "", 20000};
+static const struct engine tcg = {
+	{"-accel", "tcg", "-cpu", "qemu64,-cx16", "-icount", "shift=0,sleep=off"}, " --players 1", SILENCE};
 
-/* What QEMU is given. */
+/* What there is to run. */
 struct machine {
 	const char *vmlinuz;
-	char line[2048]; /* the kernel's command line */
-	int files;       /* the first file system */
+	char *const *args;    /* for the guest's lab */
+	char libraries[1024]; /* LD_LIBRARY_PATH there */
+	int files;            /* the first file system */
 };
 
 struct guest {
@@ -75,18 +80,19 @@ int lab_kernel_version(const char *vmlinuz, char version[65], char why[LINK_WHY]
 }
 
 /* What is after -- is the first process's own; a name with a value that the kernel does not know is its environment. */
-static int make_command_line(char *const args[], const char *libraries, char line[2048], char why[LINK_WHY])
+static int make_command_line(
+	const struct machine *machine, const struct engine *engine, char line[2048], char why[LINK_WHY])
 {
 	int len = snprintf(line, 2048,
-		"console=ttyS0 quiet panic=-1 rdinit=/lastbyte TERM=dumb LD_LIBRARY_PATH=%s -- lab --guest",
-		libraries);
+		"console=ttyS0 quiet panic=-1 rdinit=/lastbyte TERM=dumb LD_LIBRARY_PATH=%s -- lab --guest%s",
+		machine->libraries, engine->lab);
 
-	for (; len < 2048 && *args != NULL; args++) {
-		if (strpbrk(*args, " \t\n\"'") != NULL) {
-			snprintf(why, LINK_WHY, "'%s' cannot be passed to the guest", *args);
+	for (char *const *arg = machine->args; len < 2048 && *arg != NULL; arg++) {
+		if (strpbrk(*arg, " \t\n\"'") != NULL) {
+			snprintf(why, LINK_WHY, "'%s' cannot be passed to the guest", *arg);
 			return -EINVAL;
 		}
-		len += snprintf(line + len, (size_t)(2048 - len), " %s", *args);
+		len += snprintf(line + len, (size_t)(2048 - len), " %s", *arg);
 	}
 	if (len < 2048)
 		return 0;
@@ -94,17 +100,20 @@ static int make_command_line(char *const args[], const char *libraries, char lin
 	return -E2BIG;
 }
 
-/* Both ports and the initramfs are files to QEMU: descriptors that it inherits. */
+/* Both ports and the first file system are files to QEMU: descriptors that it inherits. */
 static _Noreturn void become_qemu(
-	const struct machine *machine, const struct engine *engine, const int write_to[2])
+	const struct machine *machine, const struct engine *engine, const char *line, const int write_to[2])
 {
 	char initrd[32], report[32];
-	const char *const argv[] = {QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-		"-accel", engine->accel, "-cpu", engine->cpu, "-smp", engine->cpus, "-m", "1024", "-kernel",
-		machine->vmlinuz, "-append", machine->line, "-initrd", initrd, "-serial", "file:/dev/stdout",
-		"-serial", report, NULL};
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	const char *argv[32] = {QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+		"-m", "1024", "-kernel", machine->vmlinuz, "-append", line, "-initrd", initrd, "-serial",
+		"file:/dev/stdout", "-serial", report};
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), argc = 0;
 
+	while (argv[argc] != NULL)
+		argc++;
+	for (int i = 0; engine->options[i] != NULL; i++)
+		argv[argc++] = engine->options[i];
 	snprintf(initrd, sizeof initrd, "/proc/self/fd/%d", machine->files);
 	snprintf(report, sizeof report, "file:/proc/self/fd/%d", write_to[REPORT]);
 	if (dup2(null, STDIN_FILENO) == STDIN_FILENO &&
@@ -115,7 +124,8 @@ static _Noreturn void become_qemu(
 	_exit(NO_QEMU);
 }
 
-static int start(struct guest *guest, const struct machine *machine, const struct engine *engine)
+static int start(
+	struct guest *guest, const struct machine *machine, const struct engine *engine, const char *line)
 {
 	int console[2], report[2];
 	pid_t parent = getpid();
@@ -139,7 +149,7 @@ static int start(struct guest *guest, const struct machine *machine, const struc
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		if (getppid() == parent)
-			become_qemu(machine, engine, (int[2]){console[1], report[1]});
+			become_qemu(machine, engine, line, (int[2]){console[1], report[1]});
 		_exit(NO_QEMU);
 	}
 	close(console[1]);
@@ -245,8 +255,12 @@ static int stop(struct guest *guest, int result, char why[LINK_WHY])
 static int run(
 	struct guest *guest, const struct machine *machine, const struct engine *engine, char why[LINK_WHY])
 {
-	int result = start(guest, machine, engine);
+	char line[2048];
+	int result = make_command_line(machine, engine, line, why);
 
+	if (result < 0)
+		return result;
+	result = start(guest, machine, engine, line);
 	if (result == 0)
 		result = attend(guest, engine);
 	return stop(guest, result, why);
@@ -260,7 +274,7 @@ static int run_somehow(struct guest *guest, const struct machine *machine, char 
 	guest->trial = true;
 	if (access("/dev/kvm", R_OK | W_OK) == 0)
 		result = run(guest, machine, &kvm, why);
-	if (result == 0 || result == -EINTR || result == -ENOENT || has_begun(guest))
+	if (has_begun(guest) || result == -EINTR || result == -ENOENT)
 		return result;
 	guest->trial = false;
 	guest->kernel->line(
@@ -281,8 +295,8 @@ static int take_document(
 int lab_kernel_run(const struct lab_kernel *kernel, json_t **documentp, char why[LINK_WHY])
 {
 	struct guest guest = {.kernel = kernel, .ports[STOP] = {.fd = kernel->stop, .events = POLLIN}};
-	struct machine machine = {.vmlinuz = kernel->vmlinuz};
-	char version[65], libraries[1024], *text = NULL;
+	struct machine machine = {.vmlinuz = kernel->vmlinuz, .args = kernel->args};
+	char version[65], *text = NULL;
 	size_t size = 0;
 	int result;
 
@@ -290,16 +304,14 @@ int lab_kernel_run(const struct lab_kernel *kernel, json_t **documentp, char why
 	result = lab_kernel_version(kernel->vmlinuz, version, why);
 	if (result < 0)
 		return result;
-	machine.files =
-		lab_initramfs_new(kernel->vmlinuz, version, libraries, kernel->line, kernel->arg, why);
+	machine.files = lab_initramfs_new(
+		kernel->vmlinuz, version, machine.libraries, kernel->line, kernel->arg, why);
 	if (machine.files < 0)
 		return machine.files;
-	result = make_command_line(kernel->args, libraries, machine.line, why);
 	guest.document = open_memstream(&text, &size);
 	if (guest.document == NULL)
 		abort();
-	if (result == 0)
-		result = run_somehow(&guest, &machine, why);
+	result = run_somehow(&guest, &machine, why);
 	fclose(guest.document);
 	if (result == 0)
 		result = take_document(&guest, text, size, documentp, why);

@@ -71,7 +71,7 @@ static int run(const char *image, char *const args[], json_t **documentp)
 	return lab_kernel_run(&kernel, documentp, why);
 }
 
-/* Runs with a QEMU that is the script: its $1 is the kernel's command line, $2 the file that is the second port. */
+/* Runs with a QEMU that has no KVM and else is the script: its $1 is the kernel's command line, $2 the file that is the second port. */
 static int run_script(const char *script, char *const args[], json_t **documentp)
 {
 	char *path = strdup(getenv("PATH")), text[2048], mine[512];
@@ -79,7 +79,8 @@ static int run_script(const char *script, char *const args[], json_t **documentp
 
 	snprintf(text, sizeof text,
 		"#!/bin/bash\n"
-		"while [ $# -gt 0 ]; do case $1 in -append) line=$2;; -serial) port=${2#file:};; esac; "
+		"while [ $# -gt 0 ]; do case $1 in kvm) echo no KVM; exit 1;; -append) line=$2;; -serial) "
+		"port=${2#file:};; esac; "
 		"shift; done\n"
 		"set -- \"$line\" $port\n%s\n",
 		script);
@@ -143,7 +144,9 @@ static void a_guest_is_told_and_heard_and_its_document_taken(void **state)
 		run_script("echo >$2; printf '%s\\r\\n\\r\\nhalf' \"${1#*-- }\"; printf '{\"a\":1}' >$2",
 			args, &document),
 		0);
-	assert_non_null(strstr(said, "\nlab --guest --quick --only=late,unread\nhalf\n"));
+	assert_non_null(
+		strstr(said, "takes its time\nlab --guest --players 1 --quick --only=late,unread\nhalf\n"));
+	assert_null(strstr(said, "no KVM"));
 	assert_int_equal(json_integer_value(json_object_get(document, "a")), 1);
 	json_decref(document);
 }
