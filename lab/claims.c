@@ -60,7 +60,7 @@ static void unread_resets(struct evidence *e)
 	evidence_say(e, "reset, and cut short: ");
 	evidence_say_runs(e);
 	if (early > 0)
-		evidence_say(e, "; %u more were reset when everything had arrived", early);
+		evidence_say(e, "; reset when everything had arrived: %u", early);
 }
 
 static void error_not_eof(struct evidence *e)
