@@ -27,6 +27,16 @@ REQUESTS = """
 Until the answer to {meant:,} bytes was there, and how many segments with data these took.
 """
 
+REPORT = """
+## The report
+
+`lastbyte lab --html FILE` makes a page of it that needs nothing else:
+
+![The claims at the head of the report](lab-claims.png)
+
+![The packets of one cell: close(2), and 1 KB from the peer unread](lab-packets.png)
+"""
+
 
 def row(cells):
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
@@ -50,7 +60,7 @@ def named(ids):
 
 def claims(document):
     return table(("claim", "verdict", "why", "cells"),
-                 ((c["text"], f"**{c['verdict']}**", c["because"], named(c["cells"])) for c in document["claims"]))
+                 ((f"{c['text']} `{c['id']}`", f"**{c['verdict']}**", c["because"], named(c["cells"])) for c in document["claims"]))
 
 
 def arrived(cell):
@@ -109,7 +119,7 @@ def requests(document):
 
 def page(document, date):
     head = HEAD.format(release=document["kernel"].split()[0], date=date)
-    return "\n".join([head, *claims(document), *matrix(document), *requests(document), ""])
+    return "\n".join([head, *claims(document), *matrix(document), *requests(document), REPORT])
 
 
 if __name__ == "__main__":
