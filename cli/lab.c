@@ -4,6 +4,7 @@
 #include "command.h"
 #include "lab.h"
 #include "lab/document.h"
+#include "lab/kernel.h"
 #include "lab/report.h"
 #include "output.h"
 #include "print.h"
@@ -69,8 +70,11 @@ static int parse(int argc, char **argv, struct lb_lab *lab)
 		{"json", LB_ARG_TEXT, &lab->json},
 		{"pcap", LB_ARG_TEXT, &lab->pcap},
 		{"quick", LB_ARG_FLAG, &options->quick},
+		{"players", LB_ARG_COUNT, &options->players},
+		{"kernel", LB_ARG_TEXT, &lab->kernel},
 		{NULL, LB_ARG_FLAG, NULL},
 	};
+	char version[65], why[LINK_WHY];
 	int r = lb_args_parse("lab", argc, argv, args);
 
 	if (r >= 0)
@@ -81,6 +85,10 @@ static int parse(int argc, char **argv, struct lb_lab *lab)
 		return lb_args_wrong("lab", "--delay: that is at most 1000 ms");
 	if (options->loss > MOST_LOSS)
 		return lb_args_wrong("lab", "--loss: that is at most 20 per cent");
+	if (options->players < 1 || options->players > LAB_PLAYERS)
+		return lb_args_wrong("lab", "--players: that is 1 to %d", LAB_PLAYERS);
+	if (lab->kernel != NULL && lab_kernel_version(lab->kernel, version, why) < 0)
+		return lb_args_wrong("lab", "--kernel: %s", why);
 	r = check_names(options->only, "scenario", scenario_name);
 	if (r < 0)
 		r = check_names(options->policy, "policy", policy_name);
@@ -154,15 +162,17 @@ static int check_written(const char *what, int error)
 	return UNWRITTEN;
 }
 
-static int finish(struct lb_lab *lab)
+/* Takes over what was seen on another kernel, which may be NULL. */
+static int finish(struct lb_lab *lab, json_t *other)
 {
+	bool failed = lab->lab.failed > 0 || json_array_size(json_object_get(other, "failed")) > 0;
 	struct lab_claim claims[LAB_CLAIMS];
 	json_t *document;
 	int r = PLAYED;
 
 	lab_claims_judge(lab->lab.cells, lab->lab.count, claims);
 	lb_lab_print_claims(lab, claims);
-	document = lab_document(&lab->lab, claims);
+	document = lb_lab_beside(lab_document(&lab->lab, claims), other);
 	if (document == NULL)
 		return check_written("the result", -ENOMEM);
 	if (lab->quiet)
@@ -175,21 +185,27 @@ static int finish(struct lb_lab *lab)
 		r |= check_written(lab->pcap, lab_spool_write(lab->options.spool));
 	r |= check_written("standard output", lab->error);
 	json_decref(document);
-	return r != PLAYED || lab->lab.failed == 0 ? r : UNPLAYED;
+	return r != PLAYED || !failed ? r : UNPLAYED;
 }
 
 static int run(struct lb_lab *lab)
 {
+	json_t *other = NULL;
 	sigset_t signals;
 	int r, number = 0;
 
 	lb_signals_block(&signals);
 	r = lab->options.stop = lb_signals_fd(&signals);
+	if (r >= 0 && lab->kernel != NULL) {
+		r = lb_lab_play_kernel(lab, &other);
+		if (r < 0 && r != -EINTR)
+			return UNPLAYED;
+	}
 	if (r >= 0)
 		r = lab_run(&lab->options, &lab->lab);
 	lb_progress_clear(&lab->progress);
 	if (r == 0) {
-		r = finish(lab);
+		r = finish(lab, json_incref(other));
 	} else if (r == -EINTR) {
 		number = lb_signals_taken(lab->options.stop);
 		lb_print_line(STDERR_FILENO, "lastbyte lab: interrupted; no file was written");
@@ -198,17 +214,22 @@ static int run(struct lb_lab *lab)
 		lb_print_line(STDERR_FILENO, "lastbyte lab: it could not be run: %s", strerror(-r));
 		r = UNPLAYED;
 	}
+	json_decref(other);
 	lab_free(&lab->lab);
 	return r;
 }
 
 static int lab_command(int argc, char **argv)
 {
-	struct lb_lab lab = {.options = {.delay = 20 * 1000000, .told = lb_lab_told, .arg = &lab},
+	struct lb_lab lab = {
+		.options = {.delay = 20 * 1000000, .players = LAB_PLAYERS, .told = lb_lab_told, .arg = &lab},
 		.progress.on = lb_progress_possible()};
 	bool made = false;
-	int r = parse(argc, argv, &lab);
+	int r;
 
+	if (getpid() == 1 && argc > 1 && strcmp(argv[1], "--guest") == 0)
+		return -lab_kernel_guest(argv + 2);
+	r = parse(argc, argv, &lab);
 	if (r < 0)
 		r = check_files(&lab, &made);
 	if (r < 0)
@@ -221,8 +242,9 @@ static int lab_command(int argc, char **argv)
 
 const struct lb_command lb_command_lab = {
 	.name = "lab",
-	.synopsis = "[--only SCENARIO,...] [--policy P,...] [--delay MS] [--loss PCT] [--html FILE]\n"
-		    "                    [--json FILE] [--pcap DIR] [--quick]",
+	.synopsis =
+		"[--only SCENARIO,...] [--policy P,...] [--delay MS] [--loss PCT] [--html FILE]\n"
+		"                    [--json FILE] [--pcap DIR] [--quick] [--players N] [--kernel VMLINUZ]",
 	.summary =
 		"Tries what is said of ending TCP connections on the kernel at hand, and shows the packets",
 	.details =
@@ -247,6 +269,9 @@ const struct lb_command lb_command_lab = {
 		"  --pcap DIR           the packets of each cell as DIR/LINK-POLICY-SCENARIO.pcap\n"
 		"  --quick              less than a minute: over the link with a delay alone, each "
 		"cell 2 times, or 10\n"
+		"  --players N          so many plays at once, at most 24 (24)\n"
+		"  --kernel VMLINUZ     first the same on this kernel, in QEMU; everything then has both, "
+		"side by side\n"
 		"\n"
 		"Standard output gets a line for each cell, in the order in which they are done: what the "
 		"peer's application\n"

@@ -21,6 +21,11 @@ static void say(struct lb_lab *lab, const char *line)
 		lab->error = result;
 }
 
+void lb_lab_heard(void *arg, const char *text)
+{
+	say(arg, text);
+}
+
 /* The links, and the heads of the columns. */
 static void start(struct lb_lab *lab, size_t count)
 {

@@ -17,7 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PLAYERS   24  /* at once: they wait most of the time; more keep two cores busy */
 #define PLAYS     20  /* of a cell, at most */
 #define PATIENCE  60  /* seconds for a play */
 #define TICK      100 /* ms */
@@ -44,7 +43,7 @@ struct run {
 	struct lab *lab;
 	struct task *tasks;        /* as many as cells: the n-th is of the n-th */
 	size_t count, done, first; /* first: those before it need no more players */
-	struct player players[PLAYERS];
+	struct player players[LAB_PLAYERS];
 	unsigned playing;
 	int children; /* signalfd(2): one has ended */
 };
@@ -222,7 +221,7 @@ static int start_more(struct run *run)
 {
 	int result = 0;
 
-	while (result == 0 && run->playing < PLAYERS && run->first < run->count) {
+	while (result == 0 && run->playing < run->options->players && run->first < run->count) {
 		struct task *task = &run->tasks[run->first];
 
 		if (task->started > 0 && task->started == task->wanted)
@@ -240,7 +239,7 @@ static int reap(struct run *run)
 	pid_t pid;
 
 	while (result == 0 && (pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (struct player *p = run->players; p < run->players + PLAYERS; p++)
+		for (struct player *p = run->players; p < run->players + LAB_PLAYERS; p++)
 			if (p->pid == pid) {
 				result = finish(run, p, status);
 				break;
@@ -261,7 +260,7 @@ static int wait_a_little(struct run *run)
 		return -EINTR;
 	while (read(run->children, &info, sizeof info) > 0)
 		;
-	for (struct player *p = run->players; p < run->players + PLAYERS; p++)
+	for (struct player *p = run->players; p < run->players + LAB_PLAYERS; p++)
 		if (p->pid != 0 && lb_now() >= p->until)
 			kill(p->pid, SIGKILL);
 	return 0;
@@ -280,7 +279,7 @@ static int run_all(struct run *run)
 		if (run->options->told != NULL)
 			run->options->told(run->options->arg, NULL, run->done, run->count);
 	}
-	for (struct player *p = run->players; p < run->players + PLAYERS; p++)
+	for (struct player *p = run->players; p < run->players + LAB_PLAYERS; p++)
 		if (p->pid != 0)
 			kill(p->pid, SIGKILL);
 	/* their children die with them, and come to us */

@@ -2,7 +2,7 @@
 /*
  * run.h - plays all cells: which links, policies and scenarios there are, who plays them, and how often.
  *
- *	struct lab_options options = {.delay = 20000000, .stop = -1};
+ *	struct lab_options options = {.delay = 20000000, .players = LAB_PLAYERS, .stop = -1};
  *	struct lab lab;
  *
  *	if (lab_run(&options, &lab) == 0)
@@ -15,17 +15,19 @@
 #include "lab/play.h"
 #include "lab/spool.h"
 
-#define LAB_LINKS 3
-#define LAB_ID    80 /* bytes that the text of a cell's id needs, with its NUL */
+#define LAB_LINKS   3
+#define LAB_PLAYERS 24 /* at once: they wait most of the time; more keep two cores busy */
+#define LAB_ID      80 /* bytes that the text of a cell's id needs, with its NUL */
 
 struct lab_options {
 	const char *only,
 		*policy; /* names of scenarios, and of policies, with commas between them; NULL: all */
-	lb_time           delay; /* of the link `delay`: one way */
-	unsigned          loss;  /* of 10,000 packets on it, so many are lost */
-	bool              quick; /* on one link, and less often */
-	struct lab_spool *spool; /* gets the packets of the plays that are shown; or NULL */
-	int               stop;  /* descriptor that is readable when it shall stop; -1: none */
+	lb_time           delay;   /* of the link `delay`: one way */
+	unsigned          loss;    /* of 10,000 packets on it, so many are lost */
+	unsigned          players; /* plays at once: 1 to LAB_PLAYERS */
+	bool              quick;   /* on one link, and less often */
+	struct lab_spool *spool;   /* gets the packets of the plays that are shown; or NULL */
+	int               stop;    /* descriptor that is readable when it shall stop; -1: none */
 	void (*told)(void *arg, const struct lab_cell *cell, size_t done, size_t count);
 	void *arg; /* told is called when a cell is done (of what `cell` says see struct lab), and without one now and then */
 };
