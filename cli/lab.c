@@ -17,8 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LONGEST_DELAY (1000 * 1000000LL) /* ns, one way: with more, a play would be cut off */
-#define MOST_LOSS     2000               /* hundredths of a per cent; likewise */
+/* With more, 9 seconds, which are the most that a play waits for anything, would say more than the kernel. */
+#define LONGEST_DELAY (200 * 1000000LL) /* ns, one way */
+#define MOST_LOSS     500               /* hundredths of a per cent */
 
 enum { PLAYED = 0, UNWRITTEN = 1, UNPLAYED = 4 };
 
@@ -82,9 +83,9 @@ static int parse(int argc, char **argv, struct lb_lab *lab)
 	if (argc > optind)
 		return lb_args_wrong("lab", "it takes options alone, and not '%s'", argv[optind]);
 	if (options->delay > LONGEST_DELAY)
-		return lb_args_wrong("lab", "--delay: that is at most 1000 ms");
+		return lb_args_wrong("lab", "--delay: that is at most 200 ms");
 	if (options->loss > MOST_LOSS)
-		return lb_args_wrong("lab", "--loss: that is at most 20 per cent");
+		return lb_args_wrong("lab", "--loss: that is at most 5 per cent");
 	if (options->players < 1 || options->players > LAB_PLAYERS)
 		return lb_args_wrong("lab", "--players: that is 1 to %d", LAB_PLAYERS);
 	if (lab->kernel != NULL && lab_kernel_version(lab->kernel, version, why) < 0)
@@ -260,8 +261,8 @@ const struct lb_command lb_command_lab = {
 		"Options:\n"
 		"  --only SCENARIO,...  these scenarios (all)\n"
 		"  --policy P,...       these policies (all)\n"
-		"  --delay MS           of the link with a delay: milliseconds one way, at most 1000 (20)\n"
-		"  --loss PCT           per cent of the packets that it loses, at most 20 (0)\n"
+		"  --delay MS           of the link with a delay: milliseconds one way, at most 200 (20)\n"
+		"  --loss PCT           per cent of the packets that it loses, at most 5 (0)\n"
 		"  --html FILE          a report with the packets of every cell, to be opened in a browser\n"
 		"  --json FILE          everything as an object; - is standard output, which then gets "
 		"nothing "
