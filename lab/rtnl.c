@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/if.h> /* last: it leaves out what net/if.h has, and not the other way round */
+
 #define PATIENCE 5 /* seconds */
 
 /* A message from us or to us. Those to us are longest where they describe a device: some 2 KB. */
@@ -131,20 +133,30 @@ int rtnl_address(const char *name, int family, const void *address, unsigned pre
 	return ask(&message, 0, NULL, NULL);
 }
 
+static int find_state(const struct nlattr *attribute, void *data)
+{
+	const struct nlattr **state = data;
+
+	if (mnl_attr_get_type(attribute) == IFLA_OPERSTATE && mnl_attr_validate(attribute, MNL_TYPE_U8) == 0)
+		*state = attribute;
+	return MNL_CB_OK;
+}
+
 static int is_running(const struct nlmsghdr *head, void *data)
 {
 	const struct ifinfomsg *device = mnl_nlmsg_get_payload(head);
 	const unsigned *index = data;
+	const struct nlattr *state = NULL;
 
-	return head->nlmsg_type == RTM_NEWLINK && (unsigned)device->ifi_index == *index &&
-			       (device->ifi_flags & IFF_RUNNING) != 0
-		       ? MNL_CB_STOP
-		       : MNL_CB_OK;
+	if (head->nlmsg_type != RTM_NEWLINK || (unsigned)device->ifi_index != *index)
+		return MNL_CB_OK;
+	mnl_attr_parse(head, sizeof *device, find_state, &state);
+	return state != NULL && mnl_attr_get_u8(state) == IF_OPER_UP ? MNL_CB_STOP : MNL_CB_OK;
 }
 
 /*
  * The kernel attaches the queue of a veth some time after both ends are up, and drops packets until then. It tells of
- * that: what is asked here is how things stand meanwhile.
+ * that: what is asked here is how things stand meanwhile. IFF_RUNNING would not do: a new device has it, too.
  */
 int rtnl_wait_running(const char *name)
 {
