@@ -256,6 +256,9 @@ def what_cannot_be_is_said_before_anything_is_played():
             (["--delay", "201"], "at most 200 ms"),
             (["--loss", "5.01"], "at most 5 per cent"),
             (["--loss", "1.5x"], "--loss 1.5x"),
+            (["--players", "25"], "--players: that is 1 to 24"),
+            (["--kernel", "/nowhere/vmlinuz"], "--kernel: /nowhere/vmlinuz: No such file"),
+            (["--kernel", __file__], "is not a kernel for x86"),
             (["--html", "/nowhere/x.html"], "/nowhere/x.html cannot be written: No such file"),
             (["--json", "/"], "/ cannot be written: Is a directory"),
             (["--pcap", f"{__file__}/packets"], "cannot be made: Not a directory"),
@@ -408,6 +411,46 @@ def a_terminal_sees_how_far_it_is():
         os.close(theirs)
 
 
+# In the place of QEMU: begins, and plays here what a guest would have to play there.
+GUEST = """#!/bin/bash
+while [ $# -gt 0 ]; do case $1 in kvm) exit 1;; -append) line=$2;; -serial) port=${2#file:};; esac; shift; done
+echo >"$port"
+"$LASTBYTE" lab ${line#* -- lab --guest} --json "$PLACE/guest.json" && cat "$PLACE/guest.json" >"$port"
+"""
+
+
+@contextlib.contextmanager
+def another_kernel(guest=GUEST):
+    """A file that looks like a kernel, and the environment in which QEMU is this script."""
+    with tempfile.TemporaryDirectory() as place:
+        image, qemu = Path(place, "vmlinuz"), Path(place, "qemu-system-x86_64")
+        image.write_bytes(bytes(0x202) + b"HdrS" + bytes(8) + b"\x90\0" + bytes(0x80) + b"6.1.0-7 (a sample)\0" + bytes(64))
+        qemu.write_text(guest)
+        qemu.chmod(0o755)
+        yield str(image), os.environ | {"PATH": f"{place}:{os.environ['PATH']}", "LASTBYTE": LASTBYTE, "PLACE": place}
+
+
+def another_kernel_is_played_first_by_the_same_options_and_shown_beside_ours():
+    chosen = ["--quick", "--only", "unread", "--policy", "plain,drain", "--delay", "5", "--loss", "0.5"]
+    with another_kernel() as (image, env):
+        with tempfile.NamedTemporaryFile() as object_, tempfile.NamedTemporaryFile() as page:
+            said = lab(*chosen, "--kernel", image, "--json", object_.name, "--html", page.name, env=env).stdout
+            both, shown = json.loads(Path(object_.name).read_text()), Path(page.name).read_text()
+    assert list(both) == ["kernels"] and len(both["kernels"]) == 2, both
+    for kernel in both["kernels"]:
+        assert [cell["id"] for cell in kernel["cells"]] == ["delay/drain/unread", "delay/plain/unread"], kernel
+        assert [(link["delay_ms"], link["loss_pct"]) for link in kernel["links"] if link["name"] == "delay"] == [(5, 0.5)], kernel
+    assert '"kernels":[' in shown
+    assert len(re.findall(r"^delay  plain ", said, re.M)) == 2, said
+
+
+def without_a_guest_nothing_is_played_and_that_is_said():
+    with another_kernel("#!/bin/sh\necho no such machine >&2\nexit 1\n") as (image, env):
+        done = lab(*SHORT, "--kernel", image, env=env, code=4)
+    assert f"nothing was played on {image}: QEMU failed: no such machine" in done.stderr, done
+    assert "\ndelay " not in done.stdout, done
+
+
 tap.run([
     all_names_and_links_are_there,
     every_cell_is_played_and_says_all_of_it,
@@ -431,4 +474,6 @@ tap.run([
     without_namespaces_the_machines_loopback_is_played_and_that_is_said,
     packets_lie_in_files_that_are_named_after_their_cells,
     a_terminal_sees_how_far_it_is,
+    another_kernel_is_played_first_by_the_same_options_and_shown_beside_ours,
+    without_a_guest_nothing_is_played_and_that_is_said,
 ])
