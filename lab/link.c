@@ -161,8 +161,10 @@ static int set_up_delay(struct link *link, char why[LINK_WHY], const struct link
 		if (result >= 0)
 			result = bring_up(end);
 	}
-	if (result == 0)
-		return forward_start(tuns, options->delay, options->loss, options->seed, &link->forward);
+	if (result == 0) {
+		result = forward_start(tuns, options->delay, options->loss, options->seed, &link->forward);
+		return result < 0 ? fail(why, "what carries the packets", result) : 0;
+	}
 	for (int end = LINK_LEFT; end <= LINK_RIGHT; end++)
 		if (tuns[end] >= 0)
 			close(tuns[end]);
