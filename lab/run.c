@@ -118,13 +118,12 @@ static bool differ(const struct task *task)
 	return false;
 }
 
-/* All plays of a cell are done. */
-static int conclude(struct run *run, struct task *task)
+/* All plays of a cell are done. What cannot be spooled is said when the spool is written. */
+static void conclude(struct run *run, struct task *task)
 {
 	struct lab_cell *cell = &run->lab->cells[task - run->tasks];
 	unsigned shown = choose(task);
 	char name[LAB_ID + 8];
-	int result = 0;
 
 	cell->shown = task->plays[shown];
 	for (unsigned i = 0; i < task->finished && cell->shown.failed[0] == '\0'; i++) {
@@ -138,13 +137,12 @@ static int conclude(struct run *run, struct task *task)
 	}
 	if (run->options->spool != NULL && cell->runs > 0 && cell->shown.captured) {
 		snprintf(name, sizeof name, "%s-%s-%s.pcap", cell->link, cell->policy, cell->scenario);
-		result = lab_spool_add(run->options->spool, name, task->pcaps[shown]);
+		lab_spool_add(run->options->spool, name, task->pcaps[shown]);
 	}
 	close_task(task);
 	run->done++;
 	if (run->options->told != NULL)
 		run->options->told(run->options->arg, cell, run->done, run->count);
-	return result;
 }
 
 static void play(const struct task *task, unsigned index)
@@ -172,10 +170,13 @@ static int start(struct run *run, struct task *task)
 
 	while (player->pid != 0)
 		player++;
-	if (result == 0 && run->options->spool != NULL)
-		result = task->pcaps[task->started] = memfd_create("pcap", MFD_CLOEXEC);
 	if (result < 0)
 		return result;
+	if (run->options->spool != NULL) {
+		task->pcaps[task->started] = memfd_create("pcap", MFD_CLOEXEC);
+		if (task->pcaps[task->started] < 0)
+			return -errno;
+	}
 	*player = (struct player){
 		.task = task, .index = task->started, .until = lb_now() + PATIENCE * SECOND_NS};
 	player->pid = lab_fork();
@@ -191,7 +192,7 @@ static int start(struct run *run, struct task *task)
 }
 
 /* A player is dead: of whichever cause. */
-static int finish(struct run *run, struct player *player, int status)
+static void finish(struct run *run, struct player *player, int status)
 {
 	struct task *task = player->task;
 	struct lab_play *play = &task->plays[player->index];
@@ -208,13 +209,13 @@ static int finish(struct run *run, struct player *player, int status)
 	else if (WEXITSTATUS(status) != 0)
 		snprintf(play->failed, sizeof play->failed, "its process ended with %d", WEXITSTATUS(status));
 	if (task->finished < task->wanted)
-		return 0;
+		return;
 	if (task->wanted < most && differ(task)) {
 		task->wanted = most;
 		run->first = 0;
-		return 0;
+		return;
 	}
-	return conclude(run, task);
+	conclude(run, task);
 }
 
 static int start_more(struct run *run)
@@ -233,18 +234,17 @@ static int start_more(struct run *run)
 }
 
 /* Takes leave of all children that are dead; these may be children of players, too, which have come to us. */
-static int reap(struct run *run)
+static void reap(struct run *run)
 {
-	int status, result = 0;
+	int status;
 	pid_t pid;
 
-	while (result == 0 && (pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		for (struct player *p = run->players; p < run->players + LAB_PLAYERS; p++)
 			if (p->pid == pid) {
-				result = finish(run, p, status);
+				finish(run, p, status);
 				break;
 			}
-	return result;
 }
 
 /* Waits until something happens. -EINTR: somebody wants it to stop. */
@@ -275,7 +275,7 @@ static int run_all(struct run *run)
 		if (result == 0)
 			result = wait_a_little(run);
 		if (result == 0)
-			result = reap(run);
+			reap(run);
 		if (run->options->told != NULL)
 			run->options->told(run->options->arg, NULL, run->done, run->count);
 	}

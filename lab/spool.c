@@ -116,8 +116,11 @@ int lab_spool_write(struct lab_spool *spool)
 			result = -errno;
 		else
 			result = copy(spool->file, fd, part->len);
-		if (fd >= 0)
-			close(fd);
+		if (fd < 0)
+			continue;
+		close(fd);
+		if (result < 0)
+			unlinkat(spool->dir, part->name, 0);
 	}
 	return result;
 }

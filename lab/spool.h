@@ -17,7 +17,7 @@ void           lab_spool_free(struct lab_spool *spool); /* NULL is fine */
 /* Keeps what the file `fd` holds, to be called `name`. 0 or a negative errno, which lab_spool_write returns again. */
 int lab_spool_add(struct lab_spool *spool, const char *name, int fd);
 
-/* Writes all files; one of the same name is replaced. 0 or a negative errno. */
+/* Writes all files, each whole or not at all; one of the same name is replaced. 0 or a negative errno. */
 LB_CHECKED int lab_spool_write(struct lab_spool *spool);
 
 #endif

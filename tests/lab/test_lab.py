@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -278,6 +279,32 @@ def what_cannot_be_written_is_an_exit_code():
     assert done.returncode == 1 and "standard output could not be written" in done.stderr, done
 
 
+def packets_that_find_no_room_cost_nothing_else():
+    cells = f"{LASTBYTE} lab --quick --only reads_all --policy plain,raw_close --json -"
+    with tempfile.TemporaryDirectory() as place:
+        run = seen("--quick", "--only", "reads_all", "--policy", "plain,raw_close", "--pcap", place)
+        if not all(cell["captured"] for cell in run["cells"]):
+            raise tap.Skip("packets cannot be captured here")
+        pages = [-(-file.stat().st_size // 4096) for file in Path(place).iterdir()]
+    # not enough to keep them until the end; or not for the second file, too, but for half of it
+    for room, files in ((min(pages), 0), (sum(pages) + max(pages) + min(pages) // 2, 1)):
+        with tempfile.TemporaryDirectory() as place:
+            done = subprocess.run(without(f"mount -t tmpfs -o size={room * 4}k none {place}", "sh", "-c",
+                                          f"{cells} --pcap {place}/packets; echo $?; ls {place}/packets"),
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+            run, code, *written = done.stdout.splitlines()
+            assert len(json.loads(run)["cells"]) == 2 and code == "1", done
+            assert re.search("/packets could not be written: No space left", done.stderr), done
+            assert len(written) == files, (room, written)
+
+
+def few_descriptors_are_the_reason_that_is_given():
+    with tempfile.TemporaryDirectory() as place:
+        done = lab("--quick", "--only", "reads_all", "--pcap", place, code=4,
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)))
+    assert done.stderr.endswith("it could not be run: Too many open files\n"), done
+
+
 def a_cell_that_cannot_be_played_is_named_and_left_out():
     with running("--quick", "--only", "never_reads,reads_all", "--policy", "raw_close,raw_linger", "--json", "/dev/stderr") as (process, _):
         # all that there is to play has begun: one player is one too few
@@ -465,6 +492,8 @@ tap.run([
     a_link_has_the_delay_and_the_losses_that_are_asked_for,
     what_cannot_be_is_said_before_anything_is_played,
     what_cannot_be_written_is_an_exit_code,
+    packets_that_find_no_room_cost_nothing_else,
+    few_descriptors_are_the_reason_that_is_given,
     a_cell_that_cannot_be_played_is_named_and_left_out,
     an_interrupted_run_leaves_nothing_and_says_so,
     a_killed_run_leaves_nothing,
