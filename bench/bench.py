@@ -298,6 +298,52 @@ def closer():
           f"ratio {middle([r['beside_ms'] / r['alone_ms'] for r in floods])}; by default {floods[0]['capped'] / 1e6:.1f} MB of it are taken")
 
 
+def cloud_kernel():
+    """The image of this Debian's cloud kernel, unpacked but not installed, with the list of its modules."""
+    place = BUILD / "kernel"
+    place.mkdir(exist_ok=True)
+    depends = subprocess.run(["apt-cache", "depends", "linux-image-cloud-amd64"], check=True, capture_output=True, text=True)
+    package = re.search(r"Depends: (linux-image-\S+)", depends.stdout)[1]
+    version = package.removeprefix("linux-image-")
+    image = place / "boot" / f"vmlinuz-{version}"
+    if not image.exists():
+        subprocess.run(["apt-get", "download", package], cwd=place, check=True, stdout=subprocess.DEVNULL)
+        for file in place.glob(f"{package}_*.deb"):
+            subprocess.run(["dpkg-deb", "-x", file, place], check=True)
+            file.unlink()
+    modules = next(found for found in (place, place / "usr") if (found / "lib/modules" / version).exists())
+    subprocess.run(["/sbin/depmod", "-b", modules, version], check=True)
+    return image
+
+
+def ends_as(cell):
+    """What of a cell does not depend on time: whether all arrives (always, sometimes, never), and which ends come."""
+    return [0 if cell["whole"] == 0 else 2 if cell["whole"] == cell["runs"] else 1,
+            *(cell[how] > 0 for how in ("eofs", "resets", "waits"))]
+
+
+@bench
+def lab():
+    """The lab on this kernel and on Debian's cloud kernel in QEMU: verdicts, and cells that do not end alike."""
+    with scratch() as folder:
+        seen, began = folder / "seen.json", time.monotonic()
+        image = cloud_kernel()
+        subprocess.run([LASTBYTE, "lab", "--quick", "--kernel", image, "--json", seen], check=True, stdout=subprocess.DEVNULL)
+        kernels = json.loads(seen.read_text())["kernels"]
+    for kernel in kernels:
+        print(f"Linux {kernel['kernel']}: {len(kernel['cells'])} cells, {len(kernel['failed'])} not played")
+    ours, other = ({claim["id"]: claim["verdict"] for claim in kernel["claims"]} for kernel in kernels)
+    for claim in ours | other:
+        print(f"  {claim:<23} {ours.get(claim)}, {other.get(claim)}")
+    ours, other = ({cell["id"]: cell for cell in kernel["cells"]} for kernel in kernels)
+    for cell in ours.keys() & other.keys():
+        if ends_as(ours[cell]) != ends_as(other[cell]):
+            print(f"  {cell}: " + ", but ".join(
+                "{whole} of {runs} whole, {eofs} eof, {resets} reset, {waits} waiting".format(**found[cell])
+                for found in (ours, other)))
+    print(f"both took {time.monotonic() - began:.0f} s")
+
+
 def main():
     chosen = sys.argv[2:] or list(BENCHES)
     for name in chosen:
