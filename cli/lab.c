@@ -93,9 +93,11 @@ static int parse(int argc, char **argv, struct lb_lab *lab)
 	r = check_names(options->only, "scenario", scenario_name);
 	if (r < 0)
 		r = check_names(options->policy, "policy", policy_name);
-	if (r < 0 && !lab_matrix_any(options))
-		r = lb_args_wrong(
-			"lab", "--only %s --policy %s: none of these meet", options->only, options->policy);
+	if (r < 0 && !lab_matrix_any(options) && lab->kernel == NULL)
+		r = lb_args_wrong("lab", "--only %s%s%s: none of these meet%s", options->only,
+			options->policy != NULL ? " --policy " : "",
+			options->policy != NULL ? options->policy : "",
+			strstr(options->only, "orphans_full") != NULL ? "; orphans_full takes --kernel" : "");
 	lab->quiet = lab->json != NULL && strcmp(lab->json, "-") == 0;
 	return r;
 }
@@ -230,6 +232,7 @@ static int lab_command(int argc, char **argv)
 
 	if (getpid() == 1 && argc > 1 && strcmp(argv[1], "--guest") == 0)
 		return -lab_kernel_guest(argv + 2);
+	lab.options.machine = lab_kernel_is_guest();
 	r = parse(argc, argv, &lab);
 	if (r < 0)
 		r = check_files(&lab, &made);

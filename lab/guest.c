@@ -22,6 +22,7 @@
 
 #define DOCUMENT "/document.json"
 #define MODULES  "/modules"
+#define FIRST    "/lastbyte" /* what the kernel runs: rdinit= */
 
 static void complain(const char *what)
 {
@@ -124,6 +125,14 @@ static void no_console(void)
 
 	(void)!write(fd, "N", 1);
 	close(fd);
+}
+
+bool lab_kernel_is_guest(void)
+{
+	char path[sizeof FIRST + 1];
+
+	return readlink("/proc/1/exe", path, sizeof path) == sizeof FIRST - 1 &&
+	       memcmp(path, FIRST, sizeof FIRST - 1) == 0;
 }
 
 int lab_kernel_guest(char *const args[])

@@ -31,13 +31,12 @@
  */
 struct engine {
 	const char *options[8]; /* of QEMU; NULL is last */
-	const char *lab;        /* options of the guest's lab: how many plays at once is what it can bear */
 	int begins;             /* ms until the guest must have begun */
 };
 
-static const struct engine kvm = {{"-accel", "kvm", "-cpu", "max", "-smp", "2"}, "", 20000};
+static const struct engine kvm = {{"-accel", "kvm", "-cpu", "max", "-smp", "2"}, 20000};
 static const struct engine tcg = {
-	{"-accel", "tcg", "-cpu", "qemu64,-cx16", "-icount", "shift=0,sleep=off"}, " --players 1", SILENCE};
+	{"-accel", "tcg", "-cpu", "qemu64,-cx16", "-icount", "shift=0,sleep=off"}, SILENCE};
 
 /* What there is to run. */
 struct machine {
@@ -79,13 +78,16 @@ int lab_kernel_version(const char *vmlinuz, char version[65], char why[LINK_WHY]
 	return -ENOEXEC;
 }
 
-/* What is after -- is the first process's own; a name with a value that the kernel does not know is its environment. */
-static int make_command_line(
-	const struct machine *machine, const struct engine *engine, char line[2048], char why[LINK_WHY])
+/*
+ * One play at a time: an emulated machine bears no more, and some change limits of all of it. What is after -- is
+ * the first process's own; a name with a value that the kernel does not know is its environment.
+ */
+static int make_command_line(const struct machine *machine, char line[2048], char why[LINK_WHY])
 {
 	int len = snprintf(line, 2048,
-		"console=ttyS0 quiet panic=-1 rdinit=/lastbyte TERM=dumb LD_LIBRARY_PATH=%s -- lab --guest%s",
-		machine->libraries, engine->lab);
+		"console=ttyS0 quiet panic=-1 rdinit=/lastbyte TERM=dumb LD_LIBRARY_PATH=%s -- lab --guest "
+		"--players 1",
+		machine->libraries);
 
 	for (char *const *arg = machine->args; len < 2048 && *arg != NULL; arg++) {
 		if (strpbrk(*arg, " \t\n\"'") != NULL) {
@@ -256,7 +258,7 @@ static int run(
 	struct guest *guest, const struct machine *machine, const struct engine *engine, char why[LINK_WHY])
 {
 	char line[2048];
-	int result = make_command_line(machine, engine, line, why);
+	int result = make_command_line(machine, line, why);
 
 	if (result < 0)
 		return result;

@@ -40,6 +40,9 @@ LB_CHECKED int lab_kernel_run(const struct lab_kernel *kernel, json_t **document
 /* Runs the lab as the guest's first process and turns the machine off. Returns only to whoever is not that: -EPERM. */
 int lab_kernel_guest(char *const args[]);
 
+/* Whether this machine's first process is that: then the machine is the lab's own. */
+bool lab_kernel_is_guest(void);
+
 /* The version of the kernel in this image, as its modules' folder is called. For lab_kernel_run, and its tests. */
 LB_CHECKED int lab_kernel_version(const char *vmlinuz, char version[65], char why[LINK_WHY]);
 

@@ -26,7 +26,7 @@ static bool is_wanted(const struct lab_options *options, const struct lab_policy
 	const struct lab_scenario *scenario)
 {
 	return listed(options->policy, policy->name) && listed(options->only, scenario->name) &&
-	       lab_scenario_applies(scenario, policy);
+	       lab_scenario_applies(scenario, policy) && (options->machine || !scenario->orphans_full);
 }
 
 /* How many there are for each link, and the specs of them, unless that is NULL. */

@@ -167,18 +167,39 @@ static int play_ends(struct lab_stage *stage, struct lab_subject *subject, const
 	return result;
 }
 
+/*
+ * Of the whole machine, which is ours. With -1 every orphan is one too many, and is reset: tcp_too_many_orphans() in the
+ * kernel. With 0 the first are not, as they are counted every 100 ms only.
+ */
+static int exchange_max_orphans(struct lab_stage *stage, int most)
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/tcp_max_orphans", "r+e");
+	int before = 0;
+
+	if (file == NULL || fscanf(file, "%d", &before) != 1 || fseek(file, 0, SEEK_SET) < 0 ||
+		fprintf(file, "%d", most) < 0 || fflush(file) != 0)
+		lab_stage_fail(stage, "tcp_max_orphans cannot be changed", -errno);
+	if (file != NULL)
+		fclose(file);
+	return before;
+}
+
 static int play_between(struct lab_stage *stage, struct lab_subject *subject, struct link *link)
 {
 	static struct lab_counters before, after;
 	const struct lab_spec *spec = stage->spec;
-	int fds[2], result = connect_ends(stage, link, fds);
+	int fds[2], result = connect_ends(stage, link, fds), orphans = 0;
 
 	if (result < 0)
 		return result;
+	if (spec->scenario->orphans_full)
+		orphans = exchange_max_orphans(stage, -1);
 	lab_counters_read(link, &before);
 	result = spec->scenario->request ? lab_request(fds, spec->policy->name, stage->play)
 					 : play_ends(stage, subject, fds);
 	settle(stage);
+	if (spec->scenario->orphans_full)
+		exchange_max_orphans(stage, orphans);
 	lab_counters_read(link, &after);
 	lab_counters_moved(&before, &after, stage->play);
 	return result;

@@ -319,11 +319,11 @@ static int set_up(struct run *run)
 
 	if (result == 0)
 		result = lab_matrix_specs(run->options, lab, &specs, &run->count);
-	if (result == 0 && run->count == 0)
-		result = -EINVAL;
 	if (result == 0) {
-		run->tasks = calloc(run->count, sizeof *run->tasks);
-		lab->cells = calloc(run->count, sizeof *lab->cells);
+		size_t room = run->count > 0 ? run->count : 1;
+
+		run->tasks = calloc(room, sizeof *run->tasks);
+		lab->cells = calloc(room, sizeof *lab->cells);
 		result = run->tasks == NULL || lab->cells == NULL ? -ENOMEM : 0;
 	}
 	for (size_t i = 0; result == 0 && i < run->count; i++) {

@@ -26,6 +26,7 @@ struct lab_options {
 	unsigned          loss;    /* of 10,000 packets on it, so many are lost */
 	unsigned          players; /* plays at once: 1 to LAB_PLAYERS */
 	bool              quick;   /* on one link, and less often */
+	bool              machine; /* the machine is the lab's own: limits of all of it may be changed */
 	struct lab_spool *spool;   /* gets the packets of the plays that are shown; or NULL */
 	int               stop;    /* descriptor that is readable when it shall stop; -1: none */
 	void (*told)(void *arg, const struct lab_cell *cell, size_t done, size_t count);

@@ -29,6 +29,8 @@ const struct lab_scenario lab_scenarios[] = {
 		.peer_first = true},
 	{"half_close", "the peer reads to the end, and then sends 100,000 bytes", .answers = true},
 	{"listener", "our end listens, and has not accepted the connection", .listens = true},
+	{"orphans_full", "the machine has no room for orphans (tcp_max_orphans); in another kernel only",
+		.orphans_full = true},
 	{"request", "our end sends a request of 3,120 bytes in 7 parts, and waits for the answer",
 		.request = true},
 	{NULL, NULL},

@@ -32,6 +32,8 @@ struct lab_scenario {
 	bool agrees;     /* they exchange CLOSE and CLOSE_OK when all bytes are there; then both end ... */
 	bool peer_first; /* ... the peer before us, and then it reads nothing after CLOSE; else after us */
 	bool request;    /* they exchange a request and its answer: ways.h */
+	/* the whole machine, which has to be the lab's own (kernel.h), and plays nothing else meanwhile */
+	bool orphans_full; /* it has no room for connections that no process has any more */
 };
 
 /* In the order in which they are shown; name NULL ends them. */

@@ -151,6 +151,7 @@ static void our_executable_runs_with_nothing_but_what_is_in_there(void **state)
 		if (chroot(scratch.path) < 0 && (unshare(CLONE_NEWUSER) < 0 || chroot(scratch.path) < 0))
 			_exit(77);
 		setenv("LD_LIBRARY_PATH", libraries, 1);
+		setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* a sanitizer would look for them in /proc */
 		if (chdir("/") == 0)
 			execl("/lastbyte", "lastbyte", "here", NULL);
 		_exit(1);

@@ -133,7 +133,7 @@ def all_names_and_links_are_there():
     assert re.fullmatch(r"20 ms one way, .*", quick()["links"][0]["text"]) and quick()["links"][0]["delay_ms"] == 20
     if not SANITIZED:
         assert {cell["policy"] for cell in quick()["cells"]} == policies
-        assert {cell["scenario"] for cell in quick()["cells"]} == scenarios
+        assert {cell["scenario"] for cell in quick()["cells"]} == scenarios - {"orphans_full"}  # which takes --kernel
         assert set(ARRIVES) | {"never_reads", "listener", "request"} == scenarios
     assert quick()["kernel"] == " ".join((os.uname().release, os.uname().version))
 
@@ -257,6 +257,7 @@ def what_cannot_be_is_said_before_anything_is_played():
             (["--delay", "201"], "at most 200 ms"),
             (["--loss", "5.01"], "at most 5 per cent"),
             (["--loss", "1.5x"], "--loss 1.5x"),
+            (["--only", "orphans_full"], "orphans_full takes --kernel"),
             (["--players", "25"], "--players: that is 1 to 24"),
             (["--kernel", "/nowhere/vmlinuz"], "--kernel: /nowhere/vmlinuz: No such file"),
             (["--kernel", __file__], "is not a kernel for x86"),
@@ -471,6 +472,14 @@ def another_kernel_is_played_first_by_the_same_options_and_shown_beside_ours():
     assert len(re.findall(r"^delay  plain ", said, re.M)) == 2, said
 
 
+def what_changes_the_whole_machine_is_played_on_another_kernel_alone():
+    sees = GUEST.replace('"$LASTBYTE" lab ${line', """[[ ${line#* -- lab --guest} == *--only?orphans_full* ]] || exit 1
+    echo '{"kernel": "6.1 sample", "cells": [], "claims": []}' >"$port"; exit; "$LASTBYTE" lab ${line""")
+    with another_kernel(sees) as (image, env):
+        both = json.loads(lab("--quick", "--only", "orphans_full", "--kernel", image, "--json", "-", env=env).stdout)
+    assert both["kernels"][0]["cells"] == [] and both["kernels"][1]["kernel"] == "6.1 sample", both
+
+
 def without_a_guest_nothing_is_played_and_that_is_said():
     with another_kernel("#!/bin/sh\necho no such machine >&2\nexit 1\n") as (image, env):
         done = lab(*SHORT, "--kernel", image, env=env, code=4)
@@ -504,5 +513,6 @@ tap.run([
     packets_lie_in_files_that_are_named_after_their_cells,
     a_terminal_sees_how_far_it_is,
     another_kernel_is_played_first_by_the_same_options_and_shown_beside_ours,
+    what_changes_the_whole_machine_is_played_on_another_kernel_alone,
     without_a_guest_nothing_is_played_and_that_is_said,
 ])
