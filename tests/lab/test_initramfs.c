@@ -151,7 +151,6 @@ static void our_executable_runs_with_nothing_but_what_is_in_there(void **state)
 		if (chroot(scratch.path) < 0 && (unshare(CLONE_NEWUSER) < 0 || chroot(scratch.path) < 0))
 			_exit(77);
 		setenv("LD_LIBRARY_PATH", libraries, 1);
-		setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* a sanitizer would look for them in /proc */
 		if (chdir("/") == 0)
 			execl("/lastbyte", "lastbyte", "here", NULL);
 		_exit(1);
@@ -243,6 +242,6 @@ int main(int argc, char **argv)
 	};
 
 	if (argc == 2 && strcmp(argv[1], "here") == 0)
-		return RUNS_HERE;
+		_exit(RUNS_HERE); /* a sanitizer would look for leaks, by a /proc that is not there */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
