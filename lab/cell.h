@@ -10,12 +10,13 @@
 #include "lab/link.h"
 #include <stdatomic.h>
 
+#define LAB_RUNS     20 /* of a cell, at most */
 #define LAB_CALLS    48
 #define LAB_ARROWS   64
 #define LAB_COUNTERS 48
 
 /* How the peer's last read ended. */
-enum lab_end { LAB_WAITING, LAB_EOF, LAB_RESET };
+enum lab_end { LAB_WAITING /* or it did not read on */, LAB_EOF, LAB_RESET };
 
 /* A system call, or a call of the library, as whoever made it saw it. */
 struct lab_call {
@@ -36,7 +37,7 @@ struct lab_arrow {
 	lb_time  until;         /* when the last of them arrived */
 };
 
-/* A counter of the kernel (nstat(8)) at our end's namespace that moved. */
+/* A counter of the kernel (nstat(8)) at our end's namespace, which over a loopback is the peer's, too, that moved. */
 struct lab_counter {
 	char    name[40]; /* "TcpExtTCPAbortOnData" */
 	int64_t by;
@@ -63,12 +64,25 @@ struct lab_play {
 	struct lab_counter counter[LAB_COUNTERS]; /* in the order of names */
 };
 
+/* What counts of one play when claims are judged. */
+struct lab_seen {
+	enum lab_end end;
+	bool         whole;   /* the peer's application got all that was meant */
+	bool         packets; /* every segment was seen */
+	bool         rst[2];  /* one was seen: ours, the peer's */
+	bool         late;    /* the peer wrote when our close(2) had returned */
+	bool         read_0;  /* our last call that read returned 0, ... */
+	lb_time      read_on; /* ... and the peer's last one came so long after it, or came before */
+	uint64_t     back_bytes;
+};
+
 /* All plays of one cell. */
 struct lab_cell {
 	const char *link, *policy, *scenario; /* names; together, with slashes between them, the cell's id */
 	unsigned    runs;
 	unsigned    whole;               /* of these, the peer's application got all that was meant */
 	unsigned    eofs, resets, waits; /* of these, so its last read ended */
+	struct lab_seen seen[LAB_RUNS];  /* all of them, in the order in which they began */
 	struct lab_play shown;           /* the first one of the kind that came most often */
 };
 

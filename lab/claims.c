@@ -7,6 +7,8 @@
 #include "lab/claims.h"
 #include "lab/evidence.h"
 #include "lab/moments.h"
+#include "lab/seen.h"
+#include <stdio.h>
 #include <string.h>
 
 #define MS         INT64_C(1000000)
@@ -18,25 +20,9 @@
 
 #define CLOSES "raw_close plain"
 
-static unsigned least(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
-
 static bool is_in(const struct lab_cell *cell, const char *scenario)
 {
 	return strcmp(cell->scenario, scenario) == 0;
-}
-
-/* How runs ended, and whether they were whole, is counted apart: for a cut one that was reset, there has to be either. */
-static unsigned cut_and(const struct lab_cell *cell, unsigned ended)
-{
-	return least(cell->runs - cell->whole, ended);
-}
-
-static bool sent_rst(const struct lab_cell *cell)
-{
-	return cell->shown.captured && cell->shown.segments[LINK_LEFT].rst > 0;
 }
 
 /*
@@ -49,7 +35,7 @@ static void unread_resets(struct evidence *e)
 	unsigned early = 0;
 
 	while ((cell = evidence_next(e, cell, CLOSES, "unread unread_slow")) != NULL) {
-		unsigned cut = cut_and(cell, cell->resets);
+		unsigned cut = evidence_runs(cell, seen_cut_by_reset);
 		bool slow = is_in(cell, "unread_slow");
 
 		evidence_add(e, cell, cut, slow ? cell->runs - cut : cell->runs - cell->resets);
@@ -68,7 +54,8 @@ static void error_not_eof(struct evidence *e)
 	const struct lab_cell *cell = NULL;
 
 	while ((cell = evidence_next(e, cell, CLOSES, "unread unread_slow false_eof")) != NULL)
-		evidence_add(e, cell, cut_and(cell, cell->resets), cut_and(cell, cell->eofs));
+		evidence_add(e, cell, evidence_runs(cell, seen_cut_by_reset),
+			evidence_runs(cell, seen_cut_at_eof));
 	if (!evidence_conclude(e, "false_eof", "nobody has taken the error before (SO_ERROR)"))
 		return;
 	evidence_say(e, "of the runs that were cut short, the peer's last read failed in ");
@@ -77,14 +64,25 @@ static void error_not_eof(struct evidence *e)
 		evidence_say(e, "; in the others it returned 0, as at a true end");
 }
 
-/* What it takes at least to be blocked; 0 where that is too short to be told from a call that is not. */
+/*
+ * How long it is blocked at least, if it is until everything has arrived, or the linger time is over; 0 where that is too
+ * short to be told from a call that is not.
+ */
 static lb_time blocking(const struct lab_cell *cell)
 {
-	lb_time way = moment_one_way(&cell->shown);
+	const struct lab_play *play = &cell->shown;
+	const struct lab_call *linger = moment_call(play, "setsockopt(fd, SO_LINGER");
+	lb_time arrived = moment_arrived(play);
+	bool long_way = is_in(cell, "slow") || is_in(cell, "never_reads");
+	int seconds = 0;
 
-	if (is_in(cell, "slow") || is_in(cell, "never_reads"))
+	if (!long_way && moment_one_way(play) < FAR)
+		return 0;
+	if (linger == NULL || arrived == 0 ||
+		sscanf(linger->text, "setsockopt(fd, SO_LINGER, %d s)", &seconds) != 1)
 		return LONG;
-	return way >= FAR ? 2 * way : 0;
+	arrived -= linger->at;
+	return arrived < seconds * 1000 * MS ? arrived : seconds * 1000 * MS;
 }
 
 static void linger_close_blocks(struct evidence *e)
@@ -138,73 +136,69 @@ static void linger_shutdown_blocks(struct evidence *e)
 	evidence_say_span(e, &closes);
 }
 
-/* Where everything had arrived before the late data, the RST comes after the FIN, and only the packets show it. */
+/*
+ * Where everything had arrived before the late data, the RST comes after the FIN, and only the packets show it. What was
+ * there before the close(2) did not come late.
+ */
 static void shutdown_late_resets(struct evidence *e)
 {
 	const struct lab_cell *cell = NULL;
-	unsigned cut = 0, runs = 0;
+	unsigned cut = 0;
 
 	while ((cell = evidence_next(e, cell, "raw_shutdown", "late late_slow")) != NULL) {
-		unsigned resets = sent_rst(cell) ? cell->runs : cell->resets;
-
-		evidence_add(e, cell, resets, cell->runs - resets);
-		cut += cell->runs - cell->whole;
-		runs += cell->runs;
+		evidence_add(e, cell, evidence_runs(cell, seen_late_and_reset),
+			evidence_runs(cell, seen_late_and_not));
+		cut += evidence_runs(cell, seen_late_and_cut);
 	}
 	if (!evidence_conclude(e, NULL, NULL))
 		return;
-	evidence_say(e, "late data was answered by RST in ");
+	evidence_say(e, "data that came after close(2) was answered by RST in ");
 	evidence_say_runs(e);
-	evidence_say(e, "; by that, %u of %u were cut short", cut, runs);
+	evidence_say(e, "; by that, %u of %u were cut short", cut, e->runs[0] + e->runs[1]);
 }
 
 static void drain_proves(struct evidence *e)
 {
 	const struct lab_cell *cell = NULL;
 	struct span early = {0};
+	unsigned never = 0;
 
 	while ((cell = evidence_next(e, cell, "raw_drain", NULL)) != NULL) {
-		const struct lab_call *last = moment_read_0(&cell->shown);
-		lb_time read_on;
-		unsigned proven;
-
-		if (last == NULL)
-			continue;
-		read_on = moment_peer_read(&cell->shown) - (last->at + last->took);
-		proven = read_on > 0 ? 0 : cell->whole;
-		if (read_on > 0)
-			span_add(&early, read_on);
-		evidence_add(e, cell, proven, cell->runs - proven);
+		evidence_add(e, cell, evidence_runs(cell, seen_proven), evidence_runs(cell, seen_not_proven));
+		for (const struct lab_seen *seen = cell->seen; seen < cell->seen + cell->runs; seen++) {
+			if (seen->read_0 && seen->read_on > 0)
+				span_add(&early, seen->read_on);
+			never += seen_not_proven(seen) && !seen_whole_at_eof(seen);
+		}
 	}
-	if (!evidence_conclude(e, "ends_first",
-		    "the peer ends because of our end, and not before it has read everything"))
+	if (!evidence_conclude(
+		    e, "ends_first agreed_peer_first", "the peer ends because it has seen our end"))
 		return;
-	evidence_say(e, "our read returned 0 when the peer had read everything in ");
+	evidence_say(e, "our read returned 0 when the peer had read everything, and our end, in ");
 	evidence_say_runs(e);
 	if (early.count > 0) {
 		evidence_say(e, "; else the peer read on for ");
 		evidence_say_span(e, &early);
 	}
+	if (never > 0)
+		evidence_say(e, "; in %u it never did", never);
 }
 
 /* A run can be whole in spite of the RST: its FIN had left before the close. That RST only the packets show. */
 static void linger_finish_fin(struct evidence *e)
 {
 	const struct lab_cell *cell = NULL;
-	unsigned spared = 0, runs = 0;
+	unsigned spared = 0;
 
 	while ((cell = evidence_next(e, cell, "raw_linger_shutdown", "unread")) != NULL) {
-		unsigned clean = sent_rst(cell) ? 0 : least(cell->whole, cell->eofs);
-
-		evidence_add(e, cell, clean, cell->runs - clean);
-		spared += cell->whole - clean;
-		runs += cell->runs;
+		evidence_add(e, cell, evidence_runs(cell, seen_fin_alone), evidence_runs(cell, seen_reset));
+		spared += evidence_runs(cell, seen_reset_but_whole);
 	}
 	if (!evidence_conclude(e, NULL, NULL))
 		return;
 	evidence_say(e, "everything arrived with FIN, and no RST was sent, in ");
 	evidence_say_runs(e);
-	evidence_say(e, "; it did in spite of an RST in %u of %u", spared, runs);
+	evidence_say(e, "; it did in spite of an RST in %u of %u", spared, e->runs[0] + e->runs[1]);
 }
 
 /* For a long time before it was taken off, only full segments had left; then what they had left over did. */
@@ -284,18 +278,17 @@ static void agreed_plain_close(struct evidence *e)
 {
 	const struct lab_cell *cell = NULL;
 
-	while ((cell = evidence_next(e, cell, CLOSES, "agreed agreed_peer_first")) != NULL) {
-		const struct lab_play *play = &cell->shown;
-		bool rst =
-			play->captured && play->segments[LINK_LEFT].rst + play->segments[LINK_RIGHT].rst > 0;
-		unsigned clean = rst ? 0 : least(cell->whole, cell->runs - cell->resets);
-
-		evidence_add(e, cell, clean, cell->runs - clean);
-	}
+	while ((cell = evidence_next(e, cell, CLOSES, "agreed agreed_peer_first")) != NULL)
+		evidence_add(e, cell, evidence_runs(cell, seen_clean), evidence_runs(cell, seen_unclean));
 	if (!evidence_conclude(e, NULL, NULL))
 		return;
 	evidence_say(e, "everything arrived, and nothing was reset, in ");
 	evidence_say_runs(e);
+}
+
+static bool is_half_closed(const struct lab_seen *seen)
+{
+	return seen_whole_at_eof(seen) && seen->back_bytes == HALF_CLOSE;
 }
 
 static void half_close(struct evidence *e)
@@ -303,7 +296,7 @@ static void half_close(struct evidence *e)
 	const struct lab_cell *cell = NULL;
 
 	while ((cell = evidence_next(e, cell, "raw_drain", "half_close")) != NULL) {
-		unsigned ended = cell->shown.back_bytes == HALF_CLOSE ? least(cell->whole, cell->eofs) : 0;
+		unsigned ended = evidence_runs(cell, is_half_closed);
 
 		evidence_add(e, cell, ended, cell->runs - ended);
 	}
@@ -321,9 +314,10 @@ static void eof_ambiguous(struct evidence *e)
 	unsigned cleans = 0;
 
 	while ((cell = evidence_next(e, cell, CLOSES, "reads_all")) != NULL)
-		cleans += least(cell->whole, cell->eofs);
+		cleans += evidence_runs(cell, seen_whole_at_eof);
 	while (cleans > 0 && (cell = evidence_next(e, cell, CLOSES, "killed false_eof")) != NULL)
-		evidence_add(e, cell, cut_and(cell, cell->eofs), cut_and(cell, cell->resets));
+		evidence_add(e, cell, evidence_runs(cell, seen_cut_at_eof),
+			evidence_runs(cell, seen_cut_by_reset));
 	if (!evidence_conclude(e, NULL, NULL))
 		return;
 	evidence_say(e,

@@ -28,6 +28,15 @@ const struct lab_cell *evidence_next(const struct evidence *evidence, const stru
 	return NULL;
 }
 
+unsigned evidence_runs(const struct lab_cell *cell, bool (*is_so)(const struct lab_seen *seen))
+{
+	unsigned runs = 0;
+
+	for (unsigned i = 0; i < cell->runs; i++)
+		runs += is_so(&cell->seen[i]);
+	return runs;
+}
+
 static void add_to_link(struct evidence *evidence, const char *name, bool agrees, unsigned runs)
 {
 	for (int i = 0; i < EVIDENCE_LINKS; i++) {
@@ -49,7 +58,7 @@ void evidence_add(struct evidence *evidence, const struct lab_cell *cell, unsign
 			continue;
 		evidence->runs[agrees] += runs[agrees];
 		add_to_link(evidence, cell->link, agrees, runs[agrees]);
-		if (evidence->kept[agrees] < LAB_EVIDENCE)
+		if (evidence->kept[agrees] < EVIDENCE_CELLS)
 			evidence->cell[agrees][evidence->kept[agrees]++] = cell;
 	}
 }
@@ -67,7 +76,7 @@ static void name_cell(struct lab_claim *claim, const struct lab_cell *cell)
 /* In turns, so that neither side takes all the room. */
 static void name_cells(struct evidence *evidence)
 {
-	for (unsigned i = 0; i < LAB_EVIDENCE; i++)
+	for (unsigned i = 0; i < EVIDENCE_CELLS; i++)
 		for (int agrees = 0; agrees < 2; agrees++)
 			if (i < evidence->kept[agrees])
 				name_cell(evidence->claim, evidence->cell[agrees][i]);
@@ -78,8 +87,9 @@ static void say_condition(struct evidence *evidence, const char *scenarios, cons
 	const struct lab_cell *first = evidence->cell[0][0];
 	bool known = condition != NULL;
 
-	for (unsigned i = 0; i < evidence->kept[0]; i++)
-		known = known && is_among(evidence->cell[0][i]->scenario, scenarios);
+	for (int agrees = 0; agrees < 2; agrees++)
+		for (unsigned i = 0; i < evidence->kept[agrees]; i++)
+			known = known && is_among(evidence->cell[agrees][i]->scenario, scenarios) == !agrees;
 	if (known)
 		evidence_say(evidence, "holds only if %s: ", condition);
 	else if (evidence->kept[0] == 1)

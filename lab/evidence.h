@@ -13,6 +13,7 @@
 #include "lab/claims.h"
 
 #define EVIDENCE_LINKS 4
+#define EVIDENCE_CELLS 64 /* more than bear on any claim */
 
 struct evidence {
 	const struct lab_cell *cells;
@@ -20,7 +21,7 @@ struct evidence {
 	struct lab_claim      *claim;
 	/* All below by whether it agrees: 0, 1. */
 	unsigned               runs[2];
-	const struct lab_cell *cell[2][LAB_EVIDENCE];
+	const struct lab_cell *cell[2][EVIDENCE_CELLS];
 	unsigned               kept[2];
 	struct {
 		const char *name;
@@ -33,13 +34,16 @@ struct evidence {
 const struct lab_cell *evidence_next(const struct evidence *evidence, const struct lab_cell *cell,
 	const char *policies, const char *scenarios);
 
+/* How many of the cell's runs are so. */
+unsigned evidence_runs(const struct lab_cell *cell, bool (*is_so)(const struct lab_seen *seen));
+
 /* So many of the cell's runs agree, so many contradict; the rest says nothing. */
 void evidence_add(
 	struct evidence *evidence, const struct lab_cell *cell, unsigned agree, unsigned contradict);
 
 /*
  * Gives the verdict and the cells of the claim, and begins its `because`: where the claim holds partly, and all that
- * contradicts it is of these scenarios, with "holds only if" and the condition. False: nothing bears on the claim.
+ * contradicts it is of these scenarios, and nothing else is, with "holds only if" and the condition. False: nothing bears on the claim.
  */
 bool evidence_conclude(struct evidence *evidence, const char *scenarios, const char *condition);
 

@@ -56,6 +56,14 @@ lb_time moment_peer_read(const struct lab_play *play)
 	return last;
 }
 
+lb_time moment_peer_wrote(const struct lab_play *play)
+{
+	for (unsigned i = 0; i < calls(play); i++)
+		if (play->call[i].peer && begins(play->call[i].text, "write("))
+			return play->call[i].at;
+	return LB_NEVER;
+}
+
 bool moment_has_data(const struct lab_play *play)
 {
 	return play->captured && play->missed == 0 && moment_largest(play) > 0 &&
@@ -94,6 +102,23 @@ static lb_time left_last(const struct lab_arrow *arrow)
 	if (arrow->count < 2 || arrow->arrived == LB_NEVER || arrow->until == LB_NEVER)
 		return arrow->sent;
 	return arrow->until - (arrow->arrived - arrow->sent);
+}
+
+lb_time moment_arrived(const struct lab_play *play)
+{
+	uint32_t got = 0;
+	lb_time last = 0;
+
+	for (unsigned i = 0; play->captured && i < play->arrows; i++) {
+		const struct lab_arrow *arrow = &play->arrow[i];
+
+		if (arrow->peer || arrow->bytes == 0 || arrow->arrived == LB_NEVER ||
+			arrow->seq + arrow->bytes <= got)
+			continue;
+		got = arrow->seq + arrow->bytes;
+		last = arrow->until;
+	}
+	return last;
 }
 
 lb_time moment_left(const struct lab_play *play)

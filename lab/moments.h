@@ -14,6 +14,9 @@ const struct lab_call *moment_read_0(const struct lab_play *play);
 /* When the last call returned by which the peer reads; or 0. */
 lb_time moment_peer_read(const struct lab_play *play);
 
+/* When the first call began by which the peer writes; or LB_NEVER. */
+lb_time moment_peer_wrote(const struct lab_play *play);
+
 /* Whether every segment was seen, data of ours among them, and none was lost: what waits then waits for no other reason. */
 bool moment_has_data(const struct lab_play *play);
 
@@ -22,6 +25,9 @@ lb_time moment_one_way(const struct lab_play *play);
 
 /* Bytes of our largest segment. */
 uint32_t moment_largest(const struct lab_play *play);
+
+/* When the last of our data arrived, as far as that is known; or 0. */
+lb_time moment_arrived(const struct lab_play *play);
 
 /* When our last segment with data left that was not sent again; and how long that was after the last of it was written. */
 lb_time moment_left(const struct lab_play *play);

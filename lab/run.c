@@ -4,6 +4,7 @@
  * which order is from matrix.c; what a player does, from play.c.
  */
 #include "lab/run.h"
+#include "lab/seen.h"
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,7 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PLAYS     20  /* of a cell, at most */
 #define PATIENCE  60  /* seconds for a play */
 #define TICK      100 /* ms */
 #define KINDS     6   /* of plays: whole or not, and how the peer's last read ended */
@@ -51,16 +51,16 @@ struct run {
 /* Room for all plays of a task. 0 or a negative errno. */
 static int open_task(struct run *run, struct task *task)
 {
-	void *plays = mmap(
-		NULL, PLAYS * sizeof *task->plays, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *plays = mmap(NULL, LAB_RUNS * sizeof *task->plays, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (plays == MAP_FAILED)
 		return -errno;
 	task->plays = plays;
-	task->pcaps = calloc(PLAYS, sizeof *task->pcaps);
+	task->pcaps = calloc(LAB_RUNS, sizeof *task->pcaps);
 	if (task->pcaps == NULL)
 		return -ENOMEM;
-	for (unsigned i = 0; i < PLAYS; i++)
+	for (unsigned i = 0; i < LAB_RUNS; i++)
 		task->pcaps[i] = -1;
 	task->wanted = run->options->quick ? 2 : 3;
 	return 0;
@@ -69,8 +69,8 @@ static int open_task(struct run *run, struct task *task)
 static void close_task(struct task *task)
 {
 	if (task->plays != NULL)
-		munmap(task->plays, PLAYS * sizeof *task->plays);
-	for (unsigned i = 0; task->pcaps != NULL && i < PLAYS; i++)
+		munmap(task->plays, LAB_RUNS * sizeof *task->plays);
+	for (unsigned i = 0; task->pcaps != NULL && i < LAB_RUNS; i++)
 		if (task->pcaps[i] >= 0)
 			close(task->pcaps[i]);
 	free(task->pcaps);
@@ -78,14 +78,9 @@ static void close_task(struct task *task)
 	task->pcaps = NULL;
 }
 
-static bool is_whole(const struct lab_play *play)
-{
-	return play->peer_bytes == play->meant_bytes;
-}
-
 static unsigned kind_of(const struct lab_play *play)
 {
-	return is_whole(play) * 3 + play->peer_end;
+	return (play->peer_bytes == play->meant_bytes) * 3 + play->peer_end;
 }
 
 /* Returns the first play of the kind that came most often; or, if there is any that failed, that. */
@@ -127,13 +122,13 @@ static void conclude(struct run *run, struct task *task)
 
 	cell->shown = task->plays[shown];
 	for (unsigned i = 0; i < task->finished && cell->shown.failed[0] == '\0'; i++) {
-		const struct lab_play *play = &task->plays[i];
+		const struct lab_seen seen = seen_of(&task->plays[i]);
 
-		cell->runs++;
-		cell->whole += is_whole(play);
-		cell->eofs += play->peer_end == LAB_EOF;
-		cell->resets += play->peer_end == LAB_RESET;
-		cell->waits += play->peer_end == LAB_WAITING;
+		cell->seen[cell->runs++] = seen;
+		cell->whole += seen.whole;
+		cell->eofs += seen.end == LAB_EOF;
+		cell->resets += seen.end == LAB_RESET;
+		cell->waits += seen.end == LAB_WAITING;
 	}
 	if (run->options->spool != NULL && cell->runs > 0 && cell->shown.captured) {
 		snprintf(name, sizeof name, "%s-%s-%s.pcap", cell->link, cell->policy, cell->scenario);
@@ -196,7 +191,7 @@ static void finish(struct run *run, struct player *player, int status)
 {
 	struct task *task = player->task;
 	struct lab_play *play = &task->plays[player->index];
-	unsigned most = run->options->quick ? PLAYS / 2 : PLAYS;
+	unsigned most = run->options->quick ? LAB_RUNS / 2 : LAB_RUNS;
 
 	player->pid = 0;
 	run->playing--;

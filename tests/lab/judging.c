@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The helpers of judging.h: owns the cells that a test makes up. */
 #include "lab/judging.h"
+#include "lab/seen.h"
 #include "lib/cmocka.h"
 #include <stdio.h>
 #include <string.h>
@@ -54,9 +55,24 @@ void judging_add_segment(
 		.until = sent + way};
 }
 
+/* Each run was as the play that is shown, but for how it ended: whole ones first, and then the end of the stream first. */
+static void see(struct lab_cell *cell)
+{
+	for (unsigned i = 0; i < cell->runs; i++) {
+		cell->seen[i] = seen_of(&cell->shown);
+		cell->seen[i].whole = i < cell->whole;
+		cell->seen[i].end = i < cell->eofs                  ? LAB_EOF
+				    : i < cell->eofs + cell->resets ? LAB_RESET
+								    : LAB_WAITING;
+	}
+}
+
 const struct lab_claim *judging_claim(const char *id)
 {
 	static struct lab_claim claims[LAB_CLAIMS];
+
+	for (size_t i = 0; i < count; i++)
+		see(&judging_cells[i]);
 
 	lab_claims_judge(judging_cells, count, claims);
 	for (int i = 0; i < LAB_CLAIMS; i++)

@@ -68,28 +68,89 @@ static void what_the_peer_sees_is_an_error(void **state)
 	judging_check_none("error-not-eof");
 }
 
+static struct lab_play *late(
+	const char *link, const char *scenario, unsigned runs, unsigned whole, unsigned eofs, unsigned resets)
+{
+	struct lab_play *play = judging_add(link, "raw_shutdown", scenario, runs, whole, eofs, resets);
+
+	judging_add_call(play, OURS, "close(fd) = 0", 0, MS);
+	judging_add_call(play, PEER, "write(fd, 1024) = 1024", MS, 0);
+	return play;
+}
+
 static void late_data_is_answered_by_a_reset(void **state)
 {
 	struct lab_play *play;
 
 	(void)state;
-	judging_add("delay", "raw_shutdown", "late", 3, 0, 0, 3);
-	play = judging_add("lo", "raw_shutdown", "late", 20, 7, 7, 13);
+	late("delay", "late", 3, 0, 0, 3);
+	play = late("lo", "late", 20, 7, 7, 13);
 	play->captured = true;
 	play->segments[0].rst = 1;
 	judging_check("shutdown-late-resets", LAB_HOLDS, 2,
-		"late data was answered by RST in 3 of 3 on delay, 20 of 20 on lo; by that, 16 of 23 were "
-		"cut short");
+		"data that came after close(2) was answered by RST in 3 of 3 on delay, 20 of 20 on lo; by "
+		"that, 16 of 23 were cut short");
 	play->segments[0].rst = 0;
 	play->segments[1].rst = 1;
 	judging_check("shutdown-late-resets", LAB_PARTLY, 2,
-		"not in lo/raw_shutdown/late: late data was answered by RST in 3 of 3 on delay, 13 of 20 on "
-		"lo; by that, "
-		"16 of 23 were cut short");
+		"not in lo/raw_shutdown/late: data that came after close(2) was answered by RST in 3 of 3 on "
+		"delay, 13 of 20 on lo; by that, 16 of 23 were cut short");
+	play->missed = 1; /* nobody knows of the 7 others */
+	judging_check("shutdown-late-resets", LAB_HOLDS, 2,
+		"data that came after close(2) was answered by RST in 3 of 3 on delay, 13 of 13 on lo; by "
+		"that, 16 of 16 were cut short");
 	judging_begin(NULL);
-	judging_add("lo", "raw_shutdown", "late_slow", 3, 3, 3, 0);
+	late("lo", "late_slow", 3, 3, 3, 0)->captured = true;
 	judging_check("shutdown-late-resets", LAB_FAILS, 1,
-		"late data was answered by RST in 0 of 3 on lo; by that, 0 of 3 were cut short");
+		"data that came after close(2) was answered by RST in 0 of 3 on lo; by that, 0 of 3 were cut "
+		"short");
+}
+
+static void what_came_before_the_close_was_not_late(void **state)
+{
+	(void)state;
+	late("lo", "late", 3, 0, 0, 3)->call[1].at = MS - 1;
+	late("lo", "late", 3, 0, 0, 3)->call[0].took = LB_NEVER;
+	late("lo", "late", 3, 0, 0, 3)->calls = 1;
+	judging_check_none("shutdown-late-resets");
+}
+
+/* How runs ended, whether they were whole, and what was sent, belongs together: no run may stand for another one. */
+static void each_run_counts_for_itself(void **state)
+{
+	struct lab_claim claims[LAB_CLAIMS];
+
+	(void)state;
+	judging_add("lo", "raw_close", "reads_all", 3, 3, 3, 0);
+	judging_add("lo", "plain", "false_eof", 4, 2, 2, 2); /* those that were cut were reset */
+	judging_check("eof-ambiguous", LAB_FAILS, 1,
+		"the last read returned 0 at 3 clean ends, and as well when the stream was cut: 0 of 2 on "
+		"lo");
+	judging_begin(NULL);
+	judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 3, 0)->captured = true;
+	assert_int_equal(judging_claim("linger-finish-fin")->verdict, LAB_HOLDS);
+	judging_cells[0].seen[1].rst[LINK_LEFT] = true;
+	lab_claims_judge(judging_cells, 1, claims);
+	assert_string_equal(claims[LAB_CLAIM_linger_finish_fin].because,
+		"not in lo/raw_linger_shutdown/unread: everything arrived with FIN, and no RST was sent, in "
+		"2 "
+		"of 3 on lo; it did in spite of an RST in 1 of 3");
+}
+
+/* Without all packets nobody knows that no RST was among them. */
+static void no_reset_is_denied_where_packets_were_not_seen(void **state)
+{
+	(void)state;
+	judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 3, 0);
+	judging_add("lo", "raw_close", "agreed", 3, 3, 3, 0);
+	judging_check_none("linger-finish-fin");
+	judging_check_none("agreed-plain-close");
+	judging_cells[0].shown.captured = judging_cells[1].shown.captured = true;
+	assert_true(judging_claim("linger-finish-fin")->judged);
+	assert_true(judging_claim("agreed-plain-close")->judged);
+	judging_cells[0].shown.missed = judging_cells[1].shown.missed = 1;
+	judging_check_none("linger-finish-fin");
+	judging_check_none("agreed-plain-close");
 }
 
 static void linger_and_shutdown_send_a_fin(void **state)
@@ -97,11 +158,11 @@ static void linger_and_shutdown_send_a_fin(void **state)
 	struct lab_play *play;
 
 	(void)state;
-	judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 3, 0);
+	judging_add("lo", "raw_linger_shutdown", "unread", 3, 3, 3, 0)->captured = true;
 	judging_check("linger-finish-fin", LAB_HOLDS, 1,
 		"everything arrived with FIN, and no RST was sent, in 3 of 3 on lo; it did in spite of an "
 		"RST in 0 of 3");
-	judging_add("delay", "raw_linger_shutdown", "unread", 20, 1, 1, 19);
+	judging_add("delay", "raw_linger_shutdown", "unread", 20, 1, 1, 19)->captured = true;
 	judging_check("linger-finish-fin", LAB_PARTLY, 2,
 		"not in delay/raw_linger_shutdown/unread: everything arrived with FIN, and no RST was "
 		"sent, in 3 of 3 on lo, 1 of 20 on delay; it did in spite of an RST in 0 of 23");
@@ -125,11 +186,11 @@ static void agreed_ends_need_no_more_than_a_close(void **state)
 	struct lab_play *play;
 
 	(void)state;
-	judging_add("lo", "raw_close", "agreed", 3, 3, 3, 0);
+	judging_add("lo", "raw_close", "agreed", 3, 3, 3, 0)->captured = true;
 	play = judging_add("lo", "plain", "agreed_peer_first", 3, 3, 0, 0);
+	play->captured = true;
 	judging_check("agreed-plain-close", LAB_HOLDS, 2,
 		"everything arrived, and nothing was reset, in 6 of 6 on lo");
-	play->captured = true;
 	play->segments[1].rst = 1;
 	judging_check("agreed-plain-close", LAB_PARTLY, 2,
 		"not in lo/plain/agreed_peer_first: everything arrived, and nothing was reset, in 3 of 6 on "
@@ -200,6 +261,9 @@ int main(void)
 		cmocka_unit_test_setup(unread_data_resets, judging_begin),
 		cmocka_unit_test_setup(what_the_peer_sees_is_an_error, judging_begin),
 		cmocka_unit_test_setup(late_data_is_answered_by_a_reset, judging_begin),
+		cmocka_unit_test_setup(what_came_before_the_close_was_not_late, judging_begin),
+		cmocka_unit_test_setup(each_run_counts_for_itself, judging_begin),
+		cmocka_unit_test_setup(no_reset_is_denied_where_packets_were_not_seen, judging_begin),
 		cmocka_unit_test_setup(linger_and_shutdown_send_a_fin, judging_begin),
 		cmocka_unit_test_setup(agreed_ends_need_no_more_than_a_close, judging_begin),
 		cmocka_unit_test_setup(a_half_close_keeps_the_other_direction, judging_begin),
