@@ -67,7 +67,7 @@ static const char *known(const struct lab_cell *cell, char buf[256])
 		n = snprintf(buf, 256, "%s, %s by %s", lb_rung_word(o->rung), lb_end_word(o->how),
 			lb_party_word(o->by));
 	else
-		n = snprintf(buf, 256, "-");
+		n = snprintf(buf, 256, "no outcome");
 	if ((cell->whole > 0 && cell->whole < cell->runs) ||
 		(cell->eofs > 0) + (cell->resets > 0) + (cell->waits > 0) > 1)
 		snprintf(buf + n, 256 - (size_t)n, "; %u of %u whole: %u eof, %u reset, %u waiting",

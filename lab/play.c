@@ -106,6 +106,15 @@ static bool sleeps(pid_t pid)
 	return name_end != NULL && strncmp(name_end, ") S", 3) == 0;
 }
 
+/* What happens to our end, and is no call of it: takes no time, and returns nothing. */
+static void mark(struct lab_stage *stage, const char *what)
+{
+	struct lab_call *call = lab_call_begin(stage->play, false, "%s", what);
+
+	if (call != NULL)
+		call->took = 0;
+}
+
 /* Once it waits in a call; an ending that does not wait is over first. */
 static void strike(struct lab_stage *stage, pid_t pid)
 {
@@ -114,7 +123,7 @@ static void strike(struct lab_stage *stage, pid_t pid)
 	while (!over && !sleeps(pid))
 		over = lab_stage_await(stage, LAB_CUE_OVER, lb_now() + LAB_MS) || lb_now() >= stage->limit;
 	if (!over) {
-		lab_call_end(stage->play, lab_call_begin(stage->play, false, "SIGUSR1"), 0);
+		mark(stage, "SIGUSR1");
 		kill(pid, SIGUSR1);
 	}
 	lab_stage_cue(stage, LAB_CUE_STRUCK);
@@ -129,7 +138,7 @@ static void direct(struct lab_stage *stage, struct lab_subject *subject)
 	if (scenario->struck)
 		strike(stage, subject->pid);
 	if (scenario->killed && lab_stage_await(stage, LAB_CUE_BEGUN, LB_NEVER)) {
-		lab_call_begin(stage->play, false, "SIGKILL");
+		mark(stage, "SIGKILL");
 		stage->began = lb_now();
 		kill(subject->pid, SIGKILL);
 	}

@@ -23,11 +23,11 @@ struct lab_scenario {
 	bool answers;      /* sends 100,000 bytes when the stream has ended */
 	/* our end */
 	bool nonblock; /* its socket is O_NONBLOCK */
-	bool exits;    /* it does all of the policy but close(2), and exits */
-	bool forks;    /* another process has a copy of its socket, for longer than our end takes */
-	bool killed;   /* it is killed when half of the bytes are written, SO_LINGER being set already */
-	bool struck;   /* a signal strikes while it ends the connection; the peer reads only then */
-	bool listens;  /* it closes a listening socket, with a connection that nobody has accepted */
+	bool exits; /* it does all of the policy but close(2), and exits; of lb_close, where that has no steps, all */
+	bool forks;   /* another process has a copy of its socket, for longer than our end takes */
+	bool killed;  /* it is killed when half of the bytes are written, SO_LINGER being set already */
+	bool struck;  /* a signal strikes while it ends the connection; the peer reads only then */
+	bool listens; /* it closes a listening socket, with a connection that nobody has accepted */
 	/* both */
 	bool agrees;     /* they exchange CLOSE and CLOSE_OK when all bytes are there; then both end ... */
 	bool peer_first; /* ... the peer before us, and then it reads nothing after CLOSE; else after us */

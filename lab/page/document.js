@@ -63,7 +63,7 @@ function time(us) {
 	return `${value.toFixed(digits)} ${unit}`;
 }
 
-const ends = { eof: ["EOF", "an EOF"], reset: ["RST", "a reset"], waiting: ["open", "nothing: it was still waiting"] };
+const ends = { eof: ["EOF", "an EOF"], reset: ["RST", "a reset"], waiting: ["open", "nothing: it was still waiting, or did not read on"] };
 const endOf = cell => ends[cell.peer_end] ?? [cell.peer_end, cell.peer_end];
 // An end that looks like a clean one, of a stream that was cut.
 const hides = cell => cell.peer_end === "eof" && fraction(cell) !== null && fraction(cell) < 1;

@@ -129,7 +129,7 @@ function makeLegend() {
 	document.querySelector(".legend").append(
 		sample("whole", "0%", "the peer got every byte"), sample("lost", "1%", "most"), sample("lost", "50%", "half"),
 		sample("lost", "100%", "none"), sample("reset", "0%", "RST: its read failed"),
-		sample("waiting", "0%", "open: it was still waiting"),
+		sample("waiting", "0%", "open: it was still waiting, or did not read on"),
 		html("li", {}, html("b", {}, "EOF !"), "\u00a0as if that were everything"),
 		html("li", {}, html("b", {}, "14/20"), "\u00a0so many runs were whole"));
 	const text = item => item.played === false ? `${item.text} (not played)` : item.text;

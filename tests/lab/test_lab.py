@@ -227,14 +227,16 @@ def names_choose_cells_and_nothing_else():
 def lines_say_what_the_object_says():
     with tempfile.TemporaryDirectory() as place:
         file, page = f"{place}/cells.json", f"{place}/report.html"
-        said = lab("--quick", "--only", "unread,request", "--policy", "plain,drain,nagle", "--json", file, "--html", page).stdout
+        said = lab("--quick", "--only", "unread,request", "--policy", "plain,drain,raw_close,nagle", "--json", file, "--html", page).stdout
         run = json.loads(Path(file).read_text())
         assert sorted(os.listdir(place)) == ["cells.json", "report.html"]
         assert "<html" in Path(page).read_text()
     for cell in run["cells"]:
         line = re.search(rf"^{cell['link']} +{cell['policy']} +{cell['scenario']} +(\d+) of (\d+)  (\w+) +([\d.]+) ms  (.*)", said, re.MULTILINE)
         assert line and line.groups()[:3] == (str(cell["peer_bytes"]), str(cell["meant_bytes"]), cell["peer_end"]), (cell, said)
-        if cell["outcome"]:
+        if not cell["outcome"]:
+            assert "no outcome" in line[5], (cell, line[0])
+        else:
             assert f"{cell['outcome']['rung']}, {cell['outcome']['how']} by {cell['outcome']['by']}" in line[5], (cell, line[0])
     for claim in run["claims"]:
         assert re.search(rf"^{claim['verdict']} +{claim['id']}  +{re.escape(claim['text'])}\n +{re.escape(claim['because'])}$", said, re.MULTILINE), said
