@@ -26,6 +26,8 @@ static int look(const char *path, struct target *target)
 	umask(mask);
 	target->mode = 0666 & ~mask;
 	target->beside[0] = '\0';
+	if (path[0] == '\0')
+		return -ENOENT;
 	if (strlen(path) >= PATH_MAX - sizeof "/.lastbyte-XXXXXX")
 		return -ENAMETOOLONG;
 	if (realpath(path, target->path) == NULL)

@@ -82,14 +82,24 @@ static void name_cells(struct evidence *evidence)
 				name_cell(evidence->claim, evidence->cell[agrees][i]);
 }
 
+static bool contradicts(const struct evidence *evidence, const struct lab_cell *cell)
+{
+	for (unsigned i = 0; i < evidence->kept[0]; i++)
+		if (evidence->cell[0][i] == cell)
+			return true;
+	return false;
+}
+
 static void say_condition(struct evidence *evidence, const char *scenarios, const char *condition)
 {
 	const struct lab_cell *first = evidence->cell[0][0];
 	bool known = condition != NULL;
 
-	for (int agrees = 0; agrees < 2; agrees++)
-		for (unsigned i = 0; i < evidence->kept[agrees]; i++)
-			known = known && is_among(evidence->cell[agrees][i]->scenario, scenarios) == !agrees;
+	for (unsigned i = 0; i < evidence->kept[0]; i++)
+		known = known && is_among(evidence->cell[0][i]->scenario, scenarios);
+	for (unsigned i = 0; i < evidence->kept[1]; i++)
+		known = known && !(is_among(evidence->cell[1][i]->scenario, scenarios) &&
+					 !contradicts(evidence, evidence->cell[1][i]));
 	if (known)
 		evidence_say(evidence, "holds only if %s: ", condition);
 	else if (evidence->kept[0] == 1)

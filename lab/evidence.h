@@ -43,7 +43,7 @@ void evidence_add(
 
 /*
  * Gives the verdict and the cells of the claim, and begins its `because`: where the claim holds partly, and all that
- * contradicts it is of these scenarios, and nothing else is, with "holds only if" and the condition. False: nothing bears on the claim.
+ * contradicts it is of these scenarios, and none of their cells agrees in all runs, with "holds only if" and the condition. False: nothing bears on the claim.
  */
 bool evidence_conclude(struct evidence *evidence, const char *scenarios, const char *condition);
 

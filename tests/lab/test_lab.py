@@ -264,6 +264,7 @@ def what_cannot_be_is_said_before_anything_is_played():
             (["--kernel", "/nowhere/vmlinuz"], "--kernel: /nowhere/vmlinuz: No such file"),
             (["--kernel", __file__], "is not a kernel for x86"),
             (["--html", "/nowhere/x.html"], "/nowhere/x.html cannot be written: No such file"),
+            (["--html", ""], "--html  cannot be written: No such file"),
             (["--json", "/"], "/ cannot be written: Is a directory"),
             (["--pcap", f"{__file__}/packets"], "cannot be made: Not a directory"),
             (["--pcap", __file__], "Not a directory"),

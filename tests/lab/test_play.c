@@ -287,7 +287,8 @@ static void an_ending_that_reads_is_not_ended_by_a_signal(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
-		const struct lab_call *signal = find_call(play_of(policies[i], "interrupted"), false, "SIGUSR1");
+		const struct lab_call *signal =
+			find_call(play_of(policies[i], "interrupted"), false, "SIGUSR1");
 
 		assert_non_null(signal);
 		assert_string_equal(signal->text, "SIGUSR1"); /* which is no call, and returns nothing */
