@@ -100,6 +100,7 @@ class Client:
     def __init__(self, address, journal, features=wire.RESUME | wire.REPLY, idle=60000, eager=False):
         self.journal, self.eager = journal, eager
         self.socket = socket.create_connection(address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small frames must not wait for an ACK
         self.socket.setblocking(False)
         self.machine = Machine(journal.client, time.monotonic_ns(), features, idle)
         self.asked = {}  # handle: delivery, and whether by RESOLVE

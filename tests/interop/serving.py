@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from client import Client, Journal, Lost
@@ -20,6 +21,8 @@ class Server:
         command = [COMMAND, "serve", "--listen", "127.0.0.1:0", "--into", f"dir:{self.inbox}", "--json", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.address = ("127.0.0.1", json.loads(self.process.stdout.readline())["port"])
+        self.reader = threading.Thread(target=self.process.stdout.read)  # a pipe that is full would stop the server
+        self.reader.start()
         self.journals = 0
 
     def journal(self):
@@ -57,6 +60,7 @@ def serving(*options):
         finally:
             server.process.kill()
             server.process.wait()
+            server.reader.join()
             server.process.stdout.close()
 
 
