@@ -70,7 +70,8 @@ struct lab_seen {
 	bool         whole;   /* the peer's application got all that was meant */
 	bool         packets; /* every segment was seen */
 	bool         rst[2];  /* one was seen: ours, the peer's */
-	bool         late;    /* the peer wrote when our close(2) had returned */
+	bool         late;    /* data of the peer's came when our close(2) had returned */
+	bool         gave_up; /* our last call that read: it took too long */
 	bool         read_0;  /* our last call that read returned 0, ... */
 	lb_time      read_on; /* ... and the peer's last one came so long after it, or came before */
 	uint64_t     back_bytes;

@@ -27,7 +27,7 @@ static bool is_in(const struct lab_cell *cell, const char *scenario)
 
 /*
  * Where a run was whole in spite of the RST, nothing was left to be dropped: that says nothing, but of a slow reader, who
- * cannot have had it all.
+ * cannot have had it all. That the peer still waits says nothing either: the link may have lost the RST.
  */
 static void unread_resets(struct evidence *e)
 {
@@ -35,11 +35,12 @@ static void unread_resets(struct evidence *e)
 	unsigned early = 0;
 
 	while ((cell = evidence_next(e, cell, CLOSES, "unread unread_slow")) != NULL) {
-		unsigned cut = evidence_runs(cell, seen_cut_by_reset);
+		unsigned whole = evidence_runs(cell, seen_reset_but_whole);
 		bool slow = is_in(cell, "unread_slow");
 
-		evidence_add(e, cell, cut, slow ? cell->runs - cut : cell->runs - cell->resets);
-		early += slow ? 0 : cell->resets - cut;
+		evidence_add(e, cell, evidence_runs(cell, seen_reset_and_cut),
+			evidence_runs(cell, seen_no_reset) + (slow ? whole : 0));
+		early += slow ? 0 : whole;
 	}
 	if (!evidence_conclude(e, NULL, NULL))
 		return;
@@ -291,15 +292,19 @@ static bool is_half_closed(const struct lab_seen *seen)
 	return seen_whole_at_eof(seen) && seen->back_bytes == HALF_CLOSE;
 }
 
+/* A link that is too slow for that is no contradiction. */
+static bool is_not_half_closed(const struct lab_seen *seen)
+{
+	return !is_half_closed(seen) && !seen->gave_up && seen->end != LAB_WAITING;
+}
+
 static void half_close(struct evidence *e)
 {
 	const struct lab_cell *cell = NULL;
 
-	while ((cell = evidence_next(e, cell, "raw_drain", "half_close")) != NULL) {
-		unsigned ended = evidence_runs(cell, is_half_closed);
-
-		evidence_add(e, cell, ended, cell->runs - ended);
-	}
+	while ((cell = evidence_next(e, cell, "raw_drain", "half_close")) != NULL)
+		evidence_add(e, cell, evidence_runs(cell, is_half_closed),
+			evidence_runs(cell, is_not_half_closed));
 	if (!evidence_conclude(e, NULL, NULL))
 		return;
 	evidence_say(e, "the peer read everything and the end, and then all %d bytes of its own arrived, in ",

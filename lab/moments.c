@@ -29,16 +29,15 @@ const struct lab_call *moment_call(const struct lab_play *play, const char *text
 	return NULL;
 }
 
-const struct lab_call *moment_read_0(const struct lab_play *play)
+const struct lab_call *moment_read(const struct lab_play *play, const char *result)
 {
 	for (unsigned i = calls(play); i-- > 0;) {
 		const struct lab_call *call = &play->call[i];
-		size_t len = strlen(call->text);
+		const char *end = strrchr(call->text, ' ');
 
 		if (call->peer || !reads(call))
 			continue;
-		return call->took != LB_NEVER && len > 4 && strcmp(call->text + len - 4, " = 0") == 0 ? call
-												      : NULL;
+		return call->took != LB_NEVER && end != NULL && strcmp(end + 1, result) == 0 ? call : NULL;
 	}
 	return NULL;
 }
@@ -56,9 +55,12 @@ lb_time moment_peer_read(const struct lab_play *play)
 	return last;
 }
 
-lb_time moment_peer_wrote(const struct lab_play *play)
+lb_time moment_peer_data(const struct lab_play *play)
 {
-	for (unsigned i = 0; i < calls(play); i++)
+	for (unsigned i = 0; play->captured && i < play->arrows; i++)
+		if (play->arrow[i].peer && play->arrow[i].bytes > 0 && play->arrow[i].arrived != LB_NEVER)
+			return play->arrow[i].arrived;
+	for (unsigned i = 0; !play->captured && i < calls(play); i++)
 		if (play->call[i].peer && begins(play->call[i].text, "write("))
 			return play->call[i].at;
 	return LB_NEVER;

@@ -8,14 +8,14 @@
 /* Our last call that begins so and has returned; or NULL. */
 const struct lab_call *moment_call(const struct lab_play *play, const char *text);
 
-/* Our last call that reads, if that returned 0; or NULL. */
-const struct lab_call *moment_read_0(const struct lab_play *play);
+/* Our last call that reads, if that ended so, as in "0"; or NULL. */
+const struct lab_call *moment_read(const struct lab_play *play, const char *result);
 
 /* When the last call returned by which the peer reads; or 0. */
 lb_time moment_peer_read(const struct lab_play *play);
 
-/* When the first call began by which the peer writes; or LB_NEVER. */
-lb_time moment_peer_wrote(const struct lab_play *play);
+/* When the first data of the peer's arrived, or where that could not be seen, was written; or LB_NEVER. */
+lb_time moment_peer_data(const struct lab_play *play);
 
 /* Whether every segment was seen, data of ours among them, and none was lost: what waits then waits for no other reason. */
 bool moment_has_data(const struct lab_play *play);

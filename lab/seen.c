@@ -5,15 +5,16 @@
 
 struct lab_seen seen_of(const struct lab_play *play)
 {
-	const struct lab_call *closed = moment_call(play, "close("), *last = moment_read_0(play);
+	const struct lab_call *closed = moment_call(play, "close("), *last = moment_read(play, "0");
+	lb_time data = moment_peer_data(play);
 
 	return (struct lab_seen){.end = play->peer_end,
 		.whole = play->peer_bytes == play->meant_bytes,
 		.packets = play->captured && play->missed == 0,
 		.rst = {play->captured && play->segments[LINK_LEFT].rst > 0,
 			play->captured && play->segments[LINK_RIGHT].rst > 0},
-		.late = closed != NULL && moment_peer_wrote(play) != LB_NEVER &&
-			moment_peer_wrote(play) >= closed->at + closed->took,
+		.late = closed != NULL && data != LB_NEVER && data >= closed->at + closed->took,
+		.gave_up = moment_read(play, "ETIME") != NULL,
 		.read_0 = last != NULL,
 		.read_on = last != NULL ? moment_peer_read(play) - (last->at + last->took) : 0,
 		.back_bytes = play->back_bytes};
@@ -22,6 +23,16 @@ struct lab_seen seen_of(const struct lab_play *play)
 bool seen_cut_by_reset(const struct lab_seen *seen)
 {
 	return !seen->whole && seen->end == LAB_RESET;
+}
+
+bool seen_reset_and_cut(const struct lab_seen *seen)
+{
+	return seen_reset(seen) && !seen->whole;
+}
+
+bool seen_no_reset(const struct lab_seen *seen)
+{
+	return !seen_reset(seen) && (seen->packets || seen->end == LAB_EOF);
 }
 
 bool seen_cut_at_eof(const struct lab_seen *seen)
@@ -66,7 +77,7 @@ bool seen_late_and_reset(const struct lab_seen *seen)
 
 bool seen_late_and_cut(const struct lab_seen *seen)
 {
-	return seen_late_and_reset(seen) && !seen->whole;
+	return seen->late && seen_reset_and_cut(seen);
 }
 
 bool seen_late_and_not(const struct lab_seen *seen)

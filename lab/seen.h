@@ -15,6 +15,10 @@ bool seen_whole_at_eof(const struct lab_seen *seen);
 /* Whether our end was seen to send RST, or the peer to get one; and the peer got all, in spite of that. */
 bool seen_reset(const struct lab_seen *seen);
 bool seen_reset_but_whole(const struct lab_seen *seen);
+bool seen_reset_and_cut(const struct lab_seen *seen);
+
+/* Whether nothing was reset before the end of the stream: it came, or there was no RST of ours among all segments. */
+bool seen_no_reset(const struct lab_seen *seen);
 
 /* Whether the peer got all, and its end of the stream, and every segment was seen, no RST of ours among them. */
 bool seen_fin_alone(const struct lab_seen *seen);

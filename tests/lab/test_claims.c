@@ -43,6 +43,31 @@ static void unread_data_resets(void **state)
 	judging_check_none("unread-resets");
 }
 
+/* The link has lost our RST, or the play was over before the peer had ended: that is no contradiction. */
+static void a_peer_that_still_waits_contradicts_nothing(void **state)
+{
+	struct lab_play *play;
+
+	(void)state;
+	play = judging_add("delay", "raw_close", "unread", 3, 0, 0, 2);
+	play->captured = true;
+	play->segments[LINK_LEFT].rst = 1;
+	judging_check("unread-resets", LAB_HOLDS, 1, "reset, and cut short: 3 of 3 on delay");
+	play->captured = false;
+	judging_check("unread-resets", LAB_HOLDS, 1, "reset, and cut short: 2 of 2 on delay");
+	play->captured = true;
+	play->segments[LINK_LEFT].rst = 0;
+	assert_int_equal(judging_claim("unread-resets")->verdict, LAB_PARTLY);
+	judging_begin(NULL);
+	judging_add("delay", "raw_drain", "half_close", 3, 0, 0, 0);
+	judging_check_none("half-close");
+	judging_add_call(judging_add("delay", "raw_drain", "half_close", 3, 3, 3, 0), OURS,
+		"read(fd) until 0 = ETIME", 0, 9000 * MS);
+	judging_check_none("half-close");
+	judging_cells[1].shown.calls = 0;
+	assert_int_equal(judging_claim("half-close")->verdict, LAB_FAILS);
+}
+
 static void what_the_peer_sees_is_an_error(void **state)
 {
 	(void)state;
@@ -75,6 +100,8 @@ static struct lab_play *late(
 
 	judging_add_call(play, OURS, "close(fd) = 0", 0, MS);
 	judging_add_call(play, PEER, "write(fd, 1024) = 1024", MS, 0);
+	judging_add_segment(play, PEER, 1, 1024, MS, 0);
+	play->captured = false;
 	return play;
 }
 
@@ -108,10 +135,18 @@ static void late_data_is_answered_by_a_reset(void **state)
 
 static void what_came_before_the_close_was_not_late(void **state)
 {
+	struct lab_play *play;
+
 	(void)state;
 	late("lo", "late", 3, 0, 0, 3)->call[1].at = MS - 1;
 	late("lo", "late", 3, 0, 0, 3)->call[0].took = LB_NEVER;
 	late("lo", "late", 3, 0, 0, 3)->calls = 1;
+	play = late("lo", "late", 3, 0, 0, 3);
+	play->captured = true;
+	play->arrow[0].arrived = MS - 1;
+	play = late("lo", "late", 3, 0, 0, 0);
+	play->captured = true;
+	play->arrow[0].arrived = LB_NEVER; /* it was lost: nobody could answer it */
 	judging_check_none("shutdown-late-resets");
 }
 
@@ -259,6 +294,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(nothing_is_judged_without_cells_that_bear_on_it, judging_begin),
 		cmocka_unit_test_setup(unread_data_resets, judging_begin),
+		cmocka_unit_test_setup(a_peer_that_still_waits_contradicts_nothing, judging_begin),
 		cmocka_unit_test_setup(what_the_peer_sees_is_an_error, judging_begin),
 		cmocka_unit_test_setup(late_data_is_answered_by_a_reset, judging_begin),
 		cmocka_unit_test_setup(what_came_before_the_close_was_not_late, judging_begin),
