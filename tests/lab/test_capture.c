@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The captures of lab/capture.h: they see what the link counts, who sent it, and when it arrived if it did. */
 #include "lab/capture.h"
-#include "lab/scene.h"
+#include "lib/scene.h"
 #include "lib/cmocka.h"
 #include <errno.h>
 #include <linux/capability.h>

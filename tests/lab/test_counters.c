@@ -2,7 +2,7 @@
 /* The counters of lab/counters.h: what happens to a connection moves those that count it, and only its own. */
 #include "lib/cmocka.h"
 #include "lab/counters.h"
-#include "lab/scene.h"
+#include "lib/scene.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>

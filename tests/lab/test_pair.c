@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The pairing of lab/pair.h, of packets as no link here can be made to bring them: late, twice, alike, from nowhere. */
 #include "lab/pair.h"
-#include "lab/scene.h"
+#include "lib/scene.h"
 #include "lib/cmocka.h"
 #include <stdlib.h>
 #include <string.h>

@@ -4,31 +4,19 @@
  * and the kernel's timers make certain is asked for: bounds from below, which no machine undercuts.
  */
 #include "lib/cmocka.h"
+#include "lib/scene.h"
 #include "lab/request.h"
 #include "lab/ways.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MS         INT64_C(1000000)
 #define DELAY      (20 * MS) /* one way */
 #define ROUND_TRIP (2 * DELAY)
 #define HELD       (100 * MS)
 #define DELAYED    (30 * MS) /* an ack: 40 ms in whole ticks, of which there are 100 in a second at least */
 
 static const struct link_options slow = {.kind = LINK_DELAY, .delay = DELAY};
-
-static struct link *make(const struct link_options *options)
-{
-	char why[LINK_WHY];
-	struct link *link;
-
-	if (link_new(options, &link, why) < 0) {
-		print_message("# SKIP a link of kind %d: %s\n", (int)options->kind, why);
-		skip();
-	}
-	return link;
-}
 
 static int play(struct link *link, const char *way, struct lab_play *played)
 {
@@ -52,7 +40,7 @@ static unsigned calls(const struct lab_play *played, bool peer, const char *text
 
 static void a_request_in_any_way_arrives_whole_and_ends_in_an_eof(void **state)
 {
-	struct link *link = make(&slow);
+	struct link *link = scene_link(&slow);
 
 	(void)state;
 	for (int way = 0; way < WAYS; way++) {
@@ -76,7 +64,7 @@ static void a_request_in_any_way_arrives_whole_and_ends_in_an_eof(void **state)
 
 static void each_way_makes_the_calls_of_its_name(void **state)
 {
-	struct link *link = make(&(struct link_options){.kind = LINK_LOOPBACK});
+	struct link *link = scene_link(&(struct link_options){.kind = LINK_LOOPBACK});
 	const struct {
 		const char *way, *call;
 		unsigned n;
@@ -114,13 +102,13 @@ static void two_writes_with_nagle_wait_for_an_ack_on_a_fresh_connection_too(void
 {
 	const struct link_options loopback = {.kind = LINK_LOOPBACK};
 	struct lab_play played;
-	struct link *link = make(&loopback);
+	struct link *link = scene_link(&loopback);
 
 	(void)state;
 	assert_int_equal(play(link, "nagle", &played), 0);
 	assert_in_range(played.blocked, DELAYED, INT64_MAX);
 	link_free(link);
-	link = make(&slow);
+	link = scene_link(&slow);
 	assert_int_equal(play(link, "nagle", &played), 0);
 	assert_in_range(played.blocked, 2 * ROUND_TRIP, INT64_MAX);
 	link_free(link);
@@ -128,7 +116,7 @@ static void two_writes_with_nagle_wait_for_an_ack_on_a_fresh_connection_too(void
 
 static void what_a_cork_holds_waits_until_it_is_lifted_or_longer(void **state)
 {
-	struct link *link = make(&slow);
+	struct link *link = scene_link(&slow);
 	struct lab_play played;
 
 	(void)state;
@@ -141,7 +129,7 @@ static void what_a_cork_holds_waits_until_it_is_lifted_or_longer(void **state)
 
 static void what_is_no_way_is_refused(void **state)
 {
-	struct link *link = make(&(struct link_options){.kind = LINK_LOOPBACK});
+	struct link *link = scene_link(&(struct link_options){.kind = LINK_LOOPBACK});
 	struct lab_play played;
 
 	(void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The networks that other tests stand on: they carry, delay, lose and count what they say, and leave nothing behind. */
 #include "lib/cmocka.h"
+#include "lib/scene.h"
 #include "lab/forward.h"
 #include "lab/link.h"
 #include <errno.h>
@@ -18,23 +19,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MS      INT64_C(1000000)
 #define NOBODY  65534
 #define PATIENT 20000 /* ms: a test that waits for longer has failed */
 
 static const int families[] = {AF_INET, AF_INET6};
-
-static struct link *make(const struct link_options *options)
-{
-	char why[LINK_WHY];
-	struct link *link;
-
-	if (link_new(options, &link, why) < 0) {
-		print_message("# SKIP a link of kind %d: %s\n", (int)options->kind, why);
-		skip();
-	}
-	return link;
-}
 
 static void read_exactly(int fd, void *buf, size_t len)
 {
@@ -68,7 +56,7 @@ static void every_kind_carries_bytes_both_ways(void **state)
 	(void)state;
 	for (int kind = LINK_LOOPBACK; kind <= LINK_DELAY; kind++) {
 		const struct link_options options = {.kind = kind, .delay = MS};
-		struct link *link = make(&options);
+		struct link *link = scene_link(&options);
 
 		for (int i = 0; i < 4; i++)
 			carries(link, i / 2, families[i % 2]);
@@ -79,7 +67,7 @@ static void every_kind_carries_bytes_both_ways(void **state)
 static void the_caller_stays_where_it_was(void **state)
 {
 	const struct link_options options = {.kind = LINK_VETH};
-	struct link *link = make(&options);
+	struct link *link = scene_link(&options);
 
 	(void)state;
 	assert_int_equal(if_nametoindex("link0"), 0);
@@ -149,7 +137,7 @@ static void segments_are_counted_as_they_are_on_the_wire(void **state)
 	(void)state;
 	for (int kind = LINK_VETH; kind <= LINK_DELAY; kind++) {
 		const struct link_options options = {.kind = kind, .delay = MS, .count = true};
-		struct link *link = make(&options);
+		struct link *link = scene_link(&options);
 
 		for (int i = 0; i < 4; i++)
 			counts_segments(link, i / 2, families[i % 2]);
@@ -161,7 +149,7 @@ static void resets_are_counted(void **state)
 {
 	const struct link_options options = {.kind = LINK_VETH, .count = true};
 	const struct linger reset = {.l_onoff = 1};
-	struct link *link = make(&options);
+	struct link *link = scene_link(&options);
 	struct segments count;
 	int fds[2];
 	char byte;
@@ -180,7 +168,7 @@ static void resets_are_counted(void **state)
 static void a_round_trip_takes_twice_the_delay(void **state)
 {
 	const struct link_options options = {.kind = LINK_DELAY, .delay = 20 * MS};
-	struct link *link = make(&options);
+	struct link *link = scene_link(&options);
 	lb_time started;
 	int fds[2];
 	char byte = 1;
@@ -204,7 +192,7 @@ static void a_round_trip_takes_twice_the_delay(void **state)
 static void what_is_lost_is_sent_again(void **state)
 {
 	const struct link_options options = {.kind = LINK_DELAY, .delay = MS, .loss = 500, .seed = 1};
-	struct link *link = make(&options);
+	struct link *link = scene_link(&options);
 	struct segments count;
 
 	(void)state;
@@ -315,7 +303,7 @@ static void nothing_is_left_of_a_process_that_was_killed(void **state)
 	pid_t child;
 
 	(void)state;
-	link_free(make(&options));
+	link_free(scene_link(&options));
 	child = start_child(holds_a_link, &in);
 	assert_int_equal(read(in, &byte, 1), 1);
 	snprintf(path, sizeof path, "/proc/%d/ns/net", child);

@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The link that is a loopback of its own, and what the kinds do not have in common: devices, and who counts. */
 #include "lib/cmocka.h"
+#include "lib/scene.h"
 #include "lab/link.h"
 #include <errno.h>
 #include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static struct link *make(const struct link_options *options)
-{
-	char why[LINK_WHY];
-	struct link *link;
-
-	if (link_new(options, &link, why) < 0) {
-		print_message("# SKIP a link of kind %d: %s\n", (int)options->kind, why);
-		skip();
-	}
-	return link;
-}
 
 static void each_kind_names_its_device(void **state)
 {
@@ -26,7 +15,7 @@ static void each_kind_names_its_device(void **state)
 	(void)state;
 	for (int kind = LINK_LOOPBACK; kind <= LINK_DELAY; kind++) {
 		const struct link_options options = {.kind = kind};
-		struct link *link = make(&options);
+		struct link *link = scene_link(&options);
 		const char *name = link_device(link);
 
 		if (names[kind] == NULL) {
@@ -47,7 +36,7 @@ static void each_kind_names_its_device(void **state)
 static void a_loopback_of_its_own_is_not_the_one_that_is_shared(void **state)
 {
 	const struct link_options shared = {.kind = LINK_LOOPBACK}, own = {.kind = LINK_LO};
-	struct link *links[] = {make(&shared), make(&own)};
+	struct link *links[] = {scene_link(&shared), scene_link(&own)};
 	struct sockaddr_storage address;
 	socklen_t len = link_address(links[0], LINK_LEFT, AF_INET, 0, &address);
 	int listener = link_socket(links[0], LINK_LEFT, AF_INET, SOCK_STREAM), fds[2];
@@ -76,7 +65,7 @@ static void what_cannot_be_counted_is_said(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-		struct link *link = make(&options[i]);
+		struct link *link = scene_link(&options[i]);
 
 		assert_int_equal(link_count(link, LINK_LEFT, &count), -EOPNOTSUPP);
 		link_free(link);

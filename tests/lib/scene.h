@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests of the lab have in common: a link, and a connection that is used and ends. */
-#ifndef TESTS_LAB_SCENE_H
-#define TESTS_LAB_SCENE_H
+/* What tests of links have in common: a link, and a connection that is used and ends. */
+#ifndef LIB_SCENE_H
+#define LIB_SCENE_H
 
 #include "lab/link.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The helpers of scene.h. */
-#include "lab/scene.h"
+#include "lib/scene.h"
 #include "lib/cmocka.h"
 #include <errno.h>
 #include <netinet/in.h>
