@@ -149,9 +149,8 @@ class Machine:
     def _frame(self):
         """The next frame, judged as soon as there is something to judge; None if more must come."""
         if self.phase == "HELLO" and self.input:
-            known = self.input[0] in (wire.TYPES["HELLO_OK"], wire.TYPES["ERROR"])
-            if not known or any(self.input[1:4]):
-                raise Bad("NOT_LASTBYTE", "the first bytes are not those of a server")
+            if self.input[0] not in wire.FRAMES or any(self.input[1:4]):
+                raise Bad("NOT_LASTBYTE", "the first bytes are not those of this protocol")
         if len(self.input) < 12:
             return None
         code, zero, handle, size = struct.unpack(">B3sII", self.input[:12])
@@ -190,7 +189,9 @@ class Machine:
     def _take(self, kind, handle, values, exchange):
         """Does what the frame is for; false if it is nobody else's affair."""
         if kind == "HELLO_OK":
-            if values["version"] != 1 or values["features"] & ~self.offered or values["idle"] * MS > self.idle:
+            if values["version"] != 1:
+                raise Bad("VERSION", "a version that was not offered")
+            if values["features"] & ~self.offered or values["idle"] * MS > self.idle:
                 raise Bad("FRAME_CONTENT", "what was not offered")
             self.features, self.ledger, self.limit = values["features"], values["ledger"], values["limit"]
             self.phase, self.max_undecided, self.idle = "READY", values["max_undecided"], values["idle"] * MS
