@@ -80,7 +80,8 @@ def what_is_refused_leaves_nothing_and_the_connection_goes_on():
             refused("BAD_NAME", name=name)
         refused("TOO_LARGE", data=bytes(1001))
         machine, grows = client.machine, fresh(client, b"grows")
-        machine.begin(grows.client, grows.number, grows.ledger, 1, grows.name)  # the length is not said
+        exchange = machine.begin(grows.client, grows.number, grows.ledger, 1, grows.name)  # the length is not said
+        client.until(lambda: exchange.state == "OPEN")
         machine.data(bytes(1000))
         machine.data(bytes(1))
         client.until(lambda: not machine.exchanges)
