@@ -17,13 +17,22 @@ COMMAND = sys.argv[1]
 
 class Server:
     def __init__(self, scratch, *options):
-        self.scratch, self.inbox = scratch, scratch / "inbox"
-        command = [COMMAND, "serve", "--listen", "127.0.0.1:0", "--into", f"dir:{self.inbox}", "--json", *options]
+        self.scratch, self.inbox, self.options = scratch, scratch / "inbox", options
+        self.journals = 0
+        self.start()
+
+    def start(self):
+        command = [COMMAND, "serve", "--listen", "127.0.0.1:0", "--into", f"dir:{self.inbox}", "--json", *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.address = ("127.0.0.1", json.loads(self.process.stdout.readline())["port"])
         self.reader = threading.Thread(target=self.process.stdout.read)  # a pipe that is full would stop the server
         self.reader.start()
-        self.journals = 0
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
 
     def journal(self):
         self.journals += 1
@@ -58,10 +67,7 @@ def serving(*options):
                 server.process.terminate()
             assert server.process.wait() == 0
         finally:
-            server.process.kill()
-            server.process.wait()
-            server.reader.join()
-            server.process.stdout.close()
+            server.kill()
 
 
 def fresh(client, name, data=b"hello_world"):

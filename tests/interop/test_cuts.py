@@ -37,6 +37,7 @@ def steps(client, made, how_far):
             client.until(lambda: made.verdict)
 
 
+HALF, WHOLE = 4 << 20, 6 << 20
 BEFORE = ("greeted", "begun", "begin_ok", "half", "all", "commit unsent", "half a commit")
 BEHIND = ("commit", "answered")
 
@@ -94,37 +95,91 @@ def after_a_cut_the_same_id_is_begun_again_and_committed_once():
         server.has(*there)
 
 
-def a_delivery_is_resumed_where_its_bytes_are_durable():
-    with serving() as server:
-        journal = server.journal()
-        client = server.connect(journal)
-        if not client.machine.features & wire.RESUME:
-            client.close()
-            raise tap.Skip("the server does not offer RESUME")
-        made = fresh(client, b"large", os.urandom(6 << 20))
-        client.begin(made)
-        client.send(made, 4 << 20)
-        exchange = made.exchange
-        assert exchange.resumable
+def half_synced(server, data):
+    """The client of a delivery that is open, and whose first half is durable at the server; and the delivery."""
+    client = server.connect()
+    if not client.machine.features & wire.RESUME:
+        client.close()
+        raise tap.Skip("the server does not offer RESUME")
+    made = fresh(client, b"large", data)
+    client.begin(made)
+    client.send(made, HALF)
+    exchange = made.exchange
+    assert exchange.resumable
+    client.until(lambda: not exchange.syncing)
+    if exchange.synced < HALF:
+        client.machine.sync()
         client.until(lambda: not exchange.syncing)
-        if exchange.synced < 4 << 20:
-            client.machine.sync()
-            client.until(lambda: not exchange.syncing)
-        assert exchange.synced == 4 << 20
+    assert exchange.synced == HALF
+    return client, made
+
+
+def begun_at(client, made):
+    """Begins the next attempt, as soon as the server knows that the one before has ended: the offset in BEGIN_OK."""
+    while True:
+        client.begin(made)
+        client.until(lambda: made.exchange.state != "BEGUN")
+        if made.exchange.state == "OPEN":
+            return client.seen[-1][2]["offset"]
+        assert verdict(made) == ("not_committed", "BUSY"), verdict(made)
+
+
+def ends(client, made):
+    client.send(made)
+    client.commit(made)
+    client.until(lambda: made.verdict)
+
+
+def a_delivery_is_resumed_where_its_bytes_are_durable():
+    for end in ("reset", "end of the stream", "a killed server"):
+        with serving() as server:
+            client, made = half_synced(server, os.urandom(WHOLE))
+            if end == "a killed server":
+                server.kill()
+                server.start()
+            client.cut(end == "reset")
+            assert made.verdict == "not_committed"
+            client = server.connect(Journal(client.journal.path))
+            assert begun_at(client, made) == HALF
+            ends(client, made)
+            assert made.verdict == "committed"
+            client.close()
+            server.has(made)
+
+
+def bytes_that_turn_out_to_be_wrong_are_not_resumed():
+    with serving() as server:
+        client, made = half_synced(server, bytes(WHOLE))
         client.cut(reset=True)
-        assert made.verdict == "not_committed"
-        client = server.connect(Journal(journal.path))
-        while made.verdict != "committed":
-            client.deliver(made)
-            assert made.reason in (None, "BUSY"), verdict(made)
-        offsets = [values["offset"] for kind, _, values in client.seen if kind == "BEGIN_OK"]
-        assert offsets == [4 << 20], offsets
+        made.data = os.urandom(WHOLE)
+        client = server.connect(client.journal)
+        assert begun_at(client, made) == HALF
+        ends(client, made)
+        assert verdict(made) == ("not_committed", "WRONG_DIGEST")
+        assert begun_at(client, made) == 0
+        ends(client, made)
+        assert made.verdict == "committed"
         client.close()
         server.has(made)
+
+
+def what_could_be_resumed_is_fenced_like_anything_else():
+    with serving() as server:
+        client, made = half_synced(server, os.urandom(WHOLE))
+        client.cut(reset=True)
+        client = server.connect(client.journal)
+        client.resolve(made)
+        assert verdict(made) == ("rolled_back", "FENCED")
+        client.deliver(made)
+        assert verdict(made) == ("rolled_back", "FENCED")
+        client.close()
+        server.has()
 
 
 tap.run([
     a_cut_connection_leaves_what_resolve_then_says,
     after_a_cut_the_same_id_is_begun_again_and_committed_once,
     a_delivery_is_resumed_where_its_bytes_are_durable,
+    bytes_that_turn_out_to_be_wrong_are_not_resumed,
+    what_could_be_resumed_is_fenced_like_anything_else,
 ])
