@@ -235,7 +235,7 @@ def a_silent_client_is_given_up():
 
 
 def a_server_that_is_stopped_finishes_what_was_begun():
-    with serving() as server:
+    with serving("--drain-timeout", "60s") as server:
         client = server.connect()
         made, late = fresh(client, b"made"), fresh(client, b"late")
         client.begin(made)
