@@ -40,15 +40,28 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 					" WHERE excluded.settled > clients.settled",
 	[LB_LEDGER_SQL_PRUNE] = "DELETE FROM deliveries WHERE client = ?1 AND number < max(?2 - " LB_TEXT_OF(
 		LB_LEDGER_KEPT) ", 1)",
+	[LB_LEDGER_SQL_PART_LOOK] = "SELECT client, number, attempt, declared, size, age, name FROM parts "
+				    "WHERE client = ?1 AND number = ?2",
+	/* Whoever was fenced or settled while it was received leaves nothing. */
+	[LB_LEDGER_SQL_PART_PUT] =
+		"INSERT OR REPLACE INTO parts(client, number, sequence, attempt, declared, size, name, age)"
+		" SELECT ?1, ?2, (SELECT ifnull(max(sequence), 0) + 1 FROM parts), ?3, ?4, ?5, ?6, 0"
+		" WHERE ?2 >= ifnull((SELECT settled FROM clients WHERE client = ?1), 1)"
+		" AND NOT EXISTS (SELECT 1 FROM deliveries WHERE client = ?1 AND number = ?2)",
+	[LB_LEDGER_SQL_PART_LIST] =
+		"SELECT client, number, attempt, declared, size, age, name FROM parts ORDER BY sequence DESC",
+	[LB_LEDGER_SQL_PART_AGE] = "UPDATE parts SET age = ?3 WHERE client = ?1 AND number = ?2",
+	[LB_LEDGER_SQL_PART_FORGET] = "DELETE FROM parts WHERE client = ?1 AND number = ?2",
+	[LB_LEDGER_SQL_PART_SETTLE] = "DELETE FROM parts WHERE client = ?1 AND number < ?2",
 };
 
 /* The only numbers that have a place in the database. */
-static bool is_storable(const struct lb_id *id)
+bool lb_ledger_is_storable(const struct lb_id *id)
 {
 	return id->number <= INT64_MAX;
 }
 
-static sqlite3_stmt *bind_id(struct lb_ledger *ledger, enum lb_ledger_statement which, const struct lb_id *id)
+sqlite3_stmt *lb_ledger_bind(struct lb_ledger *ledger, enum lb_ledger_statement which, const struct lb_id *id)
 {
 	sqlite3_stmt *statement = ledger->statements[which];
 
@@ -58,40 +71,41 @@ static sqlite3_stmt *bind_id(struct lb_ledger *ledger, enum lb_ledger_statement 
 	return statement;
 }
 
-static int run(sqlite3_stmt *statement)
+int lb_ledger_run(sqlite3_stmt *statement)
 {
 	sqlite3_step(statement);
 	return sqlite3_reset(statement);
 }
 
 /* What an error outside of a transaction means. */
-static int give_up(struct lb_ledger *ledger, int rc)
+int lb_ledger_give_up(struct lb_ledger *ledger, int rc)
 {
 	if ((rc & 0xff) != SQLITE_BUSY)
 		ledger->broken = true;
 	return -EIO;
 }
 
-static int begin(struct lb_ledger *ledger)
+int lb_ledger_begin(struct lb_ledger *ledger)
 {
 	int err = lb_ledger_mend(ledger), rc;
 
 	if (err != 0)
 		return err;
-	rc = run(ledger->statements[LB_LEDGER_SQL_BEGIN]);
-	return rc == SQLITE_OK ? 0 : give_up(ledger, rc);
+	rc = lb_ledger_run(ledger->statements[LB_LEDGER_SQL_BEGIN]);
+	return rc == SQLITE_OK ? 0 : lb_ledger_give_up(ledger, rc);
 }
 
 /* Ends a transaction, in which rc has come out so far. */
-static int end(struct lb_ledger *ledger, int rc)
+int lb_ledger_end(struct lb_ledger *ledger, int rc)
 {
 	bool decided = rc == SQLITE_OK; /* its records went to the log */
 
 	if (decided)
-		rc = run(ledger->statements[LB_LEDGER_SQL_END]);
+		rc = lb_ledger_run(ledger->statements[LB_LEDGER_SQL_END]);
 	if (rc == SQLITE_OK)
 		return 0;
-	run(ledger->statements[LB_LEDGER_SQL_UNDO]); /* SQLite may have done so: then this is an error */
+	lb_ledger_run(
+		ledger->statements[LB_LEDGER_SQL_UNDO]); /* SQLite may have done so: then this is an error */
 	if ((rc & 0xff) == SQLITE_FULL && sqlite3_get_autocommit(ledger->db) &&
 		(!decided || ledger->full_is_certain))
 		return -ENOSPC;
@@ -99,7 +113,7 @@ static int end(struct lb_ledger *ledger, int rc)
 	return -EIO;
 }
 
-static void copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column)
+void lb_ledger_copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column)
 {
 	const void *text = sqlite3_column_text(row, column);
 	size_t len = text != NULL ? (size_t)sqlite3_column_bytes(row, column) : 0;
@@ -120,8 +134,8 @@ enum lb_ledger_state lb_ledger_row_read(sqlite3_stmt *row, int first, const stru
 	receiptp->committed_at = sqlite3_column_int64(row, first + 5);
 	if (sqlite3_column_int(row, first) != ROW_COMMITTED)
 		return LB_LEDGER_FENCED;
-	copy_text(receiptp->name, row, first + 1);
-	copy_text(receiptp->placed, row, first + 2);
+	lb_ledger_copy_text(receiptp->name, row, first + 1);
+	lb_ledger_copy_text(receiptp->placed, row, first + 2);
 	receiptp->length = (uint64_t)sqlite3_column_int64(row, first + 3);
 	if (sqlite3_column_bytes(row, first + 4) == sizeof receiptp->digest.bytes)
 		memcpy(receiptp->digest.bytes, sqlite3_column_blob(row, first + 4),
@@ -143,10 +157,10 @@ static enum lb_ledger_state without_row(sqlite3_stmt *row, uint64_t number)
 }
 
 /* SQLite's code; inside a transaction or outside. */
-static int look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
+int lb_ledger_look_within(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
 	struct lb_receipt *receiptp)
 {
-	sqlite3_stmt *row = bind_id(ledger, LB_LEDGER_SQL_LOOK, id);
+	sqlite3_stmt *row = lb_ledger_bind(ledger, LB_LEDGER_SQL_LOOK, id);
 
 	if (sqlite3_step(row) == SQLITE_ROW) {
 		*statep = lb_ledger_row_read(row, 2, id, &ledger->uuid, receiptp);
@@ -160,10 +174,10 @@ static int look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger
 static int insert(struct lb_ledger *ledger, enum row_state state, struct lb_receipt *receipt,
 	enum lb_ledger_state *statep)
 {
-	sqlite3_stmt *row = bind_id(ledger, LB_LEDGER_SQL_INSERT, &receipt->id);
+	sqlite3_stmt *row = lb_ledger_bind(ledger, LB_LEDGER_SQL_INSERT, &receipt->id);
 	int rc;
 
-	if (!is_storable(&receipt->id)) {
+	if (!lb_ledger_is_storable(&receipt->id)) {
 		*statep = LB_LEDGER_BEYOND;
 		return SQLITE_OK;
 	}
@@ -176,11 +190,17 @@ static int insert(struct lb_ledger *ledger, enum row_state state, struct lb_rece
 		sqlite3_bind_blob(row, 7, receipt->digest.bytes, sizeof receipt->digest.bytes, SQLITE_STATIC);
 		sqlite3_bind_int(row, 9, receipt->durability);
 	}
-	rc = run(row);
+	rc = lb_ledger_run(row);
 	*statep = LB_LEDGER_UNSEEN;
 	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) == 0 && !LB_BUG("no_ledger_row_check"))
-		rc = look(ledger, &receipt->id, statep, receipt);
+		rc = lb_ledger_look_within(ledger, &receipt->id, statep, receipt);
 	return rc;
+}
+
+/* What is decided is not resumed. */
+static int forget_part(struct lb_ledger *ledger, const struct lb_id *id)
+{
+	return lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_PART_FORGET, id));
 }
 
 int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
@@ -190,34 +210,40 @@ int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_led
 
 	*receiptp = (struct lb_receipt){.id = *id, .ledger = ledger->uuid};
 	*statep = LB_LEDGER_BEYOND;
-	if (err != 0 || !is_storable(id))
+	if (err != 0 || !lb_ledger_is_storable(id))
 		return err;
-	rc = look(ledger, id, statep, receiptp);
-	return rc == SQLITE_OK ? 0 : give_up(ledger, rc);
+	rc = lb_ledger_look_within(ledger, id, statep, receiptp);
+	return rc == SQLITE_OK ? 0 : lb_ledger_give_up(ledger, rc);
 }
 
 int lb_ledger_commit(
 	struct lb_ledger *ledger, struct lb_receipt *receipts, enum lb_ledger_state *states, size_t n)
 {
-	int err = begin(ledger), rc = SQLITE_OK;
+	int err = lb_ledger_begin(ledger), rc = SQLITE_OK;
 
 	if (err != 0)
 		return err;
-	for (size_t i = 0; i < n && rc == SQLITE_OK; i++)
+	for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
 		rc = insert(ledger, ROW_COMMITTED, &receipts[i], &states[i]);
-	return end(ledger, rc);
+		if (rc == SQLITE_OK)
+			rc = forget_part(ledger, &receipts[i].id);
+	}
+	return lb_ledger_end(ledger, rc);
 }
 
 int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
 	struct lb_receipt *receiptp)
 {
-	int err = begin(ledger);
+	int err = lb_ledger_begin(ledger), rc;
 
 	*receiptp = (struct lb_receipt){.id = *id, .ledger = ledger->uuid};
 	if (err != 0)
 		return err;
 	receiptp->committed_at = ledger->host->clock->wall(ledger->host);
-	err = end(ledger, insert(ledger, ROW_FENCED, receiptp, statep));
+	rc = insert(ledger, ROW_FENCED, receiptp, statep);
+	if (rc == SQLITE_OK)
+		rc = forget_part(ledger, id);
+	err = lb_ledger_end(ledger, rc);
 	if (err == 0 && *statep == LB_LEDGER_UNSEEN)
 		*statep = LB_LEDGER_FENCED;
 	return err;
@@ -225,14 +251,14 @@ int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_le
 
 int lb_ledger_placed(struct lb_ledger *ledger, const struct lb_id *id, const char *placed)
 {
-	int err = begin(ledger);
+	int err = lb_ledger_begin(ledger);
 	sqlite3_stmt *update;
 
 	if (err != 0)
 		return err;
-	update = bind_id(ledger, LB_LEDGER_SQL_PLACED, id);
+	update = lb_ledger_bind(ledger, LB_LEDGER_SQL_PLACED, id);
 	sqlite3_bind_text(update, 3, placed, -1, SQLITE_STATIC);
-	return end(ledger, run(update));
+	return lb_ledger_end(ledger, lb_ledger_run(update));
 }
 
 int lb_ledger_settle(struct lb_ledger *ledger, const struct lb_id *lowest)
@@ -242,13 +268,15 @@ int lb_ledger_settle(struct lb_ledger *ledger, const struct lb_id *lowest)
 
 	if (id.number <= 1)
 		return 0; /* as for a client that was never seen */
-	if (!is_storable(&id))
+	if (!lb_ledger_is_storable(&id))
 		id.number = INT64_MAX;
-	err = begin(ledger);
+	err = lb_ledger_begin(ledger);
 	if (err != 0)
 		return err;
-	rc = run(bind_id(ledger, LB_LEDGER_SQL_SETTLE, &id));
+	rc = lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_SETTLE, &id));
 	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) > 0)
-		rc = run(bind_id(ledger, LB_LEDGER_SQL_PRUNE, &id));
-	return end(ledger, rc);
+		rc = lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_PRUNE, &id));
+	if (rc == SQLITE_OK)
+		rc = lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_PART_SETTLE, &id));
+	return lb_ledger_end(ledger, rc);
 }

@@ -51,4 +51,29 @@ int lb_ledger_settle(struct lb_ledger *ledger, const struct lb_id *lowest);
 
 #define LB_LEDGER_KEPT 1024
 
+/* ledger_part.c: what was received of a delivery that is not decided, and is durable. A row speaks of bytes
+ * that were synced before it was written; commit, fence and settle remove it in their own transaction. */
+struct lb_ledger_part {
+	struct lb_id id;
+	uint32_t     attempt;  /* the latest */
+	uint64_t     declared; /* length said in BEGIN, or LB_UNKNOWN */
+	uint64_t     offset;   /* the bytes before it */
+	lb_time      age;      /* how long nobody has been at it, as lb_ledger_parts_age was told */
+	char         name[LB_NAME_MAX + 1];
+};
+
+int lb_ledger_part_look(
+	struct lb_ledger *ledger, const struct lb_id *id, struct lb_ledger_part *partp, bool *foundp);
+
+/* Inserts the row, of age 0, or replaces it, unless the fate of its id is known: *statep is that, or UNSEEN. */
+int lb_ledger_part_put(
+	struct lb_ledger *ledger, const struct lb_ledger_part *part, enum lb_ledger_state *statep);
+
+/* All of them, the one that was put last first. The caller frees *partsp. Also -ENOMEM. */
+int lb_ledger_parts(struct lb_ledger *ledger, struct lb_ledger_part **partsp, size_t *np);
+
+/* In one transaction: sets the age of each; removes them. A row that is not there is no error. */
+int lb_ledger_parts_age(struct lb_ledger *ledger, const struct lb_ledger_part *parts, size_t n);
+int lb_ledger_parts_forget(struct lb_ledger *ledger, const struct lb_ledger_part *parts, size_t n);
+
 #endif

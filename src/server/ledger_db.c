@@ -22,6 +22,14 @@ static const char schema[] =
 	"CREATE UNIQUE INDEX deliveries_in_order ON deliveries(sequence);"
 	"PRAGMA user_version = " LB_TEXT_OF(LB_LEDGER_SCHEMA);
 
+/* It came later, and a server that does not know it does no harm: it removes every part. `sequence` is the order in
+ * which the rows were put, `declared` NULL where BEGIN has not said it, and `age` nanoseconds. */
+static const char parts_schema[] = "CREATE TABLE IF NOT EXISTS parts(client BLOB NOT NULL, number INTEGER "
+				   "NOT NULL, sequence INTEGER NOT NULL,"
+				   " attempt INTEGER NOT NULL, declared INTEGER, size INTEGER NOT NULL, name "
+				   "TEXT NOT NULL, age INTEGER NOT NULL,"
+				   " PRIMARY KEY(client, number)) STRICT, WITHOUT ROWID";
+
 static int fail(const struct lb_ledger *ledger, int err, const char *what, char why[256])
 {
 	snprintf(why, 256, "cannot open the ledger %.120s: %.100s", ledger->path, what);
@@ -128,6 +136,8 @@ static int begin_anew(struct lb_ledger *ledger, bool may_create)
 	} else if (rc == SQLITE_OK) {
 		rc = sqlite3_exec(ledger->db, "UPDATE meta SET openings = openings + 1", NULL, NULL, NULL);
 	}
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(ledger->db, parts_schema, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(ledger->db, "COMMIT", NULL, NULL, NULL);
 	return rc;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of the ledger: ledger_db.c (the database and its schema), ledger.c (what is asked of it) and
- * ledger_read.c (reading beside a server). */
+/* The inside of the ledger: ledger_db.c (the database and its schema), ledger.c (what is asked of it),
+ * ledger_part.c (parts of deliveries) and ledger_read.c (reading beside a server). */
 #ifndef SERVER_LEDGER_DB_H
 #define SERVER_LEDGER_DB_H
 
@@ -25,6 +25,12 @@ enum lb_ledger_statement {
 	LB_LEDGER_SQL_PLACED,
 	LB_LEDGER_SQL_SETTLE,
 	LB_LEDGER_SQL_PRUNE,
+	LB_LEDGER_SQL_PART_LOOK,
+	LB_LEDGER_SQL_PART_PUT,
+	LB_LEDGER_SQL_PART_LIST,
+	LB_LEDGER_SQL_PART_AGE,
+	LB_LEDGER_SQL_PART_FORGET,
+	LB_LEDGER_SQL_PART_SETTLE,
 	LB_LEDGER_SQL_N,
 };
 extern const char *const lb_ledger_sql[LB_LEDGER_SQL_N];
@@ -45,6 +51,19 @@ int lb_ledger_identity(sqlite3 *db, int *versionp, struct lb_uuid *uuidp);
 /* The row of `id` in the columns from `first` on. */
 enum lb_ledger_state lb_ledger_row_read(sqlite3_stmt *row, int first, const struct lb_id *id,
 	const struct lb_uuid *uuid, struct lb_receipt *receiptp);
+
+/* ledger.c: statements and transactions. `end` takes the SQLite code that has come out so far, and returns what the
+ * functions of ledger.h do; `give_up` is its like outside of a transaction, `look` one inside. */
+bool          lb_ledger_is_storable(const struct lb_id *id);
+sqlite3_stmt *lb_ledger_bind(
+	struct lb_ledger *ledger, enum lb_ledger_statement which, const struct lb_id *id);
+int  lb_ledger_run(sqlite3_stmt *statement);
+int  lb_ledger_begin(struct lb_ledger *ledger);
+int  lb_ledger_end(struct lb_ledger *ledger, int rc);
+int  lb_ledger_give_up(struct lb_ledger *ledger, int rc);
+int  lb_ledger_look_within(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
+	 struct lb_receipt *receiptp);
+void lb_ledger_copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column);
 
 /* Makes a connection that is broken whole again: 0, or -EIO. */
 int lb_ledger_mend(struct lb_ledger *ledger);
