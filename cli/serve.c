@@ -20,6 +20,7 @@ struct serving {
 	const char *into; /* the path behind "dir:" */
 	bool json;
 	struct lb_server_options options;
+	struct lb_sink_dir_options kept;
 	struct lb_server *server;
 	sigset_t signals;
 	atomic_bool over;
@@ -35,6 +36,8 @@ static int parse(int argc, char **argv, struct serving *serving)
 		{"insecure", LB_ARG_FLAG, &wanted->insecure},
 		{"max-delivery", LB_ARG_SIZE, &wanted->max_delivery},
 		{"max-sessions", LB_ARG_COUNT, &wanted->max_sessions},
+		{"keep-parts", LB_ARG_DURATION, &serving->kept.keep_parts},
+		{"parts-max", LB_ARG_SIZE, &serving->kept.parts_max},
 		{"idle-timeout", LB_ARG_TIMEOUT, &wanted->idle_timeout},
 		{"drain-timeout", LB_ARG_DURATION, &wanted->drain_timeout},
 		{"json", LB_ARG_FLAG, &serving->json},
@@ -52,7 +55,9 @@ static int parse(int argc, char **argv, struct serving *serving)
 			"serve", "--into %s: the one kind of place is dir:PATH, as in dir:./inbox", into);
 	serving->into = into + 4;
 	if (wanted->drain_timeout == 0)
-		wanted->drain_timeout = 1; /* to the library, 0 stands for its default */
+		wanted->drain_timeout = 1; /* to the library, 0 stands for its default, */
+	if (serving->kept.keep_parts == 0)
+		serving->kept.keep_parts = -1; /* here too */
 	return -1;
 }
 
@@ -144,7 +149,8 @@ static int run(struct serving *serving, const struct lb_sink *sink)
 
 static int serve(int argc, char **argv)
 {
-	struct serving serving = {.options.drain_timeout = 10 * SECOND};
+	struct serving serving = {
+		.options.drain_timeout = 10 * SECOND, .kept.keep_parts = 24 * 3600 * SECOND};
 	struct lb_sink *sink;
 	char why[256] = "";
 	int r = parse(argc, argv, &serving);
@@ -153,7 +159,7 @@ static int serve(int argc, char **argv)
 		return r;
 	serving.options.report = report;
 	serving.options.arg = &serving;
-	if (lb_sink_dir_open(serving.into, &sink, why) < 0) {
+	if (lb_sink_dir_open(serving.into, &serving.kept, &sink, why) < 0) {
 		lb_print_line(STDERR_FILENO, "lastbyte serve: %s", why);
 		return LB_EXIT_USAGE;
 	}
@@ -171,8 +177,8 @@ static int serve(int argc, char **argv)
 const struct lb_command lb_command_serve = {
 	.name = "serve",
 	.synopsis = "[--listen ADDR[:PORT]] [--into dir:PATH] [--insecure] [--max-delivery SIZE]\n"
-		    "                      [--max-sessions N] [--idle-timeout DUR] [--drain-timeout DUR] "
-		    "[--json]",
+		    "                      [--max-sessions N] [--keep-parts DUR] [--parts-max SIZE]\n"
+		    "                      [--idle-timeout DUR] [--drain-timeout DUR] [--json]",
 	.summary = "Receives deliveries into a directory, each whole and once, or not at all",
 	.details =
 		"Options:\n"
@@ -186,6 +192,11 @@ const struct lb_command lb_command_serve = {
 		"  --max-delivery SIZE   refuse larger ones; bytes, or with K, M, G, T, P in powers of 1024 "
 		"(no limit)\n"
 		"  --max-sessions N      connections at once; others are told to try again later (1024)\n"
+		"  --keep-parts DUR      keep what was received of a delivery that was cut short, so that "
+		"its client can\n"
+		"                        go on with it; 0: nothing is kept (24h)\n"
+		"  --parts-max SIZE      and no more than that of all together: the oldest go first (no "
+		"limit)\n"
 		"  --idle-timeout DUR    give a client up that is silent for so long: ms, s, m or h (60s)\n"
 		"  --drain-timeout DUR   at SIGTERM or SIGINT, let open deliveries go on for so long (10s)\n"
 		"  --json                JSON objects, one on a line, on standard output (off: lines on "

@@ -79,7 +79,8 @@ enum lb_event_type {
 	LB_EVENT_CLOSE_OK,
 	/* at the server */
 	LB_EVENT_HELLO, /* `id.client` */
-	/* `handle`, `id`, `attempt`, `ledger` (the one in the options), `length` (LB_UNKNOWN if not said), `name`.
+	/* `handle`, `id`, `attempt`, `ledger` (the one in the options), `length` (LB_UNKNOWN if not said), `name`,
+	 * `resumable` (RESUME is in force).
 	 * To be answered with begin_ok, committed or refused. The machine itself refuses another ledger, a bad name, a
 	 * length that is too large, and everything after lb_conn_going_away: then it is LB_EVENT_REFUSED, with `id`,
 	 * `name` (empty if bad) and `reason`, for the log. */

@@ -18,12 +18,24 @@ struct lb_sink;
 struct lb_server;
 
 /*
+ * What is kept of a delivery whose connection has ended before its end, so that a later attempt of it can go on: the
+ * bytes up to the last SYNCED. How long is counted while a server runs and nobody is at that delivery, by a clock that
+ * never jumps: no setting of the wall clock removes anything, and neither the time without a server counts nor the last
+ * minute before its end (of a time below 8 minutes, an eighth).
+ */
+struct lb_sink_dir_options {
+	lb_time  keep_parts; /* 0: 24 h; negative: nothing is kept, and no client is offered to resume */
+	uint64_t parts_max;  /* bytes of all that are kept: the ones left first go first; 0: no limit */
+};
+
+/*
  * Opens the directory `path` as a sink, making it (not its parents) if it is missing: each delivery appears
  * in it as a file, atomically. Its ledger lies in path/.lastbyte/. Recovers what a crash left: committed
- * deliveries are placed, others removed. Blocks. On failure: a negative errno, and why, as a sentence, in
- * `why` (256 bytes). -EBUSY: another server has it open.
+ * deliveries are placed, what can be resumed is kept, the rest removed. `options` NULL: the defaults. Blocks. On
+ * failure: a negative errno, and why, as a sentence, in `why` (256 bytes). -EBUSY: another server has it open.
  */
-LB_PUBLIC LB_CHECKED int lb_sink_dir_open(const char *path, struct lb_sink **sinkp, char why[256]);
+LB_PUBLIC LB_CHECKED int lb_sink_dir_open(
+	const char *path, const struct lb_sink_dir_options *options, struct lb_sink **sinkp, char why[256]);
 
 /* The identity of its ledger. */
 LB_PUBLIC const struct lb_uuid *lb_sink_ledger(const struct lb_sink *sink);

@@ -107,6 +107,7 @@ static void take_begin(struct lb_conn *conn, const uint8_t *payload, size_t len,
 	conn->current->declared = event->length;
 	memcpy(conn->current->name, event->name, sizeof event->name);
 	conn->last_accepted = handle;
+	event->resumable = (conn->features & LB_FEATURE_RESUME) != 0;
 	event->type = LB_EVENT_BEGIN;
 }
 

@@ -5,7 +5,7 @@
 
 void lb_task_resolve(struct lb_session *session, const struct lb_event *event)
 {
-	struct lb_task *task = lb_task_new(session, LB_TASK_RESOLVE, event->handle);
+	struct lb_task *task = lb_task_new(session->server, session, LB_TASK_RESOLVE, event->handle);
 
 	if (task == NULL) {
 		lb_task_check(session,
@@ -43,7 +43,7 @@ void lb_task_settle(struct lb_session *session, const struct lb_id *lowest)
 			session->lowest = *lowest;
 		return;
 	}
-	task = lb_task_new(session, LB_TASK_SETTLE, 0);
+	task = lb_task_new(session->server, session, LB_TASK_SETTLE, 0);
 	if (task == NULL)
 		return;
 	task->resolution.id = *lowest;

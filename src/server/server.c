@@ -78,6 +78,11 @@ void lb_server_check_stopped(struct lb_server *server)
 	}
 }
 
+static void sweep_expired(struct lb_timer *timer)
+{
+	lb_task_sweep((struct lb_server *)((char *)timer - offsetof(struct lb_server, sweep_timer)));
+}
+
 static void stop_sessions(struct lb_server *server, bool at_once)
 {
 	struct lb_session *session, *next;
@@ -110,6 +115,7 @@ void lb_server_begin_stop(struct lb_server *server)
 	host->net->unlisten(host, server->listener.fd);
 	server->listener.fd = -1;
 	lb_timer_cancel(&server->loop->wheel, &server->accept_timer);
+	lb_timer_cancel(&server->loop->wheel, &server->sweep_timer);
 	lb_timer_set(&server->loop->wheel, &server->stop_timer,
 		host->clock->now(host) + server->options.drain_timeout);
 	stop_sessions(server, false);
@@ -174,6 +180,7 @@ int lb_server_new_on(struct lb_loop *loop, struct lb_sink *sink, const struct lb
 	server->listener.fd = -1;
 	server->accept_timer.expired = accept_expired;
 	server->stop_timer.expired = stop_expired;
+	server->sweep_timer.expired = sweep_expired;
 	loop->work = lb_task_work;
 	loop->work_arg = server;
 	if (server->buf != NULL)
@@ -183,6 +190,9 @@ int lb_server_new_on(struct lb_loop *loop, struct lb_sink *sink, const struct lb
 		free(server);
 		return result;
 	}
+	if (sink->resumable)
+		lb_timer_set(&loop->wheel, &server->sweep_timer,
+			loop->host->clock->now(loop->host) + sink->sweep_every);
 	*serverp = server;
 	return 0;
 }
@@ -248,6 +258,7 @@ void lb_server_drop(struct lb_server *server)
 		server->loop->host->net->unlisten(server->loop->host, server->listener.fd);
 	server->listener.fd = -1;
 	lb_timer_cancel(&server->loop->wheel, &server->accept_timer);
+	lb_timer_cancel(&server->loop->wheel, &server->sweep_timer);
 	lb_timer_cancel(&server->loop->wheel, &server->stop_timer);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The inside of the server: server.c (listening, stopping), session.c (one connection), task.c (its deliveries),
- * question.c (RESOLVE and SETTLED), report.c (what is said of each in the log), and work.c (the worker's side). All
+ * sync.c (SYNC), question.c (RESOLVE and SETTLED), report.c (what is said of each in the log), and work.c (the worker's side). All
  * but work.c runs on the loop's thread.
  */
 #ifndef SERVER_SERVER_H
@@ -18,14 +18,18 @@
 
 enum lb_task_kind {
 	LB_TASK_BEGIN,
-	LB_TASK_OPEN, /* begun: its bytes are coming in, the worker has nothing of it */
+	LB_TASK_REHASH, /* begin has found what an earlier attempt has left; once for each piece of it */
+	LB_TASK_OPEN,   /* begun: its bytes are coming in, the worker has nothing of it */
+	LB_TASK_SYNC,   /* a task of its own, beside the one that is open */
 	LB_TASK_COMMIT,
 	LB_TASK_ROLLBACK,
+	LB_TASK_LEAVE,
 	LB_TASK_RESOLVE,
 	LB_TASK_SETTLE,
+	LB_TASK_SWEEP, /* nobody's */
 };
 
-/* A delivery from BEGIN to its verdict, a question, or a client's SETTLED. */
+/* A delivery from BEGIN to its verdict, a question, a client's SETTLED, or a sweep. */
 struct lb_task {
 	struct lb_job        job;
 	enum lb_task_kind    kind;
@@ -40,6 +44,8 @@ struct lb_task {
 	lb_time              begun;
 	struct lb_intake     intake;
 	struct lb_resolution resolution; /* SETTLE: the id alone */
+	struct lb_task      *of;   /* SYNC: the delivery, which outlives it: its next job queues behind */
+	uint64_t             mark; /* and how much of it is to be durable; intake.reason: why it is not */
 	struct lb_hasher     hasher;
 };
 
@@ -71,7 +77,7 @@ struct lb_server {
 	struct lb_server_options options;
 	struct lb_watch          listener; /* fd -1: closed */
 	bool                     accepting, stopping;
-	struct lb_timer          accept_timer, stop_timer;
+	struct lb_timer          accept_timer, stop_timer, sweep_timer;
 	struct lb_session       *sessions;
 	unsigned                 n_sessions, n_counted, n_tasks;
 	struct lb_task          *by_id[LB_TASK_BUCKETS];
@@ -112,9 +118,16 @@ static inline struct lb_task *lb_task_of(struct lb_job *job)
 }
 
 /* NULL: out of memory. */
-struct lb_task *lb_task_new(struct lb_session *session, enum lb_task_kind kind, uint32_t handle);
-void            lb_task_free(struct lb_task *task);
-void            lb_task_submit(struct lb_task *task, enum lb_task_kind kind);
+struct lb_task *lb_task_new(
+	struct lb_server *server, struct lb_session *session, enum lb_task_kind kind, uint32_t handle);
+void lb_task_free(struct lb_task *task);
+void lb_task_submit(struct lb_task *task, enum lb_task_kind kind);
+/* The open delivery of a handle, or NULL. */
+struct lb_task *lb_task_open(struct lb_session *session, uint32_t handle);
+/* What the sink has to undo goes to the worker; meanwhile a later attempt may begin: it queues behind. leave: the sink
+ * keeps what that one can resume. */
+void lb_task_roll_back(struct lb_task *task);
+void lb_task_leave(struct lb_task *task);
 /* Says REFUSED, if the client is still there and has no answer yet. */
 void lb_task_refuse(struct lb_task *task, enum lb_reason reason, const char *text);
 /* The machine rejects an answer only where the protocol forbids it, which is a mistake of ours: the
@@ -124,14 +137,18 @@ void lb_task_check(struct lb_session *session, int result);
 /* Events of a session's machine. */
 void lb_task_begin(struct lb_session *session, const struct lb_event *event);
 void lb_task_data(struct lb_session *session, const struct lb_event *event);
+void lb_task_sync(struct lb_session *session, const struct lb_event *event);
 void lb_task_commit(struct lb_session *session, const struct lb_event *event);
 void lb_task_rollback(struct lb_session *session, const struct lb_event *event);
 void lb_task_resolve(struct lb_session *session, const struct lb_event *event);
 void lb_task_settle(struct lb_session *session, const struct lb_id *lowest);
+/* Of the server itself; it sets its timer anew. */
+void lb_task_sweep(struct lb_server *server);
 /* The worker has answered. */
+void lb_task_synced(struct lb_task *task);
 void lb_task_resolved(struct lb_task *task);
 void lb_task_settled(struct lb_task *task);
-/* The connection has ended in the way of session->how: open deliveries are rolled back, others go on alone. */
+/* The connection has ended in the way of session->how: open deliveries are left, others go on alone. */
 void lb_tasks_orphan(struct lb_session *session);
 /* lb_loop.work, on the worker */
 void lb_task_work(void *arg, struct lb_job *list);

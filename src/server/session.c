@@ -146,6 +146,9 @@ static void handle(struct lb_session *session, const struct lb_event *event)
 	case LB_EVENT_DATA:
 		lb_task_data(session, event);
 		break;
+	case LB_EVENT_SYNC:
+		lb_task_sync(session, event);
+		break;
 	case LB_EVENT_COMMIT:
 		lb_task_commit(session, event);
 		break;
@@ -324,6 +327,7 @@ void lb_session_new(struct lb_server *server, int fd, const struct lb_endpoint *
 	struct lb_host *host = server->loop->host;
 	struct lb_conn_options options = {
 		.role = LB_ROLE_SERVER,
+		.features = server->sink->resumable ? LB_FEATURE_RESUME : 0,
 		.idle_timeout = server->options.idle_timeout,
 		.ledger = server->sink->ledger,
 		.max_delivery = server->options.max_delivery != 0 ? server->options.max_delivery : LB_UNKNOWN,

@@ -6,6 +6,7 @@
 #ifndef SERVER_SINK_H
 #define SERVER_SINK_H
 
+#include "base/digest.h"
 #include "loop/host.h"
 #include <lastbyte/server.h>
 
@@ -15,15 +16,20 @@ struct lb_intake {
 	uint32_t         attempt;
 	uint64_t         declared; /* length said in BEGIN, or LB_UNKNOWN */
 	char             name[LB_NAME_MAX + 1];
-	uint64_t         received; /* bytes written */
+	bool             resume;   /* an offset above 0 can be said to its client */
+	uint64_t         received; /* bytes written, those before the offset included */
 	struct lb_digest digest;   /* of these, before commit */
 	/* the answer: UNPROVEN after a successful begin; COMMITTED with the receipt; else with the reason.
 	 * IN_DOUBT: the sink cannot tell now; no verdict may be sent. */
 	enum lb_verdict   verdict;
 	enum lb_reason    reason;
 	struct lb_receipt receipt;
+	uint64_t offset; /* UNPROVEN after begin: what an earlier attempt has left; rehash it first */
+	uint64_t rehashed;
 	/* the sink's own */
 	int               part, part_dir;
+	uint64_t          durable; /* the offset in the ledger; 0: none */
+	bool              linked;  /* so are the directories above the part */
 	struct lb_intake *next;
 };
 
@@ -39,15 +45,25 @@ struct lb_resolution {
 struct lb_sink_ops {
 	/* Takes a delivery in, or says why not, or that it is committed already. */
 	void (*begin)(struct lb_sink *sink, struct lb_intake *intake);
+	/* Hashes a piece of what lies before `offset`, and raises `rehashed`; to be called until they are equal. What
+	 * cannot be read is given up: then offset is 0, the hasher as new, and the verdict still UNPROVEN, or why not. */
+	void (*rehash)(struct lb_sink *sink, struct lb_intake *intake, struct lb_hasher *hasher);
 	/* On the loop's thread: LB_REASON_NONE, or DISK_FULL, or IO_ERROR (then roll back). */
 	enum lb_reason (*write)(struct lb_sink *sink, struct lb_intake *intake, const void *buf, size_t len);
+	/* Makes the bytes before `offset` durable, and that they are: NONE: a later attempt can go on there. Else why this
+	 * one cannot commit any more: roll it back. Bytes behind `offset` may be written meanwhile. */
+	enum lb_reason (*sync)(struct lb_sink *sink, struct lb_intake *intake, uint64_t offset);
 	/* Makes n deliveries durable together: sets each one's verdict, and releases what it held of them. */
 	void (*commit)(struct lb_sink *sink, struct lb_intake **intakes, size_t n);
 	/* Removes what was received of a delivery that begin took in. */
 	void (*rollback)(struct lb_sink *sink, struct lb_intake *intake);
+	/* Its connection has ended, or another attempt takes over: as rollback, but what a sync has made durable stays. */
+	void (*leave)(struct lb_sink *sink, struct lb_intake *intake);
 	void (*resolve)(struct lb_sink *sink, struct lb_resolution *resolution);
 	/* lowest->number is the client's lowest open number: what lies below may be pruned. */
 	void (*settle)(struct lb_sink *sink, const struct lb_id *lowest);
+	/* Removes what was kept for too long. To be called every `sweep_every`. */
+	void (*sweep)(struct lb_sink *sink);
 	void (*close)(struct lb_sink *sink);
 };
 
@@ -56,10 +72,12 @@ struct lb_sink {
 	struct lb_host           *host;
 	struct lb_uuid            ledger;
 	enum lb_durability        durability;
+	bool                      resumable;
+	lb_time                   sweep_every;
 };
 
 /* As lb_sink_dir_open, on any machine; vfs: SQLite's, by name, or NULL for its default. */
-int lb_sink_dir_open_on(
-	struct lb_host *host, const char *vfs, const char *path, struct lb_sink **sinkp, char why[256]);
+int lb_sink_dir_open_on(struct lb_host *host, const char *vfs, const char *path,
+	const struct lb_sink_dir_options *options, struct lb_sink **sinkp, char why[256]);
 
 #endif

@@ -7,6 +7,7 @@
 #include "server/sink_dir.h"
 #include "base/test.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct lb_dir *dir_of(struct lb_sink *sink)
@@ -36,7 +37,7 @@ void lb_dir_doubt(struct lb_intake *intake)
 	intake->verdict = LB_VERDICT_IN_DOUBT;
 }
 
-static struct lb_intake *find_intake(struct lb_dir *dir, const struct lb_id *id)
+struct lb_intake *lb_dir_find(struct lb_dir *dir, const struct lb_id *id)
 {
 	struct lb_intake *intake = dir->intakes;
 
@@ -125,23 +126,6 @@ static bool is_name_free(struct lb_dir *dir, struct lb_intake *intake)
 	return err == -ENOENT;
 }
 
-static int create_part(struct lb_dir *dir, struct lb_intake *intake)
-{
-	struct lb_host *host = dir->sink.host;
-	char name[LB_ID_TEXT];
-	int err = lb_dir_part_remove(dir, &intake->id); /* of an earlier attempt */
-
-	lb_dir_part_name(&intake->id, name);
-	if (err == 0)
-		err = host->disk->mkdir(host, dir->parts, name, 0777);
-	if (err == 0)
-		err = intake->part_dir = lb_dir_part_open(dir, &intake->id);
-	if (err < 0)
-		return err == -EINVAL ? -EIO : err; /* no fault of the name's */
-	intake->part = host->disk->open(host, intake->part_dir, intake->name, LB_OPEN_NEW | LB_OPEN_WRITE);
-	return intake->part < 0 ? intake->part : 0;
-}
-
 static void dir_begin(struct lb_sink *sink, struct lb_intake *intake)
 {
 	struct lb_dir *dir = dir_of(sink);
@@ -149,16 +133,24 @@ static void dir_begin(struct lb_sink *sink, struct lb_intake *intake)
 
 	intake->verdict = LB_VERDICT_UNPROVEN;
 	intake->reason = LB_REASON_NONE;
-	intake->received = 0;
+	intake->received = intake->offset = intake->rehashed = intake->durable = 0;
+	intake->linked = false;
 	intake->part = intake->part_dir = -1;
 	intake->next = NULL;
-	if (find_intake(dir, &intake->id) != NULL) {
+	if (lb_dir_find(dir, &intake->id) != NULL) {
 		lb_dir_decide(intake, LB_REASON_BUSY);
 		return;
 	}
 	if (!LB_BUG("no_ledger_row_check") && (!is_open_in_ledger(dir, intake) || !is_name_free(dir, intake)))
 		return;
-	err = create_part(dir, intake);
+	err = lb_dir_resume(dir, intake);
+	if (err != 0)
+		lb_dir_decide(intake, lb_dir_reason(err));
+	if (intake->verdict != LB_VERDICT_UNPROVEN) {
+		lb_dir_release(dir, intake);
+		return;
+	}
+	err = intake->offset == 0 ? lb_dir_part_create(dir, intake) : 0;
 	if (err != 0) {
 		lb_dir_decide(intake, reason_of_name(err));
 		lb_dir_discard(dir, intake);
@@ -217,15 +209,26 @@ static void dir_resolve(struct lb_sink *sink, struct lb_resolution *resolution)
 	} else {
 		resolution->reason = LB_REASON_FENCED;
 		/* what an attempt in doubt has left; one that is still received stays until its own end */
-		if (find_intake(dir, &resolution->id) == NULL)
+		if (lb_dir_find(dir, &resolution->id) == NULL)
 			(void)lb_dir_part_remove(dir, &resolution->id);
 	}
 }
 
 static void dir_settle(struct lb_sink *sink, const struct lb_id *lowest)
 {
+	struct lb_dir *dir = dir_of(sink);
+	struct lb_ledger_part *parts;
+	size_t n;
+	bool known = lb_ledger_parts(dir->ledger, &parts, &n) == 0;
+
 	/* Only makes room: the client says it again, and no answer rests on it. */
-	(void)lb_ledger_settle(dir_of(sink)->ledger, lowest);
+	if (lb_ledger_settle(dir->ledger, lowest) != 0 || !known)
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (parts[i].id.number < lowest->number && lb_dir_find(dir, &parts[i].id) == NULL &&
+			memcmp(parts[i].id.client, lowest->client, sizeof lowest->client) == 0)
+			(void)lb_dir_part_remove(dir, &parts[i].id);
+	free(parts);
 }
 
 static void dir_close(struct lb_sink *sink)
@@ -235,10 +238,14 @@ static void dir_close(struct lb_sink *sink)
 
 const struct lb_sink_ops lb_dir_ops = {
 	.begin = dir_begin,
+	.rehash = lb_dir_rehash,
 	.write = dir_write,
+	.sync = lb_dir_sync,
 	.commit = lb_dir_commit,
 	.rollback = dir_rollback,
+	.leave = lb_dir_leave,
 	.resolve = dir_resolve,
 	.settle = dir_settle,
+	.sweep = lb_dir_sweep,
 	.close = dir_close,
 };

@@ -24,7 +24,7 @@ static int sync_part(struct lb_dir *dir, struct lb_intake *intake)
  * What a failed sync of parts/ was to make durable may be lost, and no later sync would tell. So nothing
  * that lies in it now can commit: an intake without part_dir is refused when its COMMIT comes.
  */
-static int sync_parts(struct lb_dir *dir)
+int lb_dir_sync_parts(struct lb_dir *dir)
 {
 	struct lb_host *host = dir->sink.host;
 	int err = host->disk->sync(host, dir->parts);
@@ -50,7 +50,7 @@ static size_t make_durable(struct lb_dir *dir, struct lb_intake **intakes, size_
 			lb_dir_discard(dir, intakes[i]);
 		}
 	}
-	err = alive > 0 ? sync_parts(dir) : 0;
+	err = alive > 0 ? lb_dir_sync_parts(dir) : 0;
 	LB_FAULT("parts_synced");
 	for (size_t i = 0; i < alive && err != 0; i++) {
 		lb_dir_decide(dir->batch[i], lb_dir_reason(err));

@@ -2,13 +2,17 @@
 /*
  * Opening the `dir:` sink, recovery, and closing. Owns the descriptors of PATH and of what lies in PATH/.lastbyte/, and
  * the lock that keeps a second server away. When it returns, every directory, the ledger and the inbox are durable,
- * and parts/ is empty.
+ * and in parts/ lies only what can be resumed.
  */
 #include "server/sink_dir.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SECOND     INT64_C(1000000000)
+#define KEEP_PARTS (24 * 3600 * SECOND)
+#define SWEEP_MAX  (60 * SECOND)
 
 struct opening {
 	struct lb_dir *dir;
@@ -192,8 +196,16 @@ static int recover(struct opening *opening)
 	err = host->disk->sync(host, dir->inbox);
 	if (err != 0)
 		return fail(opening, err, "cannot sync");
+	err = lb_dir_recover_parts(dir);
+	if (err != 0)
+		return fail(opening, err, "cannot read from the ledger what was received by");
 	for (size_t i = 0; i < opening->n_ids; i++) {
-		err = lb_dir_part_remove(dir, &opening->ids[i]);
+		struct lb_ledger_part row;
+		bool kept;
+
+		err = lb_ledger_part_look(dir->ledger, &opening->ids[i], &row, &kept);
+		if (err == 0 && !kept)
+			err = lb_dir_part_remove(dir, &opening->ids[i]);
 		if (err != 0)
 			return fail(opening, err, "cannot remove an unfinished delivery from");
 	}
@@ -235,8 +247,18 @@ static int open_all(struct opening *opening)
 	return recover(opening);
 }
 
-int lb_sink_dir_open_on(
-	struct lb_host *host, const char *vfs, const char *path, struct lb_sink **sinkp, char why[256])
+/* Small enough for a short time to keep, too. */
+static void set_options(struct lb_dir *dir, const struct lb_sink_dir_options *options)
+{
+	dir->keep = options != NULL && options->keep_parts != 0 ? options->keep_parts : KEEP_PARTS;
+	dir->keep_max = options != NULL && options->parts_max != 0 ? options->parts_max : UINT64_MAX;
+	dir->sink.resumable = dir->keep > 0;
+	dir->sink.sweep_every = dir->keep / 8 < SWEEP_MAX ? dir->keep / 8 + 1 : SWEEP_MAX;
+	dir->swept = dir->sink.host->clock->now(dir->sink.host);
+}
+
+int lb_sink_dir_open_on(struct lb_host *host, const char *vfs, const char *path,
+	const struct lb_sink_dir_options *options, struct lb_sink **sinkp, char why[256])
 {
 	struct opening opening = {.host = host, .path = path, .vfs = vfs, .why = why};
 	struct lb_dir *dir = calloc(1, sizeof *dir);
@@ -249,6 +271,7 @@ int lb_sink_dir_open_on(
 	why[0] = '\0';
 	dir->sink = (struct lb_sink){.ops = &lb_dir_ops, .host = host, .durability = LB_DURABILITY_NONE};
 	dir->inbox = dir->control = dir->parts = dir->lock = -1;
+	set_options(dir, options);
 	err = open_all(&opening);
 	free(opening.ids);
 	if (err != 0) {
@@ -269,9 +292,10 @@ void lb_dir_free(struct lb_dir *dir)
 	free(dir);
 }
 
-LB_PUBLIC int lb_sink_dir_open(const char *path, struct lb_sink **sinkp, char why[256])
+LB_PUBLIC int lb_sink_dir_open(
+	const char *path, const struct lb_sink_dir_options *options, struct lb_sink **sinkp, char why[256])
 {
-	return lb_sink_dir_open_on(lb_host_real(), NULL, path, sinkp, why);
+	return lb_sink_dir_open_on(lb_host_real(), NULL, path, options, sinkp, why);
 }
 
 LB_PUBLIC const struct lb_uuid *lb_sink_ledger(const struct lb_sink *sink)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of the `dir:` sink: parts/ID/NAME on its way to PATH/NAME. Owns nothing; knows the ledger only to tell
- * it a name. While parts/ID exists, a committed delivery is not proven to be in the inbox: it is removed
+ * The parts of the `dir:` sink: parts/ID/NAME on its way to PATH/NAME. Owns nothing; tells the ledger only of a name
+ * and of a part that goes. While parts/ID exists, a committed delivery is not proven to be in the inbox: it is removed
  * only after a sync of PATH.
  */
 #include "server/sink_dir.h"
@@ -73,6 +73,23 @@ int lb_dir_part_remove(struct lb_dir *dir, const struct lb_id *id)
 	return err == -ENOENT ? 0 : err;
 }
 
+int lb_dir_part_create(struct lb_dir *dir, struct lb_intake *intake)
+{
+	struct lb_host *host = dir->sink.host;
+	char name[LB_ID_TEXT];
+	int err = lb_dir_part_remove(dir, &intake->id); /* of an earlier attempt */
+
+	lb_dir_part_name(&intake->id, name);
+	if (err == 0)
+		err = host->disk->mkdir(host, dir->parts, name, 0777);
+	if (err == 0)
+		err = intake->part_dir = lb_dir_part_open(dir, &intake->id);
+	if (err < 0)
+		return err == -EINVAL ? -EIO : err; /* no fault of the name's */
+	intake->part = host->disk->open(host, intake->part_dir, intake->name, LB_OPEN_NEW | LB_OPEN_WRITE);
+	return intake->part < 0 ? intake->part : 0;
+}
+
 void lb_dir_close_fd(struct lb_dir *dir, int *fdp)
 {
 	if (*fdp >= 0)
@@ -97,7 +114,11 @@ void lb_dir_release(struct lb_dir *dir, struct lb_intake *intake)
 /* A part that cannot be removed now is removed by a later begin of that id, or by recovery. */
 void lb_dir_discard(struct lb_dir *dir, struct lb_intake *intake)
 {
+	const struct lb_ledger_part row = {.id = intake->id};
+
 	lb_dir_release(dir, intake);
+	if (intake->durable > 0)
+		(void)lb_ledger_parts_forget(dir->ledger, &row, 1);
 	(void)lb_dir_part_remove(dir, &intake->id);
 }
 

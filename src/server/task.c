@@ -49,16 +49,17 @@ static struct lb_task *find_id(struct lb_server *server, const struct lb_id *id)
 	return task;
 }
 
-static struct lb_task *find_handle(struct lb_session *session, uint32_t handle)
+struct lb_task *lb_task_open(struct lb_session *session, uint32_t handle)
 {
 	struct lb_task *task = session->tasks;
 
-	while (task != NULL && (task->handle != handle || task->answered))
+	while (task != NULL && (task->handle != handle || task->answered || task->kind != LB_TASK_OPEN))
 		task = task->next;
 	return task;
 }
 
-struct lb_task *lb_task_new(struct lb_session *session, enum lb_task_kind kind, uint32_t handle)
+struct lb_task *lb_task_new(
+	struct lb_server *server, struct lb_session *session, enum lb_task_kind kind, uint32_t handle)
 {
 	struct lb_task *task = aligned_alloc(_Alignof(struct lb_task), sizeof *task);
 
@@ -67,13 +68,15 @@ struct lb_task *lb_task_new(struct lb_session *session, enum lb_task_kind kind, 
 	memset(task, 0, sizeof *task);
 	task->job.done = job_done;
 	task->kind = kind;
-	task->server = session->server;
+	task->server = server;
 	task->session = session;
 	task->handle = handle;
-	task->begun = session->server->loop->host->clock->now(session->server->loop->host);
-	task->next = session->tasks;
-	session->tasks = task;
-	session->server->n_tasks++;
+	task->begun = server->loop->host->clock->now(server->loop->host);
+	if (session != NULL) {
+		task->next = session->tasks;
+		session->tasks = task;
+	}
+	server->n_tasks++;
 	return task;
 }
 
@@ -102,11 +105,16 @@ void lb_task_submit(struct lb_task *task, enum lb_task_kind kind)
 	task->server->loop->ops->submit(task->server->loop, &task->job);
 }
 
-/* What the sink has to undo goes to the worker; meanwhile a later attempt may begin: it queues behind. */
-static void roll_back(struct lb_task *task)
+void lb_task_roll_back(struct lb_task *task)
 {
 	forget(task);
 	lb_task_submit(task, LB_TASK_ROLLBACK);
+}
+
+void lb_task_leave(struct lb_task *task)
+{
+	forget(task);
+	lb_task_submit(task, LB_TASK_LEAVE);
 }
 
 void lb_task_check(struct lb_session *session, int result)
@@ -149,7 +157,7 @@ static void decide(struct lb_task *task)
 void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 {
 	struct lb_server *server = session->server;
-	struct lb_task *task = lb_task_new(session, LB_TASK_BEGIN, event->handle), *other;
+	struct lb_task *task = lb_task_new(server, session, LB_TASK_BEGIN, event->handle), *other;
 
 	if (task == NULL) {
 		lb_task_check(session,
@@ -159,6 +167,7 @@ void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 	task->intake = (struct lb_intake){.id = event->id,
 		.attempt = event->attempt,
 		.declared = event->length,
+		.resume = event->resumable,
 		.part = -1,
 		.part_dir = -1};
 	memcpy(task->intake.name, event->name, sizeof event->name);
@@ -174,7 +183,7 @@ void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 		struct lb_session *older = other->session;
 
 		lb_task_refuse(other, LB_REASON_SUPERSEDED, NULL);
-		roll_back(other);
+		lb_task_leave(other);
 		if (older != session)
 			lb_session_answered(older);
 	}
@@ -184,46 +193,63 @@ void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 
 static void begun(struct lb_task *task)
 {
+	const struct lb_server *server = task->server;
+
 	if (task->intake.verdict != LB_VERDICT_UNPROVEN) {
 		decide(task);
 		return;
 	}
 	if (task->session == NULL || lb_conn_state(task->session->conn) == LB_CONN_FAILED) {
 		lb_task_refuse(task, LB_REASON_BROKEN, NULL);
-		roll_back(task);
+		lb_task_leave(task);
+		return;
+	}
+	if (task->session->stopping && task->intake.rehashed < task->intake.offset) {
+		lb_task_refuse(task, LB_REASON_GOING_AWAY, NULL);
+		lb_task_leave(task);
+		return;
+	}
+	if (server->options.max_delivery != 0 && task->intake.offset > server->options.max_delivery) {
+		lb_task_refuse(task, LB_REASON_TOO_LARGE, NULL); /* it was kept when the limit was another */
+		lb_task_roll_back(task);
+		return;
+	}
+	if (task->intake.rehashed < task->intake.offset) {
+		lb_task_submit(task, LB_TASK_REHASH);
 		return;
 	}
 	task->kind = LB_TASK_OPEN;
-	lb_task_check(task->session, lb_conn_begin_ok(task->session->conn, task->handle, 0, false));
+	lb_task_check(task->session, lb_conn_begin_ok(task->session->conn, task->handle, task->intake.offset,
+					     server->sink->resumable));
 }
 
 void lb_task_data(struct lb_session *session, const struct lb_event *event)
 {
-	struct lb_task *task = find_handle(session, event->handle);
+	struct lb_task *task = lb_task_open(session, event->handle);
 	enum lb_reason reason;
 
-	if (task == NULL || task->kind != LB_TASK_OPEN)
+	if (task == NULL)
 		return;
 	lb_hasher_update(&task->hasher, event->data, event->len);
 	reason = session->server->sink->ops->write(
 		session->server->sink, &task->intake, event->data, event->len);
 	if (reason != LB_REASON_NONE) {
 		lb_task_refuse(task, reason, NULL);
-		roll_back(task);
+		lb_task_roll_back(task);
 	}
 }
 
 void lb_task_commit(struct lb_session *session, const struct lb_event *event)
 {
-	struct lb_task *task = find_handle(session, event->handle);
+	struct lb_task *task = lb_task_open(session, event->handle);
 
-	if (task == NULL || task->kind != LB_TASK_OPEN)
+	if (task == NULL)
 		return;
 	LB_FAULT("commit_received");
 	lb_hasher_digest(&task->hasher, &task->intake.digest);
 	if (memcmp(&task->intake.digest, &event->digest, sizeof event->digest) != 0) {
 		lb_task_refuse(task, LB_REASON_WRONG_DIGEST, NULL);
-		roll_back(task);
+		lb_task_roll_back(task);
 		return;
 	}
 	lb_task_submit(task, LB_TASK_COMMIT);
@@ -231,13 +257,13 @@ void lb_task_commit(struct lb_session *session, const struct lb_event *event)
 
 void lb_task_rollback(struct lb_session *session, const struct lb_event *event)
 {
-	struct lb_task *task = find_handle(session, event->handle);
+	struct lb_task *task = lb_task_open(session, event->handle);
 
-	if (task == NULL || task->kind != LB_TASK_OPEN)
+	if (task == NULL)
 		return;
 	task->intake.reason = event->reason != LB_REASON_NONE ? event->reason : LB_REASON_ROLLED_BACK;
 	task->intake.verdict = lb_reason_verdict(task->intake.reason);
-	roll_back(task);
+	lb_task_roll_back(task);
 }
 
 static void rolled_back(struct lb_task *task)
@@ -270,7 +296,7 @@ void lb_tasks_orphan(struct lb_session *session)
 		/* DESIGN's first invariant: nothing commits but an explicit COMMIT. */
 		task->intake.verdict = LB_VERDICT_ROLLED_BACK;
 		task->intake.reason = LB_REASON_BROKEN;
-		roll_back(task);
+		lb_task_leave(task);
 	}
 	session->tasks = NULL;
 	session->settling = NULL;
@@ -292,13 +318,18 @@ static void job_done(struct lb_job *job)
 
 	switch (task->kind) {
 	case LB_TASK_BEGIN:
+	case LB_TASK_REHASH:
 		begun(task);
+		break;
+	case LB_TASK_SYNC:
+		lb_task_synced(task);
 		break;
 	case LB_TASK_COMMIT:
 		LB_FAULT("commit_done");
 		decide(task);
 		break;
 	case LB_TASK_ROLLBACK:
+	case LB_TASK_LEAVE:
 		rolled_back(task);
 		break;
 	case LB_TASK_RESOLVE:
@@ -306,6 +337,9 @@ static void job_done(struct lb_job *job)
 		break;
 	case LB_TASK_SETTLE:
 		lb_task_settled(task);
+		break;
+	case LB_TASK_SWEEP:
+		lb_task_free(task);
 		break;
 	case LB_TASK_OPEN:
 		break;

@@ -34,10 +34,18 @@ void lb_task_work(void *arg, struct lb_job *list)
 
 		if (task->kind == LB_TASK_BEGIN)
 			sink->ops->begin(sink, &task->intake);
+		else if (task->kind == LB_TASK_REHASH)
+			sink->ops->rehash(sink, &task->intake, &task->hasher);
+		else if (task->kind == LB_TASK_SYNC)
+			task->intake.reason = sink->ops->sync(sink, &task->of->intake, task->mark);
 		else if (task->kind == LB_TASK_ROLLBACK)
 			sink->ops->rollback(sink, &task->intake);
+		else if (task->kind == LB_TASK_LEAVE)
+			sink->ops->leave(sink, &task->intake);
 		else if (task->kind == LB_TASK_SETTLE)
 			sink->ops->settle(sink, &task->resolution.id);
+		else if (task->kind == LB_TASK_SWEEP)
+			sink->ops->sweep(sink);
 	}
 	commit_all(sink, list);
 	for (struct lb_job *job = list; job != NULL; job = job->next)

@@ -93,7 +93,7 @@ def a_program_that_serves_is_built_against_both_kinds_of_library():
         {
             struct lb_sink *sink;
             char why[256], text[LB_UUID_TEXT];
-            if (argc != 2 || lb_sink_dir_open(argv[1], &sink, why) != 0)
+            if (argc != 2 || lb_sink_dir_open(argv[1], NULL, &sink, why) != 0)
                 return 1;
             puts(lb_uuid_text(lb_sink_ledger(sink), text));
             lb_sink_close(sink);

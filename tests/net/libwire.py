@@ -124,7 +124,7 @@ class Wire:
     def greet(self, **more):
         self.say(hello(self.client, **more))
         ok = self.expect("HELLO_OK")
-        self.ledger = ok[8:24]
+        self.features, self.ledger = struct.unpack_from(">I", ok, 4)[0], ok[8:24]
         return self
 
     def begin_bytes(self, name, length=UNKNOWN, number=None, attempt=1, ledger=None):
@@ -135,12 +135,17 @@ class Wire:
                      struct.pack(">IQB", attempt, length, len(raw)) + raw)
 
     def begin(self, name, **more):
-        """Begins a delivery that the server must accept."""
+        """Begins a delivery that the server must accept, and returns the offset and the flags that it says."""
         self.say(self.begin_bytes(name, **more))
-        self.expect("BEGIN_OK")
+        return struct.unpack(">QI", self.expect("BEGIN_OK"))
 
     def data(self, content):
         self.say(frame("DATA", self.handle, content))
+
+    def sync(self):
+        """The offset up to which the server has it for good."""
+        self.say(frame("SYNC", self.handle))
+        return struct.unpack(">Q", self.expect("SYNCED"))[0]
 
     def commit_bytes(self, content, length=None, hash_of=None):
         hexadecimal = digest(content if hash_of is None else hash_of).split(":")[1]

@@ -14,7 +14,7 @@ from libnet import COMMAND, Answer, call, digest, run, same, test, until
 CONTENT = os.urandom(70000)
 KEYS = ["verdict", "id", "name", "bytes", "digest", "committed_at", "durability", "ledger", "ended", "seconds"]
 OPTIONS = {
-    "serve": "--listen --into --insecure --max-delivery --max-sessions --idle-timeout --drain-timeout --json",
+    "serve": "--listen --into --insecure --max-delivery --max-sessions --keep-parts --parts-max --idle-timeout --drain-timeout --json",
     "send": "--name --id --deadline --state --quiet --json",
     "resolve": "--state --deadline --json",
     "ledger": "--json",

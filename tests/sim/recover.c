@@ -53,8 +53,8 @@ static void copy_recover(struct copy *copy, const struct sim_machine *machine)
 	char why[256] = "";
 
 	copy_start(copy, machine);
-	if (lb_sink_dir_open_on(&copy->process->host, copy->process->name, "/" SIM_INBOX, &copy->sink, why) !=
-		0)
+	if (lb_sink_dir_open_on(
+		    &copy->process->host, copy->process->name, "/" SIM_INBOX, NULL, &copy->sink, why) != 0)
 		sim_violation(
 			machine->world, 2, "after a loss of power the inbox cannot be recovered: %s", why);
 }

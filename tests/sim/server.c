@@ -59,8 +59,8 @@ static void report(void *arg, const struct lb_report *line)
 static int open_sink(struct sim_server *server, struct lb_sink **sinkp)
 {
 	char why[256] = "";
-	int result =
-		lb_sink_dir_open_on(&server->process->host, server->process->name, "/" SIM_INBOX, sinkp, why);
+	int result = lb_sink_dir_open_on(
+		&server->process->host, server->process->name, "/" SIM_INBOX, NULL, sinkp, why);
 
 	if (result == 0) {
 		server->ledger = (*sinkp)->ledger;

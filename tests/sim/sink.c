@@ -24,6 +24,20 @@ static enum lb_reason sink_write(struct lb_sink *base, struct lb_intake *intake,
 	return sink->real->ops->write(sink->real, intake, buf, len);
 }
 
+static void sink_rehash(struct lb_sink *base, struct lb_intake *intake, struct lb_hasher *hasher)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	sink->real->ops->rehash(sink->real, intake, hasher);
+}
+
+static enum lb_reason sink_sync(struct lb_sink *base, struct lb_intake *intake, uint64_t offset)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	return sink->real->ops->sync(sink->real, intake, offset);
+}
+
 static void sink_commit(struct lb_sink *base, struct lb_intake **intakes, size_t n)
 {
 	struct sim_sink *sink = sink_of(base);
@@ -47,6 +61,13 @@ static void sink_rollback(struct lb_sink *base, struct lb_intake *intake)
 	sink->real->ops->rollback(sink->real, intake);
 }
 
+static void sink_leave(struct lb_sink *base, struct lb_intake *intake)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	sink->real->ops->leave(sink->real, intake);
+}
+
 static void sink_resolve(struct lb_sink *base, struct lb_resolution *resolution)
 {
 	struct sim_sink *sink = sink_of(base);
@@ -66,6 +87,13 @@ static void sink_settle(struct lb_sink *base, const struct lb_id *lowest)
 	sink->real->ops->settle(sink->real, lowest);
 }
 
+static void sink_sweep(struct lb_sink *base)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	sink->real->ops->sweep(sink->real);
+}
+
 static void sink_close(struct lb_sink *base)
 {
 	struct sim_sink *sink = sink_of(base);
@@ -75,11 +103,15 @@ static void sink_close(struct lb_sink *base)
 
 static const struct lb_sink_ops ops = {
 	.begin = sink_begin,
+	.rehash = sink_rehash,
 	.write = sink_write,
+	.sync = sink_sync,
 	.commit = sink_commit,
 	.rollback = sink_rollback,
+	.leave = sink_leave,
 	.resolve = sink_resolve,
 	.settle = sink_settle,
+	.sweep = sink_sweep,
 	.close = sink_close,
 };
 

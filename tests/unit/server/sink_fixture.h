@@ -18,12 +18,13 @@
 #define FILES_MAX 256
 
 struct fixture {
-	struct lb_host     host; /* first: the disk's functions cast it back */
-	struct lb_disk_ops disk;
-	struct scratch     scratch;
-	struct lb_sink    *sink;
-	const char        *vfs;
-	char               why[256];
+	struct lb_host             host; /* first: the disk's functions cast it back */
+	struct lb_disk_ops         disk;
+	struct scratch             scratch;
+	struct lb_sink            *sink;
+	const char                *vfs;
+	struct lb_sink_dir_options options;
+	char                       why[256];
 	/* what fails: this call on this name, `times` times */
 	const char *fail_call, *fail_name;
 	int         err, times;
@@ -73,6 +74,13 @@ static inline int faulty_write(struct lb_host *host, int fd, const void *buf, si
 	return err != 0 ? err : lb_disk_real.write(host, fd, buf, len, offset);
 }
 
+static inline ssize_t faulty_read(struct lb_host *host, int fd, void *buf, size_t len, uint64_t offset)
+{
+	int err = fails(host, "read", name_of(host, fd));
+
+	return err != 0 ? err : lb_disk_real.read(host, fd, buf, len, offset);
+}
+
 static inline int faulty_sync(struct lb_host *host, int fd)
 {
 	int err = fails(host, "sync", name_of(host, fd));
@@ -116,7 +124,7 @@ static inline void fail_on(struct fixture *fx, const char *call, const char *nam
 static inline int sink_try_open(struct fixture *fx)
 {
 	return lb_sink_dir_open_on(
-		&fx->host, fx->vfs, scratch_path(&fx->scratch, "inbox"), &fx->sink, fx->why);
+		&fx->host, fx->vfs, scratch_path(&fx->scratch, "inbox"), &fx->options, &fx->sink, fx->why);
 }
 
 static inline void sink_open(struct fixture *fx)
@@ -138,6 +146,7 @@ static inline int bare_make(void **state)
 	scratch_make(&fx->scratch);
 	fx->disk        = lb_disk_real;
 	fx->disk.open   = faulty_open;
+	fx->disk.read   = faulty_read;
 	fx->disk.write  = faulty_write;
 	fx->disk.sync   = faulty_sync;
 	fx->disk.mkdir  = faulty_mkdir;

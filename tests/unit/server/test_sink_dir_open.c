@@ -24,11 +24,11 @@ static void a_path_without_a_slash_or_with_one_at_the_end_is_fine(void **state)
 	int here = open(".", O_RDONLY | O_DIRECTORY);
 
 	assert_int_equal(chdir(fx->scratch.path), 0);
-	assert_int_equal(lb_sink_dir_open_on(&fx->host, NULL, "inbox", &fx->sink, fx->why), 0);
+	assert_int_equal(lb_sink_dir_open_on(&fx->host, NULL, "inbox", NULL, &fx->sink, fx->why), 0);
 	assert_answer(deliver(fx, 1, "a", "hello"), COMMITTED, NONE);
 	lb_sink_close(fx->sink);
 	fx->sink = NULL;
-	assert_int_equal(lb_sink_dir_open_on(&fx->host, NULL, "other/", &fx->sink, fx->why), 0);
+	assert_int_equal(lb_sink_dir_open_on(&fx->host, NULL, "other/", NULL, &fx->sink, fx->why), 0);
 	assert_true(exists(scratch_path(&fx->scratch, "other/.lastbyte/ledger.db")));
 	assert_int_equal(fchdir(here), 0);
 	close(here);
@@ -59,8 +59,8 @@ static void a_missing_parent_is_not_made(void **state)
 {
 	struct fixture *fx = *state;
 
-	assert_int_equal(lb_sink_dir_open_on(
-				 &fx->host, NULL, scratch_path(&fx->scratch, "no/inbox"), &fx->sink, fx->why),
+	assert_int_equal(lb_sink_dir_open_on(&fx->host, NULL, scratch_path(&fx->scratch, "no/inbox"), NULL,
+				 &fx->sink, fx->why),
 		-ENOENT);
 	assert_non_null(strstr(fx->why, "the directory above it does not exist"));
 	assert_false(exists(scratch_path(&fx->scratch, "no")));
@@ -101,8 +101,8 @@ static void a_second_server_is_refused(void **state)
 	struct lb_sink *second;
 
 	sink_open(fx);
-	assert_int_equal(
-		lb_sink_dir_open_on(&fx->host, NULL, scratch_path(&fx->scratch, "inbox"), &second, fx->why),
+	assert_int_equal(lb_sink_dir_open_on(&fx->host, NULL, scratch_path(&fx->scratch, "inbox"), NULL,
+				 &second, fx->why),
 		-EBUSY);
 	assert_null(second);
 	assert_non_null(strstr(fx->why, "in use by another server"));
@@ -130,7 +130,7 @@ static void the_public_calls_use_the_machine_itself(void **state)
 {
 	struct fixture *fx = *state;
 
-	assert_int_equal(lb_sink_dir_open(scratch_path(&fx->scratch, "inbox"), &fx->sink, fx->why), 0);
+	assert_int_equal(lb_sink_dir_open(scratch_path(&fx->scratch, "inbox"), NULL, &fx->sink, fx->why), 0);
 	assert_ptr_equal(lb_sink_ledger(fx->sink), &fx->sink->ledger);
 	assert_answer(deliver(fx, 1, "a", "hello"), COMMITTED, NONE);
 	lb_sink_close(NULL);
@@ -157,7 +157,7 @@ static void memory_is_not_called_a_disk(void **state)
 	if (access("/dev/shm", W_OK) != 0 || mkdtemp(path) == NULL)
 		skip();
 	snprintf(memory.path, sizeof memory.path, "%s", path);
-	assert_int_equal(lb_sink_dir_open_on(&fx->host, NULL, path, &fx->sink, fx->why), 0);
+	assert_int_equal(lb_sink_dir_open_on(&fx->host, NULL, path, NULL, &fx->sink, fx->why), 0);
 	intake = deliver(fx, 1, "a", "hello");
 	assert_answer(intake, COMMITTED, NONE);
 	assert_int_equal(intake.receipt.durability, LB_DURABILITY_NONE);
