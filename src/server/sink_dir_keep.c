@@ -60,7 +60,7 @@ enum lb_reason lb_dir_sync(struct lb_sink *sink, struct lb_intake *intake, uint6
 }
 
 /* Opens what a row speaks of, and cuts off what lies behind it. -ENODATA: it is not there. */
-static int open_part(struct lb_dir *dir, const struct lb_ledger_part *row, int *part_dirp, int *partp)
+static int open_part(struct lb_dir *dir, struct lb_ledger_part *row, int *part_dirp, int *partp)
 {
 	struct lb_host *host = dir->sink.host;
 	struct lb_file_stat st;
@@ -73,7 +73,9 @@ static int open_part(struct lb_dir *dir, const struct lb_ledger_part *row, int *
 		err = -ENODATA;
 	if (err == 0)
 		err = *partp = host->disk->open(host, *part_dirp, row->name, LB_OPEN_WRITE);
-	if (err >= 0 && !LB_BUG("resume_at_size"))
+	if (err >= 0 && LB_BUG("resume_at_size"))
+		row->offset = st.size;
+	if (err >= 0)
 		err = st.size > row->offset ? host->disk->truncate(host, *partp, row->offset) : 0;
 	if (err < 0) {
 		lb_dir_close_fd(dir, partp);

@@ -347,7 +347,7 @@ def _(place):
     same(place.parts(), [])
 
 
-@test("a part of several pieces is hashed again, while others are served")
+@test("a part of several pieces is hashed again, and another delivery comes through beside it")
 def _(place):
     server = place.serve()
     content = os.urandom(1 << 20)

@@ -29,11 +29,13 @@ struct sim_ident {
 	struct sim_ident  *next;
 	struct lb_id       id;
 	struct sim_source *source;
-	struct lb_uuid     ledger;    /* where it was begun first; all zero: not yet */
-	bool               committed; /* a sink has said so, or a client was told */
-	bool               never;     /* somebody was told that it never will be */
-	bool               not_yet;   /* its client was told so, and has not begun it again */
-	bool               found;     /* at the end, its ledger */
+	struct lb_uuid     ledger;     /* where it was begun first; all zero: not yet */
+	bool               committed;  /* a sink has said so, or a client was told */
+	bool               never;      /* somebody was told that it never will be */
+	bool               not_yet;    /* its client was told so, and has not begun it again */
+	bool               found;      /* at the end, its ledger */
+	uint64_t           sync_asked; /* the greatest offset that a sink was asked to keep, */
+	uint64_t           synced;     /* and that it said it has kept */
 	unsigned undecided; /* COMMITs of it that were sent and whose answer its client has not read */
 };
 
@@ -99,10 +101,24 @@ void sim_check_committed(
 void sim_check_resolved(struct sim_check *check, struct sim_machine *machine, const struct lb_uuid *ledger,
 	const struct lb_resolution *resolution);
 
+/* resume.c: what it is asked to keep, says that it has kept, and goes on with; and what is said of that on the wire. */
+void sim_check_syncs(struct sim_check *check, const struct lb_intake *intake, uint64_t offset);
+void sim_check_synced(struct sim_check *check, struct sim_machine *machine, const struct lb_intake *intake,
+	uint64_t offset);
+void sim_check_resumed(
+	struct sim_check *check, const struct sim_machine *machine, const struct lb_intake *intake);
+void sim_check_says_synced(const struct sim_check *check, const struct sim_ident *ident, uint64_t offset);
+void sim_check_says_begin_ok(const struct sim_check *check, const struct sim_ident *ident, uint64_t offset);
+/* A later attempt on a copy that was recovered after a loss of power. */
+void sim_check_sync_survived(const struct sim_check *check, const struct sim_machine *copy,
+	const struct sim_ident *ident, const struct lb_intake *intake, uint64_t offset);
+
 /* On a copy of the machine as a loss of power would leave it now, recovered. */
 void sim_check_survives(struct sim_check *check, struct sim_machine *machine, const struct sim_ident *ident);
 void sim_check_fence_survives(
 	struct sim_check *check, struct sim_machine *machine, const struct sim_ident *ident);
+void sim_check_sync_survives(
+	struct sim_check *check, struct sim_machine *machine, const struct sim_ident *ident, uint64_t offset);
 
 /* When everything has been settled and no server runs any more. */
 void sim_check_end(struct sim_check *check);

@@ -4,6 +4,7 @@
 #define SIM_FAULTS_H
 
 #include "sim/client.h"
+#include "sim/resumer.h"
 #include "sim/server.h"
 
 #define SIM_SERVERS 2
@@ -29,17 +30,18 @@ enum sim_fault {
 };
 
 struct sim_schedule {
-	struct sim_world  world;
-	struct sim_net    net;
-	struct sim_check  check;
-	struct sim_server servers[SIM_SERVERS];
-	struct sim_client clients[SIM_CLIENTS];
-	int               n_servers, n_clients;
-	unsigned          likely[SIM_FAULTS]; /* weights */
-	unsigned          total;
-	struct sim_event  fault;
-	unsigned          faults_left;
-	bool              healed;
+	struct sim_world   world;
+	struct sim_net     net;
+	struct sim_check   check;
+	struct sim_server  servers[SIM_SERVERS];
+	struct sim_client  clients[SIM_CLIENTS];
+	struct sim_resumer resumer;
+	int                n_servers, n_clients;
+	unsigned           likely[SIM_FAULTS]; /* weights */
+	unsigned           total;
+	struct sim_event   fault;
+	unsigned           faults_left;
+	bool               healed;
 };
 
 void sim_fault_strike(struct sim_schedule *schedule, enum sim_fault fault);

@@ -110,6 +110,24 @@ void sim_check_fence_survives(
 	copy_end(&copy);
 }
 
+void sim_check_sync_survives(
+	struct sim_check *check, struct sim_machine *machine, const struct sim_ident *ident, uint64_t offset)
+{
+	struct lb_intake intake = {.id = ident->id,
+		.attempt = UINT32_MAX,
+		.declared = LB_UNKNOWN,
+		.resume = true,
+		.part = -1,
+		.part_dir = -1};
+	struct copy copy;
+
+	memcpy(intake.name, ident->source->name, sizeof ident->source->name);
+	copy_recover(&copy, machine);
+	copy.sink->ops->begin(copy.sink, &intake);
+	sim_check_sync_survived(check, &copy.machine, ident, &intake, offset);
+	copy_end(&copy);
+}
+
 /* What the ledger says of an id, now that nobody uses it. */
 static void check_row(struct sim_check *check, struct lb_ledger *ledger, struct sim_ident *ident)
 {

@@ -32,6 +32,7 @@ static void heal(struct sim_schedule *schedule)
 	}
 	for (int i = 0; i < schedule->n_clients; i++)
 		schedule->clients[i].healed = true;
+	schedule->resumer.healed = true;
 }
 
 static void fault_fires(struct sim_event *event)
@@ -104,6 +105,8 @@ static void set_up(struct sim_schedule *schedule, uint64_t seed, bool tracing, i
 	for (int i = 0; i < SIM_CLIENTS && i < schedule->n_clients; i++)
 		sim_client_init(&schedule->clients[i], &schedule->net, &schedule->check, clients[i],
 			0x0A000101 + (uint32_t)i, "inbox");
+	if (sim_chance(world, 40))
+		sim_resumer_init(&schedule->resumer, &schedule->net, &schedule->check, 0x0A000201);
 	choose_faults(schedule);
 	schedule->check.one_ledger = schedule->n_servers == 1 && schedule->likely[SIM_FAULT_WIPE] == 0;
 }
@@ -115,7 +118,7 @@ static bool clients_done(void *arg)
 	for (int i = 0; i < schedule->n_clients; i++)
 		if (!sim_client_is_done(&schedule->clients[i]))
 			return false;
-	return schedule->faults_left == 0;
+	return schedule->faults_left == 0 && sim_resumer_is_done(&schedule->resumer);
 }
 
 static bool servers_down(void *arg)
@@ -151,6 +154,7 @@ struct sim_result sim_schedule_run(uint64_t seed, bool tracing, int expected)
 		.steps = schedule.world.steps};
 	for (int i = 0; i < schedule.n_clients; i++)
 		sim_client_deinit(&schedule.clients[i]);
+	sim_resumer_deinit(&schedule.resumer);
 	for (int i = 0; i < schedule.n_servers; i++)
 		sim_server_deinit(&schedule.servers[i]);
 	sim_net_deinit(&schedule.net);

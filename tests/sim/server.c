@@ -60,7 +60,7 @@ static int open_sink(struct sim_server *server, struct lb_sink **sinkp)
 {
 	char why[256] = "";
 	int result = lb_sink_dir_open_on(
-		&server->process->host, server->process->name, "/" SIM_INBOX, NULL, sinkp, why);
+		&server->process->host, server->process->name, "/" SIM_INBOX, &server->kept, sinkp, why);
 
 	if (result == 0) {
 		server->ledger = (*sinkp)->ledger;
@@ -219,6 +219,9 @@ void sim_server_init(struct sim_server *server, struct sim_net *net, struct sim_
 		.drain_timeout = sim_between(world, 100, 5000) * SIM_MS,
 		.report = report,
 		.arg = server};
+	server->kept = (struct lb_sink_dir_options){
+		.keep_parts = sim_chance(world, 80) ? 0 : sim_between(world, -1, 20) * SIM_SECOND,
+		.parts_max = sim_chance(world, 80) ? 0 : sim_below(world, 100000)};
 }
 
 void sim_server_deinit(struct sim_server *server)

@@ -10,15 +10,16 @@
 #include "sim/vfs.h"
 
 struct sim_server {
-	struct sim_machine       machine;
-	struct sim_check        *check;
-	char                     listen[32];
-	struct lb_server_options options;
-	struct sim_event         restart;
-	bool                     resting;  /* not to be started again */
-	bool                     healed;   /* from now on nothing excuses a failure to start */
-	unsigned                 failures; /* to start, since */
-	struct lb_uuid           ledger;   /* its present one; all zero: not known */
+	struct sim_machine         machine;
+	struct sim_check          *check;
+	char                       listen[32];
+	struct lb_server_options   options;
+	struct lb_sink_dir_options kept;
+	struct sim_event           restart;
+	bool                       resting;  /* not to be started again */
+	bool                       healed;   /* from now on nothing excuses a failure to start */
+	unsigned                   failures; /* to start, since */
+	struct lb_uuid             ledger;   /* its present one; all zero: not known */
 	/* of the present process; NULL: none */
 	struct sim_process *process;
 	struct sim_vfs     *vfs;

@@ -15,6 +15,8 @@ static void sink_begin(struct lb_sink *base, struct lb_intake *intake)
 	sink->real->ops->begin(sink->real, intake);
 	if (!sink->process->dead && intake->verdict == LB_VERDICT_COMMITTED)
 		sim_check_committed(sink->check, sink->process->machine, intake);
+	if (!sink->process->dead)
+		sim_check_resumed(sink->check, sink->process->machine, intake);
 }
 
 static enum lb_reason sink_write(struct lb_sink *base, struct lb_intake *intake, const void *buf, size_t len)
@@ -35,7 +37,13 @@ static enum lb_reason sink_sync(struct lb_sink *base, struct lb_intake *intake, 
 {
 	struct sim_sink *sink = sink_of(base);
 
-	return sink->real->ops->sync(sink->real, intake, offset);
+	enum lb_reason reason;
+
+	sim_check_syncs(sink->check, intake, offset);
+	reason = sink->real->ops->sync(sink->real, intake, offset);
+	if (!sink->process->dead && reason == LB_REASON_NONE)
+		sim_check_synced(sink->check, sink->process->machine, intake, offset);
+	return reason;
 }
 
 static void sink_commit(struct lb_sink *base, struct lb_intake **intakes, size_t n)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The observer on the wire: splits both directions into frames and holds them to invariants 1 (who asked for a
- * COMMIT), 7 (which ledger a BEGIN names), 10 (the order of CLOSE) and 11 (no failure on legal traffic). Owns what it
+ * COMMIT), 7 (which ledger a BEGIN names), 9 (which offsets are said), 10 (the order of CLOSE) and 11 (no failure on legal traffic). Owns what it
  * remembers of each connection.
  */
 #include "sim/wire.h"
+#include "proto/bytes.h"
 #include "proto/frame.h"
 #include <stdlib.h>
 #include <string.h>
@@ -105,7 +106,7 @@ static void see_read(struct sim_check *check, struct tap *tap, const struct stre
 	bool all = stream->frame.type == LB_FRAME_COMMITTED || stream->frame.type == LB_FRAME_RESOLVED;
 
 	if (stream->frame.handle == 0 || stream->frame.type == LB_FRAME_BEGIN_OK ||
-		stream->frame.type == LB_FRAME_GOING_AWAY)
+		stream->frame.type == LB_FRAME_SYNCED || stream->frame.type == LB_FRAME_GOING_AWAY)
 		return;
 	if (question == NULL)
 		sim_violation(check->world, 11, "a server answers what nobody has asked");
@@ -145,6 +146,21 @@ static void see_close_ok(struct sim_check *check, const struct tap *tap)
 				tap->open[i].ident->source->name);
 }
 
+/* Invariant 9. Both frames begin with an offset. */
+static void see_offset(struct sim_check *check, struct tap *tap, const struct stream *stream)
+{
+	const struct question *question = find(tap, stream->frame.handle);
+	const uint8_t *at = stream->payload;
+	uint64_t offset = lb_get_be(&at, 8);
+
+	if (question == NULL)
+		return; /* its client has read the final answer, and this was on its way before */
+	if (stream->frame.type == LB_FRAME_SYNCED)
+		sim_check_says_synced(check, question->ident, offset);
+	else
+		sim_check_says_begin_ok(check, question->ident, offset);
+}
+
 static void see_answer(struct tap *tap, uint32_t handle)
 {
 	struct question *question = find(tap, handle);
@@ -171,6 +187,10 @@ static void see_frame(struct sim_check *check, struct tap *tap, struct stream *s
 		break;
 	case LB_FRAME_COMMIT:
 		see_commit(check, tap, stream);
+		break;
+	case LB_FRAME_BEGIN_OK:
+	case LB_FRAME_SYNCED:
+		see_offset(check, tap, stream);
 		break;
 	case LB_FRAME_COMMITTED:
 	case LB_FRAME_REFUSED:
