@@ -11,7 +11,8 @@ import tap
 
 PATIENCE = 240
 AS_ROOT = "Running as user \"root\" and group \"root\". This could be dangerous."
-FIELDS = ["frame.time_epoch", "tcp.srcport", "tcp.len", "tcp.flags.fin", "tcp.flags.reset"]
+FIELDS = ["frame.time_epoch", "tcp.srcport", "tcp.len", "tcp.flags"]
+FIN, RST = 1, 4
 
 
 def tshark(path, *args):
@@ -38,12 +39,12 @@ def read(path, port):
     seen = [dict.fromkeys(["data", "fin", "rst", "all"], 0) for _ in range(2)]
     times = []
     for line in tshark(path, "-T", "fields", *(arg for field in FIELDS for arg in ("-e", field))):
-        time, source, length, fin, rst = line.split("\t")
+        time, source, length, flags = line.split("\t")
         end = seen[int(source) != port]
         end["all"] += 1
         end["data"] += int(length) > 0
-        end["fin"] += fin == "1"
-        end["rst"] += rst == "1"
+        end["fin"] += int(flags, 16) & FIN > 0
+        end["rst"] += int(flags, 16) & RST > 0
         times.append(Decimal(time))
     return seen, times
 
