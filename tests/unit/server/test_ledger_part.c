@@ -102,9 +102,10 @@ static void what_is_decided_gets_no_row(void **state)
 
 	committed(fx, 1);
 	fenced(fx, 2);
-	settle(fx, 3);
 	assert_int_equal(put(fx, 1, 10), LB_LEDGER_COMMITTED);
 	assert_int_equal(put(fx, 2, 10), LB_LEDGER_FENCED);
+	assert_int_equal(offset_of(fx, 1), 0);
+	assert_int_equal(offset_of(fx, 2), 0);
 	settle(fx, 5);
 	assert_int_equal(put(fx, 4, 10), LB_LEDGER_SETTLED);
 	settle(fx, LB_LEDGER_KEPT + 5);

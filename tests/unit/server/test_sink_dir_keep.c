@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "faulty_vfs.h"
 #include "sink_fixture.h"
+#include "server/sink_dir.h"
 
 #define SECOND INT64_C(1000000000)
 
@@ -159,7 +160,7 @@ static void a_rollback_keeps_nothing_whatever_was_synced(void **state)
 	assert_int_equal(sync_all(fx, &intake), LB_REASON_NONE);
 	fx->sink->ops->rollback(fx->sink, &intake);
 	assert_false(exists(part_path(fx, 1, "")));
-	assert_int_equal(offset_of(fx, 1, "a"), 0);
+	assert_int_equal(offset_of(fx, 1, "b"), 0); /* no row is left to differ from */
 }
 
 static void the_next_server_finds_it_cut_to_its_offset(void **state)
@@ -229,6 +230,37 @@ static void what_cannot_be_read_begins_at_0_and_says_so_while_it_is_hashed(void 
 	commit(fx, &intake);
 	assert_answer(intake, COMMITTED, NONE);
 	assert_file(inbox(fx, "a"), "anew");
+}
+
+/* Others get their turn between two. */
+static void a_long_part_is_hashed_in_pieces(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake intake;
+	struct lb_hasher whole, pieces;
+	struct lb_digest first, second;
+	char buf[4096];
+	int calls = 0;
+
+	lb_hasher_init(&whole);
+	lb_hasher_init(&pieces);
+	begin(fx, &intake, 1, "a");
+	for (size_t i = 0; i < LB_DIR_REHASH / sizeof buf + 1; i++) {
+		memset(buf, (int)i, sizeof buf);
+		lb_hasher_update(&whole, buf, sizeof buf);
+		assert_int_equal(fx->sink->ops->write(fx->sink, &intake, buf, sizeof buf), LB_REASON_NONE);
+	}
+	assert_int_equal(sync_all(fx, &intake), LB_REASON_NONE);
+	leave(fx, &intake);
+	begin_again(fx, &intake, 1, "a");
+	assert_int_equal(intake.offset, LB_DIR_REHASH + sizeof buf);
+	for (; intake.rehashed < intake.offset; calls++)
+		fx->sink->ops->rehash(fx->sink, &intake, &pieces);
+	assert_int_equal(calls, 2);
+	lb_hasher_digest(&whole, &first);
+	lb_hasher_digest(&pieces, &second);
+	assert_memory_equal(&first, &second, sizeof first);
+	leave(fx, &intake);
 }
 
 static void no_new_part_is_made_while_the_row_of_the_old_one_stays(void **state)
@@ -481,6 +513,7 @@ int main(void)
 		keep_test(a_part_without_a_row_and_a_row_without_its_part_go_at_the_next_start),
 		keep_test(what_is_not_as_its_row_says_begins_at_0),
 		keep_test(what_cannot_be_read_begins_at_0_and_says_so_while_it_is_hashed),
+		keep_test(a_long_part_is_hashed_in_pieces),
 		keep_test(no_new_part_is_made_while_the_row_of_the_old_one_stays),
 		keep_test(after_a_failed_sync_nothing_is_provable_and_nothing_commits),
 		keep_test(a_failed_sync_after_a_good_one_takes_the_row_with_it),
