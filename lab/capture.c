@@ -127,7 +127,7 @@ int lab_capture_start(struct link *link, struct lab_capture **capturep)
 	return result;
 }
 
-/* A socket for marks; its address, for others to send them to. */
+/* A socket for marks, or a negative errno; its address, for others to send them to. */
 static int mark_socket(struct link *link, enum link_end end, struct sockaddr_storage *address)
 {
 	socklen_t len = link_address(link, end, AF_INET, 0, address);
@@ -135,33 +135,26 @@ static int mark_socket(struct link *link, enum link_end end, struct sockaddr_sto
 
 	if (fd >= 0 && (bind(fd, (struct sockaddr *)address, len) < 0 ||
 			       getsockname(fd, (struct sockaddr *)address, &len) < 0)) {
+		int error = -errno;
+
 		close(fd);
-		fd = -1;
+		return error;
 	}
 	return fd;
 }
 
-/*
- * Waits for what is on its way, either way. Links keep the order of packets: when a mark has arrived that was sent now,
- * all that was sent before has arrived, too, or is lost. -ETIMEDOUT: nobody knows.
- */
-static int settle(struct link *link)
+static int exchange_marks(const int sockets[2], const struct sockaddr_storage addresses[2])
 {
-	struct sockaddr_storage addresses[2];
-	struct pollfd fds[2];
+	struct pollfd fds[] = {
+		{.fd = sockets[LINK_LEFT], .events = POLLIN}, {.fd = sockets[LINK_RIGHT], .events = POLLIN}};
 	lb_time limit = lb_in_ms(PATIENCE_MS);
 	bool came[2] = {false};
-	int sockets[2];
 
-	for (int end = LINK_LEFT; end <= LINK_RIGHT; end++) {
-		sockets[end] = mark_socket(link, end, &addresses[end]);
-		fds[end] = (struct pollfd){.fd = sockets[end], .events = POLLIN};
-	}
 	while (!(came[LINK_LEFT] && came[LINK_RIGHT]) && lb_now() < limit) {
 		for (int end = LINK_LEFT; end <= LINK_RIGHT; end++)
 			if (!came[end])
-				sendto(sockets[!end], "", 1, MSG_NOSIGNAL, (struct sockaddr *)&addresses[end],
-					sizeof(struct sockaddr_in));
+				sendto(sockets[!end], "", 1, MSG_NOSIGNAL,
+					(const struct sockaddr *)&addresses[end], sizeof(struct sockaddr_in));
 		poll(fds, 2, RETRY_MS);
 		for (int end = LINK_LEFT; end <= LINK_RIGHT; end++)
 			if ((fds[end].revents & POLLIN) != 0) {
@@ -169,10 +162,26 @@ static int settle(struct link *link)
 				fds[end].fd = -1;
 			}
 	}
-	for (int end = LINK_LEFT; end <= LINK_RIGHT; end++)
-		if (sockets[end] >= 0)
-			close(sockets[end]);
 	return came[LINK_LEFT] && came[LINK_RIGHT] ? 0 : -ETIMEDOUT;
+}
+
+/*
+ * Waits for what is on its way, either way. Links keep the order of packets: when a mark has arrived that was sent now,
+ * all that was sent before has arrived, too, or is lost. -ETIMEDOUT, or why marks cannot be sent: nobody knows.
+ */
+static int settle(struct link *link)
+{
+	struct sockaddr_storage addresses[2];
+	int left = mark_socket(link, LINK_LEFT, &addresses[LINK_LEFT]), right, result;
+
+	if (left < 0)
+		return left;
+	right = mark_socket(link, LINK_RIGHT, &addresses[LINK_RIGHT]);
+	result = right < 0 ? right : exchange_marks((int[]){left, right}, addresses);
+	if (right >= 0)
+		close(right);
+	close(left);
+	return result;
 }
 
 static void count(

@@ -50,7 +50,7 @@ static void load_modules(void)
 
 		snprintf(path, sizeof path, MODULES "/%s", entries[i]->d_name);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+		if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
 			syscall(SYS_finit_module, fd, "", plain ? 0 : MODULE_INIT_COMPRESSED_FILE) < 0)
 			complain(path);
 		if (fd >= 0)

@@ -133,13 +133,15 @@ static int add_modules(const struct making *making, const char *vmlinuz, const c
 int lab_initramfs_new(const char *vmlinuz, const char *version, char libraries[1024],
 	void (*line)(void *arg, const char *text), void *arg, char why[LINK_WHY])
 {
-	int fd = memfd_create("initramfs", MFD_CLOEXEC), result;
-	struct making making = {fd < 0 ? NULL : fdopen(dup(fd), "w"), libraries, line, arg, why};
+	int fd = memfd_create("initramfs", MFD_CLOEXEC), copy = fd < 0 ? -1 : dup(fd), result;
+	struct making making = {copy < 0 ? NULL : fdopen(copy, "w"), libraries, line, arg, why};
 
 	libraries[0] = '\0';
 	if (making.out == NULL) {
 		result = -errno;
 		snprintf(why, LINK_WHY, "a file in memory: %s", strerror(-result));
+		if (copy >= 0)
+			close(copy);
 		if (fd >= 0)
 			close(fd);
 		return result;

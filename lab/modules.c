@@ -48,7 +48,8 @@ int lab_modules_add(FILE *list, const char *name, struct lab_modules *modules)
 	char *line = NULL;
 	size_t size = 0;
 
-	rewind(list);
+	if (fseek(list, 0, SEEK_SET) < 0)
+		return -errno;
 	while (result == -ENOENT && getline(&line, &size, list) > 0) {
 		size_t path = strcspn(line, ": \n");
 		char after = line[path];
