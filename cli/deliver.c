@@ -15,6 +15,20 @@
 
 #define ROLLBACK_MS 5000 /* after a signal: how long the server has to answer */
 
+void lb_deliver_waits(void *arg, const struct lb_outcome *why, lb_time wait)
+{
+	struct lb_sending *sending = arg;
+	const char *text = NULL;
+
+	if (why != NULL)
+		text = lb_peer_trouble(why);
+	if (why != NULL && (why->reason == LB_REASON_BUSY || why->reason == LB_REASON_GOING_AWAY))
+		text = lb_reason_text(why->reason);
+	else if (why != NULL && text == NULL)
+		text = why->how == LB_END_FIN ? "the server ended the connection" : "the connection broke";
+	lb_progress_wait(&sending->progress, wait, text);
+}
+
 /* The result of a delivery that this run has not begun. */
 static void not_begun(const char *name, enum lb_reason reason, const char *detail, struct lb_result *result)
 {
@@ -199,6 +213,10 @@ void lb_deliver(struct lb_sending *sending, const char *path, const char *name, 
 	if (r < 0) {
 		lb_deliver_not(sending, path, name, LB_REASON_SOURCE_UNREADABLE, strerror(-r), result);
 	} else {
+		if (!source.waits) {
+			delivery.read_again = lb_source_read_again;
+			delivery.read_again_arg = &source;
+		}
 		attempt(sending, &source, &delivery, result);
 		if (is_settled_without(&delivery, result))
 			anew(sending, &source, path, &delivery, result);

@@ -16,6 +16,9 @@ struct lb_sending {
 
 #define LB_SENDING_BUFFER (256 * 1024)
 
+/* Tells the user why there is no connection just now; `arg` is a struct lb_sending. */
+void lb_deliver_waits(void *arg, const struct lb_outcome *why, lb_time wait);
+
 /* Delivers `path` ("-": standard input) as `name`. The result is always filled. */
 void lb_deliver(struct lb_sending *sending, const char *path, const char *name, struct lb_result *result);
 

@@ -58,6 +58,9 @@ int lb_peer_open(struct lb_peer *peer, const char *command)
 		return lb_verdict_exit(LB_VERDICT_NOT_COMMITTED);
 	}
 	options.interrupt_fd = peer->signals;
+	options.retry = peer->retry;
+	options.waiting = peer->waiting;
+	options.waiting_arg = peer->waiting_arg;
 	r = lb_client_open(peer->address, &options, peer->deadline, &peer->client, &outcome);
 	if (r == 0)
 		return -1;

@@ -6,14 +6,17 @@
 #include <lastbyte/client.h>
 
 struct lb_peer {
-	const char       *address, *state_dir; /* as given; the latter may be NULL */
-	lb_time           deadline;
-	struct lb_client *client;  /* NULL: there is no connection */
-	int               signals; /* readable while SIGINT, SIGTERM or SIGHUP is pending */
-	bool              interrupted;
-	enum lb_end       ended;    /* OPEN while it can be used */
-	enum lb_reason    reason;   /* why there is none */
-	char              why[256]; /* more about that, or "" */
+	const char        *address, *state_dir; /* as given; the latter may be NULL */
+	lb_time            deadline;
+	bool               retry;
+	lb_client_waiting *waiting; /* told of the waits between tries; NULL: nobody */
+	void              *waiting_arg;
+	struct lb_client  *client;  /* NULL: there is no connection */
+	int                signals; /* readable while SIGINT, SIGTERM or SIGHUP is pending */
+	bool               interrupted;
+	enum lb_end        ended;    /* OPEN while it can be used */
+	enum lb_reason     reason;   /* why there is none */
+	char               why[256]; /* more about that, or "" */
 };
 
 /* Blocks the signals and connects. -1: go on; see `client`. Else the exit code of a mistake, which the user

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Draws the progress line. The width is asked for at each drawing, so a resized window needs no signal. */
 #include "progress.h"
+#include "print.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@
 #include <unistd.h>
 
 #define DRAW_EVERY (200 * 1000000LL) /* ns */
-#define SMOOTH     0.3               /* share of the newest measurement in the rate */
+#define TELL_EVERY (30 * 1000000000LL)
+#define SMOOTH     0.3 /* share of the newest measurement in the rate */
 
 bool lb_progress_possible(void)
 {
@@ -126,6 +128,25 @@ void lb_progress_update(struct lb_progress *progress, uint64_t bytes)
 	progress->drawn_bytes = bytes;
 	progress->shown = true;
 	draw(progress, bytes);
+}
+
+void lb_progress_wait(struct lb_progress *progress, lb_time wait, const char *why)
+{
+	double seconds = (double)wait / 1e9;
+	lb_time now = lb_now();
+	char line[256];
+
+	if (progress->on && why != NULL) {
+		snprintf(line, sizeof line, "waiting %.1f s: %s", seconds, why);
+		dprintf(STDERR_FILENO, "\r%.*s\033[K", (int)width() - 1, line);
+		progress->shown = true;
+	} else if (progress->on) {
+		lb_progress_clear(progress);
+	} else if (why != NULL && !progress->quiet &&
+		   (progress->told_at == 0 || now - progress->told_at >= TELL_EVERY)) {
+		lb_print_line(STDERR_FILENO, "waiting %.1f s: %s", seconds, why);
+		progress->told_at = now;
+	}
 }
 
 void lb_progress_clear(struct lb_progress *progress)

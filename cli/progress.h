@@ -9,6 +9,8 @@
 struct lb_progress {
 	bool        on;           /* there is a terminal, and the user wants it */
 	bool        shown;        /* the line is there */
+	bool        quiet;        /* the user wants to hear of no wait either */
+	lb_time     told_at;      /* the last line about a wait that was not drawn; 0: none was */
 	unsigned    index, count; /* which delivery of how many */
 	const char *unit;         /* what total counts and is known; NULL: bytes */
 	uint64_t    total;        /* or LB_UNKNOWN */
@@ -23,6 +25,9 @@ bool lb_progress_possible(void);
 /* A delivery of `total` bytes, or LB_UNKNOWN, begins. `on`, `index` and `count` are the caller's. */
 void lb_progress_start(struct lb_progress *progress, uint64_t total);
 void lb_progress_update(struct lb_progress *progress, uint64_t bytes); /* cheap; draws a few times a second */
-void lb_progress_clear(struct lb_progress *progress);                  /* before any other line */
+
+/* There is no connection, and none is tried for for so long, because of `why`. NULL: it goes on. */
+void lb_progress_wait(struct lb_progress *progress, lb_time wait, const char *why);
+void lb_progress_clear(struct lb_progress *progress); /* before any other line */
 
 #endif

@@ -27,6 +27,7 @@ static int parse(int argc, char **argv, struct send *send)
 	const struct lb_arg args[] = {
 		{"name", LB_ARG_TEXT, &send->name},
 		{"id", LB_ARG_ID, &send->sending.id},
+		{"retry", LB_ARG_FLAG, &peer->retry},
 		{"deadline", LB_ARG_DURATION, &deadline},
 		{"state", LB_ARG_TEXT, &peer->state_dir},
 		{"quiet", LB_ARG_FLAG, &send->quiet},
@@ -206,14 +207,18 @@ static int send_files(int argc, char **argv)
 	sending->buf = aligned_alloc(4096, LB_SENDING_BUFFER);
 	if (sending->buf == NULL)
 		return lb_args_wrong("send", "out of memory");
+	sending->progress.on = !send.quiet && lb_progress_possible();
+	sending->progress.quiet = send.quiet;
+	sending->progress.count = send.n;
+	sending->peer.waiting = lb_deliver_waits;
+	sending->peer.waiting_arg = sending;
 	r = lb_peer_open(&sending->peer, "send");
+	lb_progress_clear(&sending->progress);
 	if (r < 0) {
 		if (sending->peer.client == NULL && access(sending->peer.address, F_OK) == 0)
 			lb_print_line(STDERR_FILENO,
 				"%s is a file; the last argument has to be the server's ADDR[:PORT]",
 				sending->peer.address);
-		sending->progress.on = !send.quiet && lb_progress_possible();
-		sending->progress.count = send.n;
 		deliver_all(&send);
 		r = send.exit;
 	}
@@ -223,37 +228,46 @@ static int send_files(int argc, char **argv)
 
 const struct lb_command lb_command_send = {
 	.name = "send",
-	.synopsis = "[--name NAME] [--id CLIENT:N] [--deadline DUR] [--state DIR] [--quiet] [--json]\n"
-		    "                     FILE... ADDR[:PORT]",
+	.synopsis = "[--name NAME] [--id CLIENT:N] [--retry] [--deadline DUR] [--state DIR] [--quiet]\n"
+		    "                     [--json] FILE... ADDR[:PORT]",
 	.summary = "Delivers files: exit code 0 means that the other end has them on disk, once",
-	.details = "FILE - is standard input, and needs --name. ADDR is IPv4, IPv6 in brackets or a name, "
-		   "all addresses of\n"
-		   "which are tried in order; a PORT that is not given is 7117. A file that an earlier run "
-		   "left undecided at\n"
-		   "the same ADDR is settled first, and never delivered twice.\n"
-		   "\n"
-		   "Options:\n"
-		   "  --name NAME     what the FILE is called there (the last part of its path)\n"
-		   "  --id CLIENT:N   the id of an earlier delivery: the same content is committed once, and "
-		   "the receipt\n"
-		   "                  is printed again; any other content is refused (a new id)\n"
-		   "  --deadline DUR  for everything together: ms, s, m or h (none, but a server without a "
-		   "sign of life is\n"
-		   "                  given up after 60s)\n"
-		   "  --state DIR     where this client's journal is ($XDG_STATE_HOME/lastbyte, or "
-		   "~/.local/state/lastbyte)\n"
-		   "  --quiet         no progress bar (there is one if standard error is a terminal)\n"
-		   "  --json          an object for each FILE on standard output (off: lines)\n"
-		   "\n"
-		   "Standard output gets a line for each committed FILE: committed CLIENT:N NAME BYTES "
-		   "xxh128:HEX TIME.\n"
-		   "Standard error gets one for each other: VERDICT CLIENT:N NAME: why. With several files, "
-		   "which share one\n"
-		   "connection, the exit code is the most serious one in the order 0, 4, 1, 5, 3. A FILE "
-		   "that cannot be opened\n"
-		   "or that is a directory is a usage error, and nothing is sent. A file that changes while "
-		   "it is read is\n"
-		   "rolled back. SIGINT rolls back what is not being committed, and ends it.\n",
+	.details =
+		"FILE - is standard input, and needs --name. ADDR is IPv4, IPv6 in brackets or a name, "
+		"all addresses of\n"
+		"which are tried in order; a PORT that is not given is 7117. A file that an earlier run "
+		"left undecided at\n"
+		"the same ADDR is settled first, and never delivered twice.\n"
+		"\n"
+		"Options:\n"
+		"  --name NAME     what the FILE is called there (the last part of its path)\n"
+		"  --id CLIENT:N   the id of an earlier delivery: the same content is committed once, and "
+		"the receipt\n"
+		"                  is printed again; any other content is refused (a new id)\n"
+		"  --retry         when the connection cannot be made or breaks, or the server restarts or "
+		"is "
+		"busy: try again,\n"
+		"                  until the deadline (off: once)\n"
+		"  --deadline DUR  for everything together: ms, s, m or h (none, but a server without a "
+		"sign of life is\n"
+		"                  given up after 60s)\n"
+		"  --state DIR     where this client's journal is ($XDG_STATE_HOME/lastbyte, or "
+		"~/.local/state/lastbyte)\n"
+		"  --quiet         no progress bar (there is one if standard error is a terminal)\n"
+		"  --json          an object for each FILE on standard output (off: lines)\n"
+		"\n"
+		"Standard output gets a line for each committed FILE: committed CLIENT:N NAME BYTES "
+		"xxh128:HEX TIME.\n"
+		"Standard error gets one for each other: VERDICT CLIENT:N NAME: why. With several files, "
+		"which share one\n"
+		"connection, the exit code is the most serious one in the order 0, 4, 1, 5, 3. A FILE "
+		"that cannot be opened\n"
+		"or that is a directory is a usage error, and nothing is sent. A file that changes while "
+		"it is read is\n"
+		"rolled back. SIGINT rolls back what is not being committed, and ends it.\n"
+		"With --retry a file is read again from where the server needs it, and standard error says "
+		"why it waits. What\n"
+		"was read from a pipe cannot be read again: if the connection breaks then, it is not "
+		"committed.\n",
 	.more = lb_help_exits,
 	.run = send_files,
 };

@@ -43,10 +43,12 @@ int lb_source_open(struct lb_source *source, const char *path)
 	source->again =
 		!standard_input && (S_ISREG(source->before.st_mode) || S_ISBLK(source->before.st_mode));
 	source->waits = !S_ISREG(source->before.st_mode) && !S_ISBLK(source->before.st_mode);
+	if (standard_input && !source->waits)
+		source->at = lseek(source->fd, 0, SEEK_CUR);
 	if (S_ISREG(source->before.st_mode)) {
-		off_t at = standard_input ? lseek(source->fd, 0, SEEK_CUR) : 0, size = source->before.st_size;
+		off_t at = source->at, size = source->before.st_size;
 
-		source->length = at >= 0 && at < size ? (uint64_t)(size - at) : 0;
+		source->length = at < size ? (uint64_t)(size - at) : 0;
 		(void)posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	}
 	return 0;
@@ -71,6 +73,21 @@ ssize_t lb_source_read(struct lb_source *source, void *buf, size_t len)
 		return -errno;
 	}
 	source->got += (uint64_t)n;
+	return n;
+}
+
+ssize_t lb_source_read_again(void *arg, uint64_t offset, void *buf, size_t len)
+{
+	struct lb_source *source = arg;
+	ssize_t n;
+
+	do
+		n = pread(source->fd, buf, len, source->at + (off_t)offset);
+	while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		source->error = errno;
+		return -errno;
+	}
 	return n;
 }
 

@@ -20,11 +20,17 @@ extern "C" {
 
 struct lb_client;
 
+/* Before a wait: `why` is how the last connection ended, and the reason for another one. NULL: that one stands. */
+typedef void lb_client_waiting(void *arg, const struct lb_outcome *why, lb_time wait);
+
 struct lb_client_options {
-	const char *state_dir;    /* NULL: $XDG_STATE_HOME/lastbyte or ~/.local/state/lastbyte; is made */
-	lb_time     idle_timeout; /* give the server up when nothing moves for so long: 0 is 60 s */
-	int         interrupt_fd; /* while it is readable, calls return -EINTR; 0: none */
-	char       *why;          /* NULL, or 256 bytes: a sentence on what is wrong with state or address */
+	const char        *state_dir; /* NULL: $XDG_STATE_HOME/lastbyte or ~/.local/state/lastbyte; is made */
+	lb_time            idle_timeout; /* give the server up when nothing moves for so long: 0 is 60 s */
+	int                interrupt_fd; /* while it is readable, calls return -EINTR; 0: none */
+	char              *why;   /* NULL, or 256 bytes: a sentence on what is wrong with state or address */
+	bool               retry; /* see below */
+	lb_client_waiting *waiting; /* NULL, or told of each wait; must not call the client */
+	void              *waiting_arg;
 };
 
 struct lb_delivery {
@@ -32,7 +38,21 @@ struct lb_delivery {
 	uint64_t     length; /* bytes, or LB_UNKNOWN */
 	const char  *source; /* an absolute path, to find it again after a crash; NULL: nothing */
 	struct lb_id id;     /* all zero: the open one of this source, name and address, or a new one */
+	/* Reads once more what was written, from `offset` on: how many bytes, at most len, 0 when there are none any
+	 * more, or a negative errno. NULL: that cannot be done. Called until the delivery has ended. */
+	ssize_t (*read_again)(void *arg, uint64_t offset, void *buf, size_t len);
+	void *read_again_arg;
 };
+
+/*
+ * With `retry`, a call goes on over another connection until its deadline, where one cannot be made, breaks, or is
+ * ended by the server, and where the server says BUSY or GOING_AWAY. It waits before each try: a random time of at
+ * most 100 ms, which doubles up to 10 s. The delivery is begun again under its id, with the next attempt: when an
+ * earlier attempt had committed it the server says so, and nothing is sent twice. What the server has no longer is
+ * read again with read_again. Without that a delivery of which bytes were written ends when its connection does,
+ * unless COMMIT was sent: then its verdict is asked for. Refusals, and an end that does not follow the protocol, are
+ * final.
+ */
 
 /*
  * Opens the journal, connects to "ADDR[:PORT]" (IPv4, [IPv6] or a name, whose addresses are tried in

@@ -122,10 +122,11 @@ int lb_client_wait(struct lb_client *client, int fd, lb_time deadline)
 	struct lb_needs needs;
 	int r;
 
+	lb_client_begin_operation(client, LB_OPERATION_NONE, deadline); /* it may have to connect */
 	for (;;) {
 		(void)lb_client_step(client);
 		if (attempt->course == LB_COURSE_ENDED ||
-			(client->link != LB_LINK_READY && attempt->course != LB_COURSE_COMPARE))
+			(client->link == LB_LINK_BROKEN && attempt->course != LB_COURSE_COMPARE))
 			return -ECONNABORTED;
 		lb_client_needs(client, &needs);
 		r = wait_for(client, &needs, client->interrupt_fd, fd, deadline);
@@ -159,7 +160,8 @@ int lb_client_commit(
 {
 	int r;
 
-	if (client->attempt.course == LB_COURSE_OPEN && is_interrupted(client))
+	if ((client->attempt.course == LB_COURSE_OPEN || client->attempt.course == LB_COURSE_BEGIN) &&
+		is_interrupted(client))
 		r = lb_client_start_rollback(client, LB_REASON_INTERRUPTED, deadline);
 	else
 		r = lb_client_start_commit(client, deadline);

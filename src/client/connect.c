@@ -29,6 +29,8 @@ void lb_link_connect(struct lb_client *client)
 		client->endpoint_until = LB_NEVER;
 		if (left > 1 && client->deadline != LB_NEVER)
 			client->endpoint_until = now + (client->deadline - now) / left;
+		if (client->retry && client->endpoint_until > now + LB_RETRY_MOST)
+			client->endpoint_until = now + LB_RETRY_MOST;
 		return;
 	}
 	lb_client_break(client, LB_END_NO_CONNECTION, LB_PARTY_NETWORK, client->end.err);

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a client says about a delivery, and when: the journal first, then SETTLED, then BEGIN, DATA, COMMIT; or
- * ROLLBACK, or RESOLVE. Owns the attempt; what the answers mean is verdict.c's.
+ * ROLLBACK, or RESOLVE. Owns the attempt; its bytes are stream.c's, what the answers mean is verdict.c's.
  */
 #include "client/engine.h"
 #include "base/test.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define CHUNK (256 * 1024) /* of DATA: hashed and sent while it is in the processor's cache */
 
 bool lb_delivery_is_undecided(const struct lb_client *client)
 {
@@ -86,6 +83,8 @@ static void new_attempt(struct lb_client *client, const struct lb_delivery *deli
 	memset(attempt, 0, sizeof *attempt);
 	attempt->course = LB_COURSE_BEGIN;
 	attempt->declared = delivery->length;
+	attempt->read_again = delivery->read_again;
+	attempt->read_again_arg = delivery->read_again_arg;
 	lb_hasher_init(&attempt->hasher);
 }
 
@@ -98,6 +97,39 @@ static void describe(struct lb_client *client, const struct lb_delivery *deliver
 	strcpy(entry->address, client->address);
 	strcpy(entry->name, delivery->name);
 	strcpy(entry->source, delivery->source != NULL ? delivery->source : "");
+}
+
+/* What was started needs a connection, and the last one may have ended before. */
+static void want_link(struct lb_client *client)
+{
+	if (client->link == LB_LINK_BROKEN && !lb_retry_broken(client))
+		lb_delivery_broken(client);
+}
+
+/* COMMIT of no attempt may have left, or the verdict is in doubt: the ledger that was asked is not there to tell. */
+static void met_another_ledger(struct lb_client *client)
+{
+	lb_delivery_end(client, client->attempt.earlier ? LB_VERDICT_IN_DOUBT : LB_VERDICT_NOT_COMMITTED,
+		LB_REASON_ANOTHER_LEDGER);
+}
+
+void lb_delivery_again(struct lb_client *client)
+{
+	struct lb_attempt *attempt = &client->attempt;
+	int r = 0;
+
+	if (attempt->claimed && is_another_ledger(client)) {
+		met_another_ledger(client);
+		return;
+	}
+	if (attempt->course != LB_COURSE_BEGIN)
+		return;
+	attempt->entry.ledger = client->ledger;
+	if (LB_BUG("new_number_on_reconnect"))
+		attempt->entry.id.number = 0;
+	r = record(client);
+	if (r < 0)
+		journal_failed(client, r);
 }
 
 int lb_client_start_begin(struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline)
@@ -130,8 +162,8 @@ int lb_client_start_begin(struct lb_client *client, const struct lb_delivery *de
 		journal_failed(client, r);
 	else if (found == 1 && is_another_ledger(client))
 		lb_delivery_end(client, LB_VERDICT_IN_DOUBT, LB_REASON_ANOTHER_LEDGER);
-	else if (client->link != LB_LINK_READY)
-		lb_delivery_broken(client);
+	else
+		want_link(client);
 	return 0;
 }
 
@@ -161,8 +193,8 @@ int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb
 		journal_failed(client, found);
 	else if (found == 1 && is_another_ledger(client))
 		lb_delivery_end(client, LB_VERDICT_IN_DOUBT, LB_REASON_ANOTHER_LEDGER);
-	else if (client->link != LB_LINK_READY)
-		lb_delivery_broken(client);
+	else
+		want_link(client);
 	return 0;
 }
 
@@ -174,7 +206,7 @@ int lb_client_start_write(struct lb_client *client, const void *buf, size_t len,
 		return -EINVAL;
 	if (attempt->course == LB_COURSE_ENDED || attempt->cut != LB_REASON_NONE)
 		return -ECONNABORTED;
-	if (attempt->course == LB_COURSE_OPEN && attempt->declared != LB_UNKNOWN &&
+	if (attempt->course != LB_COURSE_COMPARE && attempt->declared != LB_UNKNOWN &&
 		len > attempt->declared - attempt->length) {
 		attempt->cut = LB_REASON_SOURCE_CHANGED;
 		return -EMSGSIZE;
@@ -198,12 +230,8 @@ int lb_client_start_commit(struct lb_client *client, lb_time deadline)
 		return 0;
 	}
 	attempt->whole = attempt->course != LB_COURSE_ENDED;
-	if (attempt->course == LB_COURSE_COMPARE) {
+	if (attempt->course == LB_COURSE_COMPARE)
 		lb_delivery_compare(client);
-	} else if (attempt->course == LB_COURSE_OPEN) {
-		attempt->course = LB_COURSE_COMMIT;
-		attempt->said = false;
-	}
 	return 0;
 }
 
@@ -280,25 +308,6 @@ static int say_begin(struct lb_client *client)
 	return r < 0 ? r : lb_conn_begin(client->conn, &begin, &attempt->handle);
 }
 
-static int say_data(struct lb_client *client)
-{
-	struct lb_attempt *attempt = &client->attempt;
-	size_t n = client->out_len < CHUNK ? client->out_len : CHUNK;
-	int r = lb_conn_data(client->conn, attempt->handle, client->out, n);
-
-	if (r < 0)
-		return r;
-	free(client->stash);
-	client->stash = NULL;
-	client->chunk = client->out;
-	client->chunk_len = n;
-	lb_hasher_update(&attempt->hasher, client->out, n);
-	attempt->length += n;
-	client->out += n;
-	client->out_len -= n;
-	return 0;
-}
-
 /* What is written of a delivery that is committed already. */
 static int hash_only(struct lb_client *client)
 {
@@ -347,12 +356,18 @@ static int say_resolve(struct lb_client *client)
 static int say(struct lb_client *client)
 {
 	struct lb_attempt *attempt = &client->attempt;
+	int r;
 
 	switch (attempt->course) {
 	case LB_COURSE_BEGIN:
 		return attempt->handle == 0 ? say_begin(client) : 1;
 	case LB_COURSE_OPEN:
-		return client->out_len > 0 ? say_data(client) : 1;
+		r = lb_stream_say(client);
+		if (r != 1 || !attempt->whole || attempt->sent < attempt->length)
+			return r;
+		attempt->course = LB_COURSE_COMMIT;
+		attempt->said = false;
+		return 0;
 	case LB_COURSE_COMMIT:
 		return attempt->said ? 1 : say_commit(client);
 	case LB_COURSE_ROLLBACK:

@@ -50,17 +50,23 @@ static int open_journal(struct lb_client *client, const struct lb_client_options
 	return r;
 }
 
+int lb_client_look_up(struct lb_client *client, const char **whyp)
+{
+	int r = client->host->net->resolve(
+		client->host, client->address, client->endpoints, LB_ENDPOINTS_MAX, whyp);
+
+	client->endpoint = 0;
+	client->n_endpoints = r > 0 ? r : 0;
+	return r > 0 ? 0 : r < 0 ? r : -EHOSTUNREACH;
+}
+
 static int look_up(struct lb_client *client, const struct lb_client_options *options)
 {
 	const char *why = "";
-	int r = client->host->net->resolve(
-		client->host, client->address, client->endpoints, LB_ENDPOINTS_MAX, &why);
+	int r = lb_client_look_up(client, &why);
 
-	client->n_endpoints = r;
-	if (r > 0)
+	if (r == 0 || (r != -EINVAL && client->retry))
 		return 0;
-	if (r == 0)
-		r = -EHOSTUNREACH;
 	set_verdict(client, LB_REASON_NO_CONNECTION, -r);
 	if (options->why != NULL)
 		snprintf(options->why, 256, "%s", why);
@@ -89,6 +95,10 @@ int lb_client_start_open(struct lb_host *host, const char *address, const struct
 	client->idle_timeout = options->idle_timeout;
 	client->interrupt_fd = options->interrupt_fd > 0 ? options->interrupt_fd : -1;
 	client->end.how = LB_END_NO_CONNECTION;
+	client->end.err = EHOSTUNREACH; /* until an endpoint says more */
+	client->retry = options->retry;
+	client->waiting = options->waiting;
+	client->waiting_arg = options->waiting_arg;
 	lb_client_begin_operation(client, LB_OPERATION_OPEN, deadline);
 	r = lb_client_normalise(address, client->address);
 	if (r < 0)
@@ -110,6 +120,9 @@ int lb_client_start_open(struct lb_host *host, const char *address, const struct
 void lb_client_start_close(struct lb_client *client, lb_time deadline)
 {
 	lb_client_begin_operation(client, LB_OPERATION_CLOSE, deadline);
+	if (client->link == LB_LINK_WAITING || client->link == LB_LINK_CONNECTING ||
+		client->link == LB_LINK_HELLO)
+		lb_link_abort(client);
 	if (lb_delivery_is_undecided(client))
 		lb_delivery_give_up(client, LB_REASON_ROLLED_BACK);
 }
@@ -171,9 +184,11 @@ static bool is_over(struct lb_client *client)
 	case LB_OPERATION_WRITE:
 		if (ended)
 			return over(client, -ECONNABORTED);
-		if (client->out_len > 0 || attempt->course == LB_COURSE_RESOLVE)
+		if (client->out_len > 0)
 			return false;
-		return (attempt->course == LB_COURSE_COMPARE || !lb_link_has_output(client)) &&
+		return (attempt->course == LB_COURSE_COMPARE ||
+			       (attempt->course == LB_COURSE_OPEN && attempt->sent >= attempt->length &&
+				       !lb_link_has_output(client))) &&
 		       over(client, 0);
 	case LB_OPERATION_COMMIT:
 	case LB_OPERATION_ROLLBACK:
@@ -193,10 +208,12 @@ static bool cut(struct lb_client *client, int error)
 	if (client->operation == LB_OPERATION_CLOSE && client->link == LB_LINK_ENDING)
 		return false; /* it has the same deadline */
 	if (client->operation == LB_OPERATION_OPEN) {
-		if (client->link == LB_LINK_CONNECTING)
+		int err = client->link == LB_LINK_WAITING ? client->end.err : -error;
+
+		if (client->link == LB_LINK_CONNECTING || client->link == LB_LINK_WAITING)
 			how = LB_END_NO_CONNECTION;
-		lb_client_break(client, how, LB_PARTY_SELF, -error);
-		set_verdict(client, error == -EINTR ? LB_REASON_INTERRUPTED : LB_REASON_DEADLINE, -error);
+		lb_client_break(client, how, LB_PARTY_SELF, err);
+		set_verdict(client, error == -EINTR ? LB_REASON_INTERRUPTED : LB_REASON_DEADLINE, err);
 		return over(client, error);
 	}
 	lb_delivery_cut(client, error);
@@ -213,6 +230,12 @@ bool lb_client_step(struct lb_client *client)
 {
 	bool more = true;
 
+	if (client->operation == LB_OPERATION_NONE) {
+		do
+			more = lb_link_pump(client) && client->link != LB_LINK_READY;
+		while (lb_delivery_proceed(client) || more);
+		return true;
+	}
 	while (more) {
 		more = lb_delivery_proceed(client);
 		more = lb_link_pump(client) || more;
@@ -290,5 +313,6 @@ void lb_client_free(struct lb_client *client)
 	lb_conn_free(client->conn);
 	lb_journal_close(client->journal);
 	free(client->stash);
+	free(client->again);
 	free(client);
 }

@@ -3,8 +3,8 @@
  * The client as operations that never block: start one, then step until it is over, waiting in between for
  * what lb_client_needs says. client.c is the same with the waiting done. (Disk and resolver are waited for.)
  *
- * engine.c owns the operations, link.c the connection, delivery.c what is said about a delivery, verdict.c what the
- * answers mean.
+ * engine.c owns the operations, link.c the connection, retry.c the next one, delivery.c what is said about a delivery,
+ * stream.c its bytes, verdict.c what the answers mean.
  */
 #ifndef CLIENT_ENGINE_H
 #define CLIENT_ENGINE_H
@@ -14,7 +14,10 @@
 #include "client/journal.h"
 #include <lastbyte/conn.h>
 
-#define LB_CLIENT_READ 16384 /* bytes read at once: answers are short */
+#define LB_CLIENT_READ 16384        /* bytes read at once: answers are short */
+#define LB_CHUNK       (256 * 1024) /* of DATA: hashed and sent while it is in the processor's cache */
+
+#define LB_RETRY_MOST (10 * INT64_C(1000000000)) /* ns: of a wait, and of a try to connect with `retry` */
 
 enum lb_operation {
 	LB_OPERATION_NONE,
@@ -29,7 +32,8 @@ enum lb_operation {
 
 enum lb_link {
 	LB_LINK_CONNECTING,
-	LB_LINK_HELLO, /* connected, not greeted */
+	LB_LINK_WAITING, /* until `retry_at`, to connect once more */
+	LB_LINK_HELLO,   /* connected, not greeted */
 	LB_LINK_READY,
 	LB_LINK_BROKEN, /* nothing comes or goes any more: `end` says why; fd may be open */
 	LB_LINK_ENDING, /* both have agreed, or there is nothing to agree on: the socket is being ended */
@@ -70,11 +74,14 @@ struct lb_attempt {
 	enum lb_reason          reason; /* of the intent, then of the verdict */
 	enum lb_verdict         verdict;
 	int                     err;
-	uint64_t                declared, length;
+	uint64_t                declared, length; /* length: bytes that the caller has written */
+	uint64_t                sent;             /* the offset at which the connection goes on, once OPEN */
 	uint64_t                lowest; /* open number of the journal, once this attempt was recorded */
 	struct lb_hasher        hasher;
 	struct lb_receipt       stored; /* the ledger's, if it has one */
 	bool                    has_stored;
+	ssize_t (*read_again)(void *arg, uint64_t offset, void *buf, size_t len);
+	void *read_again_arg;
 };
 
 struct lb_client {
@@ -87,6 +94,12 @@ struct lb_client {
 	struct lb_endpoint endpoints[LB_ENDPOINTS_MAX];
 	int                n_endpoints, endpoint;
 	lb_time            endpoint_until;
+
+	bool               retry;
+	lb_client_waiting *waiting;
+	void              *waiting_arg;
+	unsigned           failures; /* in a row, for the back-off */
+	lb_time            retry_at, greeted_at;
 
 	enum lb_link         link;
 	int                  fd; /* -1: none */
@@ -110,6 +123,7 @@ struct lb_client {
 	const uint8_t *out, *chunk;
 	size_t         out_len, chunk_len;
 	uint8_t       *stash;
+	uint8_t       *again; /* LB_CHUNK bytes that were read again; NULL: none ever were */
 };
 
 /* What to wait for before the next step: one of `events` at fd (-1: none), or until `at`. */
@@ -150,6 +164,8 @@ void lb_client_free(struct lb_client *client); /* resets the connection if there
 int lb_client_normalise(const char *address, char out[LB_ADDRESS_TEXT]);
 
 /* engine.c, for the others: the connection has ended, and why. */
+int lb_client_look_up(
+	struct lb_client *client, const char **whyp); /* the endpoints: 0, or a negative errno */
 void lb_client_break(struct lb_client *client, enum lb_end how, enum lb_party by, int err);
 void lb_client_begin_operation(struct lb_client *client, enum lb_operation operation, lb_time deadline);
 
@@ -157,6 +173,19 @@ void lb_client_begin_operation(struct lb_client *client, enum lb_operation opera
 bool lb_delivery_proceed(struct lb_client *client);
 void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason);
 bool lb_delivery_is_undecided(const struct lb_client *client);
+void lb_delivery_again(struct lb_client *client); /* another connection stands: the next attempt */
+
+/* stream.c: where BEGIN_OK says that the delivery goes on; the next DATA: 0, 1: there is none, or a negative errno;
+ * whether what a server may lack can be said once more. */
+void lb_stream_open(struct lb_client *client, uint64_t offset);
+int  lb_stream_say(struct lb_client *client);
+bool lb_stream_can_repeat(const struct lb_client *client);
+
+/* retry.c: see there. Each is true if there will be another try. */
+bool    lb_retry_broken(struct lb_client *client);
+bool    lb_retry_refused(struct lb_client *client, enum lb_reason reason);
+bool    lb_retry_step(struct lb_client *client); /* WAITING: true if anything moved */
+lb_time lb_retry_wait(unsigned failures, uint64_t random);
 
 /* verdict.c */
 void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_reason reason);
@@ -164,5 +193,6 @@ void lb_delivery_compare(struct lb_client *client); /* with the stored receipt, 
 void lb_delivery_answer(struct lb_client *client, const struct lb_event *event);
 void lb_delivery_broken(struct lb_client *client);
 void lb_delivery_cut(struct lb_client *client, int error); /* -ETIMEDOUT or -EINTR: the operation ends now */
+bool lb_delivery_commit_sent(const struct lb_client *client); /* of this attempt, and without an answer */
 
 #endif

@@ -82,14 +82,15 @@ void lb_client_break(struct lb_client *client, enum lb_end how, enum lb_party by
 	client->end.how = how;
 	client->end.by = by;
 	client->end.err = err;
-	client->end.phase = client->link == LB_LINK_CONNECTING ? LB_PHASE_CONNECT
-			    : client->closing                  ? LB_PHASE_CLOSE_SENT
-							       : LB_PHASE_DATA;
+	client->end.phase = client->conn == NULL ? LB_PHASE_CONNECT
+			    : client->closing    ? LB_PHASE_CLOSE_SENT
+						 : LB_PHASE_DATA;
 	/* A machine that has failed may have ERROR to say, and holds no COMMIT back that could still go out. */
 	if (client->conn != NULL && client->send_error == 0 && lb_conn_state(client->conn) == LB_CONN_FAILED)
 		(void)transmit(client, &moved);
 	client->link = LB_LINK_BROKEN;
-	lb_delivery_broken(client);
+	if (!lb_retry_broken(client))
+		lb_delivery_broken(client);
 }
 
 static void broken_by_errno(struct lb_client *client, int err)
@@ -136,6 +137,11 @@ static void take_event(struct lb_client *client, const struct lb_event *event)
 	case LB_EVENT_HELLO_OK:
 		client->ledger = event->ledger;
 		client->link = LB_LINK_READY;
+		client->greeted_at = now_of(client);
+		if (client->failures > 0 && client->waiting != NULL)
+			client->waiting(client->waiting_arg, NULL, 0);
+		if (lb_delivery_is_undecided(client))
+			lb_delivery_again(client);
 		break;
 	case LB_EVENT_ERROR:
 		broken_by_error(client, event);
@@ -197,6 +203,8 @@ bool lb_link_pump(struct lb_client *client)
 	struct lb_event event;
 	bool moved;
 
+	if (client->link == LB_LINK_WAITING)
+		return lb_retry_step(client);
 	if (client->link == LB_LINK_CONNECTING)
 		return lb_link_check_connect(client);
 	if (!is_alive(client) || client->agreed)
@@ -242,10 +250,30 @@ void lb_link_abort(struct lb_client *client)
 		client->host->net->abort(client->host, client->fd, &outcome);
 	else if (client->link == LB_LINK_ENDING && client->run.fd >= 0)
 		client->host->net->abort(client->host, client->run.fd, &outcome);
-	else if (client->link == LB_LINK_ENDED || client->conn == NULL)
+	else if (client->link == LB_LINK_ENDED)
 		return;
+	else if (client->conn == NULL)
+		outcome.acked = outcome.lost = 0;
 	client->fd = -1;
 	ended(client, &outcome);
+}
+
+void lb_link_drop(struct lb_client *client)
+{
+	struct lb_outcome outcome;
+
+	if (client->fd >= 0)
+		client->host->net->abort(client->host, client->fd, &outcome);
+	client->fd = -1;
+	lb_conn_free(client->conn);
+	client->conn = NULL;
+	free(client->stash);
+	client->stash = NULL;
+	client->chunk = NULL;
+	client->chunk_len = client->in_at = client->in_len = 0;
+	client->blocked = client->agreed = client->closing = false;
+	client->send_error = 0;
+	client->taken = client->settled = 0;
 }
 
 static bool say_close(struct lb_client *client)
@@ -328,6 +356,9 @@ void lb_link_needs(const struct lb_client *client, struct lb_needs *needs)
 	case LB_LINK_CONNECTING:
 		*needs =
 			(struct lb_needs){.fd = client->fd, .events = EPOLLOUT, .at = client->endpoint_until};
+		break;
+	case LB_LINK_WAITING:
+		needs->at = client->retry_at;
 		break;
 	case LB_LINK_HELLO:
 	case LB_LINK_READY:

@@ -47,6 +47,11 @@ void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_
 		client->confirmed += attempt->stored.length;
 }
 
+bool lb_delivery_commit_sent(const struct lb_client *client)
+{
+	return client->conn != NULL && lb_conn_commit_sent(client->conn, client->attempt.handle);
+}
+
 /* The reason that a connection gives for a delivery that was not committed. */
 static enum lb_reason reason_of_end(const struct lb_client *client)
 {
@@ -106,7 +111,10 @@ static void committed(struct lb_client *client, const struct lb_receipt *receipt
 	keep(attempt, receipt);
 	if (attempt->course == LB_COURSE_BEGIN)
 		attempt->course = LB_COURSE_COMPARE;
-	else /* it is ours, or it is given up, and was committed before */
+	if (attempt->course == LB_COURSE_COMPARE && attempt->whole)
+		lb_delivery_compare(client);
+	else if (attempt->course !=
+		 LB_COURSE_COMPARE) /* it is ours, or it is given up, and was committed before */
 		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
 }
 
@@ -120,6 +128,8 @@ static void refused(struct lb_client *client, enum lb_reason reason)
 		return; /* what is waited for is the answer to RESOLVE */
 	if (attempt->course == LB_COURSE_ROLLBACK) {
 		lb_delivery_end(client, lb_reason_verdict(attempt->reason), attempt->reason);
+	} else if (lb_retry_refused(client, reason)) {
+		return;
 	} else if (attempt->earlier && reason != LB_REASON_FENCED && reason != LB_REASON_FORGOTTEN &&
 		   reason != LB_REASON_ANOTHER_LEDGER) {
 		/* This attempt was refused. What became of an earlier one, RESOLVE tells. */
@@ -157,6 +167,8 @@ static void resolved(struct lb_client *client, const struct lb_event *event)
 	struct lb_attempt *attempt = &client->attempt;
 
 	attempt->asked = 0;
+	if (event->type == LB_EVENT_REFUSED && lb_retry_refused(client, event->reason))
+		return;
 	if (event->type == LB_EVENT_REFUSED)
 		lb_delivery_end(client, LB_VERDICT_IN_DOUBT, event->reason);
 	else if (event->verdict == LB_VERDICT_COMMITTED)
@@ -186,7 +198,7 @@ void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
 	switch (event->type) {
 	case LB_EVENT_BEGIN_OK:
 		if (attempt->course == LB_COURSE_BEGIN)
-			attempt->course = LB_COURSE_OPEN;
+			lb_stream_open(client, event->offset);
 		break;
 	case LB_EVENT_COMMITTED:
 		committed(client, &event->receipt);
@@ -224,7 +236,7 @@ static void unanswered(struct lb_client *client, enum lb_reason reason)
 	case LB_COURSE_BEGIN:
 	case LB_COURSE_OPEN:
 	case LB_COURSE_COMMIT:
-		if (attempt->earlier || lb_conn_commit_sent(client->conn, attempt->handle))
+		if (attempt->earlier || lb_delivery_commit_sent(client))
 			lb_delivery_end(client, LB_VERDICT_IN_DOUBT, doubt);
 		else
 			lb_delivery_end(client, lb_reason_verdict(reason), reason);
@@ -241,13 +253,13 @@ void lb_delivery_broken(struct lb_client *client)
 }
 
 /* COMMIT may wait in the machine, to be written whenever there is room: it must not go out after we have said that
- * it never did. Nothing is written to a connection that is given up. */
+ * it never did. And what is begun once more would stand in the way of the next delivery. Nothing is written to a connection that is given up. */
 static void cut_commit(struct lb_client *client, enum lb_reason reason)
 {
 	enum lb_end how = reason == LB_REASON_DEADLINE ? LB_END_TIMEOUT : LB_END_LOCAL_ABORT;
 	const struct lb_attempt *attempt = &client->attempt;
-	bool waits =
-		attempt->course == LB_COURSE_COMMIT && !lb_conn_commit_sent(client->conn, attempt->handle);
+	bool waits = attempt->handle != 0 && attempt->course != LB_COURSE_RESOLVE &&
+		     !lb_delivery_commit_sent(client);
 
 	unanswered(client, reason);
 	if (waits)

@@ -334,6 +334,13 @@ class Proxy:
                     with contextlib.suppress(OSError):
                         end.shutdown(socket.SHUT_RDWR)
 
+    def leave(self):
+        """Cuts every connection now, and refuses others."""
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.do_cut("rst")
+
     def close(self):
         self.go.set()
         with contextlib.suppress(OSError):

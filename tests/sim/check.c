@@ -194,6 +194,10 @@ void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_
 	struct sim_ident *ident = sim_check_ident(check, id, source);
 
 	sim_mix(check->world, outcome->verdict);
+	/* No source changes here: that bytes are sent once more, or the server's are gone on with, must not show. */
+	if (outcome->reason == LB_REASON_WRONG_LENGTH || outcome->reason == LB_REASON_WRONG_DIGEST)
+		sim_violation(check->world, 9, "the server has not got what %s is (%s)", source->name,
+			lb_reason_word(outcome->reason));
 	switch (outcome->verdict) {
 	case LB_VERDICT_COMMITTED:
 		if (receipt != NULL)

@@ -85,6 +85,27 @@ static int write_all(struct hand *hand, size_t stop_at)
 	return result;
 }
 
+/* A file on the user's disk: what was read can be read again. */
+static ssize_t read_again(void *arg, uint64_t offset, void *buf, size_t len)
+{
+	const struct sim_source *source = arg;
+	size_t left = source->len - (size_t)offset;
+
+	if (len > left)
+		len = left;
+	memcpy(buf, source->bytes + offset, len);
+	return (ssize_t)len;
+}
+
+static void waits(void *arg, const struct lb_outcome *why, lb_time wait)
+{
+	const struct hand *hand = arg;
+
+	if (why != NULL)
+		sim_trace(hand->world, "%s: waits %lld ms: %s", hand->process->name,
+			(long long)(wait / SIM_MS), lb_reason_word(why->reason));
+}
+
 static void resolve(struct hand *hand)
 {
 	struct lb_outcome outcome;
@@ -104,7 +125,9 @@ static bool deliver(struct hand *hand)
 	struct sim_world *world = hand->world;
 	struct lb_delivery delivery = {.name = source->name,
 		.length = sim_chance(world, 50) ? source->len : LB_UNKNOWN,
-		.source = source->path};
+		.source = source->path,
+		.read_again = sim_chance(world, 70) ? read_again : NULL,
+		.read_again_arg = source};
 	bool patient = hand->client->healed;
 	unsigned plan = patient ? 99 : (unsigned)sim_below(world, 100);
 	struct lb_outcome outcome;
@@ -176,8 +199,11 @@ static void ask_elsewhere(struct hand *hand)
 static void send_all(struct hand *hand)
 {
 	struct sim_client *client = hand->client;
-	struct lb_client_options options = {
-		.state_dir = "/state", .idle_timeout = sim_between(hand->world, 1, 60) * SIM_SECOND};
+	struct lb_client_options options = {.state_dir = "/state",
+		.idle_timeout = sim_between(hand->world, 1, 60) * SIM_SECOND,
+		.retry = sim_chance(hand->world, 50),
+		.waiting = waits,
+		.waiting_arg = hand};
 	struct lb_outcome outcome;
 	bool go_on = true;
 	int result = lb_client_open_on(
