@@ -177,7 +177,8 @@ static bool is_settled_without(const struct lb_delivery *delivery, const struct 
 	return delivery->id.number == 0 &&
 	       (result->verdict == LB_VERDICT_REFUSED || result->verdict == LB_VERDICT_ROLLED_BACK) &&
 	       (result->reason == LB_REASON_DIFFERENT || result->reason == LB_REASON_FENCED ||
-		       result->reason == LB_REASON_SETTLED);
+		       result->reason == LB_REASON_SETTLED || result->reason == LB_REASON_WRONG_DIGEST ||
+		       result->reason == LB_REASON_WRONG_LENGTH);
 }
 
 /* What was read now is a new delivery, if it can be read again. */

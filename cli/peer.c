@@ -59,6 +59,7 @@ int lb_peer_open(struct lb_peer *peer, const char *command)
 	}
 	options.interrupt_fd = peer->signals;
 	options.retry = peer->retry;
+	options.replay = (size_t)peer->replay;
 	options.waiting = peer->waiting;
 	options.waiting_arg = peer->waiting_arg;
 	r = lb_client_open(peer->address, &options, peer->deadline, &peer->client, &outcome);

@@ -9,6 +9,7 @@ struct lb_peer {
 	const char        *address, *state_dir; /* as given; the latter may be NULL */
 	lb_time            deadline;
 	bool               retry;
+	uint64_t           replay;  /* bytes that may have to be sent again; 0: as the library has it */
 	lb_client_waiting *waiting; /* told of the waits between tries; NULL: nobody */
 	void              *waiting_arg;
 	struct lb_client  *client;  /* NULL: there is no connection */

@@ -24,10 +24,12 @@ static int parse(int argc, char **argv, struct send *send)
 {
 	struct lb_peer *peer = &send->sending.peer;
 	lb_time deadline = LB_NEVER;
+	uint64_t replay = LB_UNKNOWN;
 	const struct lb_arg args[] = {
 		{"name", LB_ARG_TEXT, &send->name},
 		{"id", LB_ARG_ID, &send->sending.id},
 		{"retry", LB_ARG_FLAG, &peer->retry},
+		{"replay", LB_ARG_SIZE, &replay},
 		{"deadline", LB_ARG_DURATION, &deadline},
 		{"state", LB_ARG_TEXT, &peer->state_dir},
 		{"quiet", LB_ARG_FLAG, &send->quiet},
@@ -42,6 +44,9 @@ static int parse(int argc, char **argv, struct send *send)
 		return lb_args_wrong("send",
 			"it takes one FILE or more and then the server's ADDR[:PORT], as in "
 			"'lastbyte send dump.sql backup.example:7117'");
+	if (replay == 0)
+		return lb_args_wrong("send", "--replay takes 1 byte or more");
+	peer->replay = replay != LB_UNKNOWN ? replay : 0;
 	send->files = argv + optind;
 	send->n = (unsigned)(argc - optind - 1);
 	peer->address = argv[argc - 1];
@@ -228,46 +233,48 @@ static int send_files(int argc, char **argv)
 
 const struct lb_command lb_command_send = {
 	.name = "send",
-	.synopsis = "[--name NAME] [--id CLIENT:N] [--retry] [--deadline DUR] [--state DIR] [--quiet]\n"
-		    "                     [--json] FILE... ADDR[:PORT]",
+	.synopsis = "[--name NAME] [--id CLIENT:N] [--retry] [--replay SIZE] [--deadline DUR]\n"
+		    "                     [--state DIR] [--quiet] [--json] FILE... ADDR[:PORT]",
 	.summary = "Delivers files: exit code 0 means that the other end has them on disk, once",
-	.details =
-		"FILE - is standard input, and needs --name. ADDR is IPv4, IPv6 in brackets or a name, "
-		"all addresses of\n"
-		"which are tried in order; a PORT that is not given is 7117. A file that an earlier run "
-		"left undecided at\n"
-		"the same ADDR is settled first, and never delivered twice.\n"
-		"\n"
-		"Options:\n"
-		"  --name NAME     what the FILE is called there (the last part of its path)\n"
-		"  --id CLIENT:N   the id of an earlier delivery: the same content is committed once, and "
-		"the receipt\n"
-		"                  is printed again; any other content is refused (a new id)\n"
-		"  --retry         when the connection cannot be made or breaks, or the server restarts or "
-		"is "
-		"busy: try again,\n"
-		"                  until the deadline (off: once)\n"
-		"  --deadline DUR  for everything together: ms, s, m or h (none, but a server without a "
-		"sign of life is\n"
-		"                  given up after 60s)\n"
-		"  --state DIR     where this client's journal is ($XDG_STATE_HOME/lastbyte, or "
-		"~/.local/state/lastbyte)\n"
-		"  --quiet         no progress bar (there is one if standard error is a terminal)\n"
-		"  --json          an object for each FILE on standard output (off: lines)\n"
-		"\n"
-		"Standard output gets a line for each committed FILE: committed CLIENT:N NAME BYTES "
-		"xxh128:HEX TIME.\n"
-		"Standard error gets one for each other: VERDICT CLIENT:N NAME: why. With several files, "
-		"which share one\n"
-		"connection, the exit code is the most serious one in the order 0, 4, 1, 5, 3. A FILE "
-		"that cannot be opened\n"
-		"or that is a directory is a usage error, and nothing is sent. A file that changes while "
-		"it is read is\n"
-		"rolled back. SIGINT rolls back what is not being committed, and ends it.\n"
-		"With --retry a file is read again from where the server needs it, and standard error says "
-		"why it waits. What\n"
-		"was read from a pipe cannot be read again: if the connection breaks then, it is not "
-		"committed.\n",
+	.details = "FILE - is standard input, and needs --name. ADDR is IPv4, IPv6 in brackets or a name, "
+		   "all addresses of\n"
+		   "which are tried in order; a PORT that is not given is 7117. A file that an earlier run "
+		   "left undecided at\n"
+		   "the same ADDR is settled first, and never delivered twice.\n"
+		   "\n"
+		   "Options:\n"
+		   "  --name NAME     what the FILE is called there (the last part of its path)\n"
+		   "  --id CLIENT:N   the id of an earlier delivery: the same content is committed once, and "
+		   "the receipt\n"
+		   "                  is printed again; any other content is refused (a new id)\n"
+		   "  --retry         when the connection cannot be made or breaks, or the server restarts "
+		   "or is "
+		   "busy: try again,\n"
+		   "                  until the deadline (off: once)\n"
+		   "  --replay SIZE   what may have to be sent again then, and of a pipe is kept in memory "
+		   "(16M)\n"
+		   "  --deadline DUR  for everything together: ms, s, m or h (none, but a server without a "
+		   "sign of life is\n"
+		   "                  given up after 60s)\n"
+		   "  --state DIR     where this client's journal is ($XDG_STATE_HOME/lastbyte, or "
+		   "~/.local/state/lastbyte)\n"
+		   "  --quiet         no progress bar (there is one if standard error is a terminal)\n"
+		   "  --json          an object for each FILE on standard output (off: lines)\n"
+		   "\n"
+		   "Standard output gets a line for each committed FILE: committed CLIENT:N NAME BYTES "
+		   "xxh128:HEX TIME.\n"
+		   "Standard error gets one for each other: VERDICT CLIENT:N NAME: why. With several files, "
+		   "which share one\n"
+		   "connection, the exit code is the most serious one in the order 0, 4, 1, 5, 3. A FILE "
+		   "that cannot be opened\n"
+		   "or that is a directory is a usage error, and nothing is sent. A file that changes while "
+		   "it is read is\n"
+		   "rolled back. SIGINT rolls back what is not being committed, and ends it.\n"
+		   "With --retry it goes on at the last byte that the server has made durable, and standard "
+		   "error says why it\n"
+		   "waits. Of a pipe, what it has not made durable yet is kept; if a server cannot say so, "
+		   "nothing is kept, and\n"
+		   "a pipe of which something was sent is not committed when its connection breaks.\n",
 	.more = lb_help_exits,
 	.run = send_files,
 };

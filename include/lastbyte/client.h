@@ -27,8 +27,9 @@ struct lb_client_options {
 	const char        *state_dir; /* NULL: $XDG_STATE_HOME/lastbyte or ~/.local/state/lastbyte; is made */
 	lb_time            idle_timeout; /* give the server up when nothing moves for so long: 0 is 60 s */
 	int                interrupt_fd; /* while it is readable, calls return -EINTR; 0: none */
-	char              *why;   /* NULL, or 256 bytes: a sentence on what is wrong with state or address */
-	bool               retry; /* see below */
+	char              *why;    /* NULL, or 256 bytes: a sentence on what is wrong with state or address */
+	bool               retry;  /* see below */
+	size_t             replay; /* bytes that may have to be sent again: 0 is 16 MiB */
 	lb_client_waiting *waiting; /* NULL, or told of each wait; must not call the client */
 	void              *waiting_arg;
 };
@@ -49,9 +50,14 @@ struct lb_delivery {
  * ended by the server, and where the server says BUSY or GOING_AWAY. It waits before each try: a random time of at
  * most 100 ms, which doubles up to 10 s. The delivery is begun again under its id, with the next attempt: when an
  * earlier attempt had committed it the server says so, and nothing is sent twice. What the server has no longer is
- * read again with read_again. Without that a delivery of which bytes were written ends when its connection does,
- * unless COMMIT was sent: then its verdict is asked for. Refusals, and an end that does not follow the protocol, are
- * final.
+ * read again with read_again, or, without that, comes from a copy of the last `replay` bytes, if the server can say
+ * which ones it has made durable; until it has, lb_client_write waits. If it cannot, a delivery of which bytes were
+ * written ends when its connection does, unless COMMIT was sent: then its verdict is asked for. Refusals, and an end
+ * that does not follow the protocol, are final.
+ *
+ * A delivery that was left open by an earlier process is written from its beginning. What the server has kept of it is
+ * hashed and not sent, if there is a read_again; without one it might be something else, and is sent anew. If all of it
+ * together is not what is written now, it is rolled back for good, as WRONG_DIGEST or WRONG_LENGTH.
  */
 
 /*

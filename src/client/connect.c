@@ -38,7 +38,8 @@ void lb_link_connect(struct lb_client *client)
 
 static void connected(struct lb_client *client)
 {
-	const struct lb_conn_options options = {.role = LB_ROLE_CLIENT, .idle_timeout = client->idle_timeout};
+	const struct lb_conn_options options = {
+		.role = LB_ROLE_CLIENT, .features = LB_FEATURE_RESUME, .idle_timeout = client->idle_timeout};
 
 	client->conn = lb_conn_new(
 		&options, lb_journal_client(client->journal), client->host->clock->now(client->host));

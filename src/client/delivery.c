@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client says about a delivery, and when: the journal first, then SETTLED, then BEGIN, DATA, COMMIT; or
- * ROLLBACK, or RESOLVE. Owns the attempt; its bytes are stream.c's, what the answers mean is verdict.c's.
+ * The attempts at a delivery: begun, begun again, asked about, given up, each in the journal before anything is said. Owns
+ * the attempt. What goes out is say.c's, its bytes are stream.c's, what the answers mean is verdict.c's.
  */
 #include "client/engine.h"
 #include "base/test.h"
@@ -132,6 +132,18 @@ void lb_delivery_again(struct lb_client *client)
 		journal_failed(client, r);
 }
 
+void lb_delivery_begin_anew(struct lb_client *client)
+{
+	struct lb_attempt *attempt = &client->attempt;
+
+	if (attempt->anew) {
+		lb_delivery_give_up(client, LB_REASON_LOST);
+		return;
+	}
+	attempt->anew = attempt->withdrawing = true;
+	attempt->said = false;
+}
+
 int lb_client_start_begin(struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline)
 {
 	struct lb_attempt *attempt = &client->attempt;
@@ -247,7 +259,7 @@ void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason)
 	case LB_COURSE_BEGIN:
 	case LB_COURSE_OPEN:
 		attempt->reason = reason;
-		attempt->said = false;
+		attempt->said = attempt->withdrawing;
 		attempt->intent = LB_INTENT_ROLLBACK;
 		if (attempt->earlier)
 			attempt->course = LB_COURSE_RESOLVE;
@@ -275,119 +287,4 @@ int lb_client_start_rollback(struct lb_client *client, enum lb_reason reason, lb
 	lb_client_begin_operation(client, LB_OPERATION_ROLLBACK, deadline);
 	lb_delivery_give_up(client, reason);
 	return 0;
-}
-
-/* "SETTLED(n) is the lowest open number in the client's journal": it makes room for the BEGIN that follows. */
-static int say_settled(struct lb_client *client)
-{
-	struct lb_id lowest = {.number = client->attempt.lowest};
-	int r;
-
-	memcpy(lowest.client, lb_journal_client(client->journal), sizeof lowest.client);
-	if (lowest.number <= client->settled ||
-		memcmp(&client->attempt.entry.id, &lowest, sizeof lowest.client) != 0)
-		return 0;
-	r = lb_conn_settled(client->conn, &lowest);
-	if (r == 0)
-		client->settled = lowest.number;
-	return r;
-}
-
-static int say_begin(struct lb_client *client)
-{
-	struct lb_attempt *attempt = &client->attempt;
-	const struct lb_begin begin = {
-		.id = attempt->entry.id,
-		.ledger = attempt->entry.ledger,
-		.attempt = attempt->entry.attempt,
-		.length = attempt->declared,
-		.name = attempt->entry.name,
-	};
-	int r = say_settled(client);
-
-	return r < 0 ? r : lb_conn_begin(client->conn, &begin, &attempt->handle);
-}
-
-/* What is written of a delivery that is committed already. */
-static int hash_only(struct lb_client *client)
-{
-	lb_hasher_update(&client->attempt.hasher, client->out, client->out_len);
-	client->attempt.length += client->out_len;
-	client->out_len = 0;
-	return 0;
-}
-
-static int say_commit(struct lb_client *client)
-{
-	struct lb_attempt *attempt = &client->attempt;
-	struct lb_digest digest;
-	int r;
-
-	LB_FAULT("client_commit");
-	lb_hasher_digest(&attempt->hasher, &digest);
-	r = lb_conn_commit(client->conn, attempt->handle, attempt->length, &digest);
-	attempt->said = r == 0;
-	return r;
-}
-
-static int say_rollback(struct lb_client *client)
-{
-	struct lb_attempt *attempt = &client->attempt;
-	int r = lb_conn_rollback(client->conn, attempt->handle);
-
-	attempt->said = r == 0;
-	return r;
-}
-
-/* An attempt of ours that is open there is rolled back first: the server frees what it has received. */
-static int say_resolve(struct lb_client *client)
-{
-	struct lb_attempt *attempt = &client->attempt;
-	int r = 0;
-
-	if (!attempt->said && attempt->handle != 0)
-		r = say_rollback(client);
-	return r < 0 ? r
-		     : lb_conn_resolve(
-			       client->conn, &attempt->entry.id, &attempt->entry.ledger, &attempt->asked);
-}
-
-/* What is next to be said. 1: nothing. */
-static int say(struct lb_client *client)
-{
-	struct lb_attempt *attempt = &client->attempt;
-	int r;
-
-	switch (attempt->course) {
-	case LB_COURSE_BEGIN:
-		return attempt->handle == 0 ? say_begin(client) : 1;
-	case LB_COURSE_OPEN:
-		r = lb_stream_say(client);
-		if (r != 1 || !attempt->whole || attempt->sent < attempt->length)
-			return r;
-		attempt->course = LB_COURSE_COMMIT;
-		attempt->said = false;
-		return 0;
-	case LB_COURSE_COMMIT:
-		return attempt->said ? 1 : say_commit(client);
-	case LB_COURSE_ROLLBACK:
-		return attempt->said ? 1 : say_rollback(client);
-	case LB_COURSE_RESOLVE:
-		return attempt->asked == 0 ? say_resolve(client) : 1;
-	default:
-		return 1;
-	}
-}
-
-bool lb_delivery_proceed(struct lb_client *client)
-{
-	int r = 1;
-
-	if (client->attempt.course == LB_COURSE_COMPARE && client->out_len > 0)
-		r = hash_only(client);
-	else if (client->link == LB_LINK_READY && !client->closing)
-		r = say(client);
-	if (r < 0 && r != -EAGAIN)
-		lb_client_break(client, LB_END_LOCAL_ABORT, LB_PARTY_SELF, -r);
-	return r == 0;
 }

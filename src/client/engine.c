@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REPLAY (16u << 20) /* bytes */
+
 void lb_client_begin_operation(struct lb_client *client, enum lb_operation operation, lb_time deadline)
 {
 	client->operation = operation;
@@ -99,6 +101,7 @@ int lb_client_start_open(struct lb_host *host, const char *address, const struct
 	client->retry = options->retry;
 	client->waiting = options->waiting;
 	client->waiting_arg = options->waiting_arg;
+	client->replay_size = options->replay != 0 ? options->replay : REPLAY;
 	lb_client_begin_operation(client, LB_OPERATION_OPEN, deadline);
 	r = lb_client_normalise(address, client->address);
 	if (r < 0)
@@ -314,5 +317,6 @@ void lb_client_free(struct lb_client *client)
 	lb_journal_close(client->journal);
 	free(client->stash);
 	free(client->again);
+	lb_replay_stop(&client->replay);
 	free(client);
 }

@@ -3,8 +3,8 @@
  * The client as operations that never block: start one, then step until it is over, waiting in between for
  * what lb_client_needs says. client.c is the same with the waiting done. (Disk and resolver are waited for.)
  *
- * engine.c owns the operations, link.c the connection, retry.c the next one, delivery.c what is said about a delivery,
- * stream.c its bytes, verdict.c what the answers mean.
+ * engine.c owns the operations, link.c the connection, retry.c the next one, delivery.c the attempts, say.c what is said
+ * of them, stream.c their bytes, verdict.c what the answers mean.
  */
 #ifndef CLIENT_ENGINE_H
 #define CLIENT_ENGINE_H
@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "client/client.h"
 #include "client/journal.h"
+#include "client/replay.h"
 #include <lastbyte/conn.h>
 
 #define LB_CLIENT_READ 16384        /* bytes read at once: answers are short */
@@ -76,10 +77,13 @@ struct lb_attempt {
 	int                     err;
 	uint64_t                declared, length; /* length: bytes that the caller has written */
 	uint64_t                sent;             /* the offset at which the connection goes on, once OPEN */
-	uint64_t                lowest; /* open number of the journal, once this attempt was recorded */
-	struct lb_hasher        hasher;
-	struct lb_receipt       stored; /* the ledger's, if it has one */
-	bool                    has_stored;
+	bool                    resumable, syncing; /* BEGIN_OK said so; SYNC has no answer yet */
+	uint64_t                asked_sync;         /* the offset of the last SYNC */
+	bool              withdrawing, anew; /* an attempt, so that the next one begins at 0; that was done */
+	uint64_t          lowest;            /* open number of the journal, once this attempt was recorded */
+	struct lb_hasher  hasher;
+	struct lb_receipt stored; /* the ledger's, if it has one */
+	bool              has_stored;
 	ssize_t (*read_again)(void *arg, uint64_t offset, void *buf, size_t len);
 	void *read_again_arg;
 };
@@ -120,10 +124,12 @@ struct lb_client {
 	struct lb_attempt attempt;
 
 	/* what is written: the caller's buffer, of which the machine holds `chunk`, or of whose rest we keep a copy */
-	const uint8_t *out, *chunk;
-	size_t         out_len, chunk_len;
-	uint8_t       *stash;
-	uint8_t       *again; /* LB_CHUNK bytes that were read again; NULL: none ever were */
+	const uint8_t   *out, *chunk;
+	size_t           out_len, chunk_len;
+	uint8_t         *stash;
+	uint8_t         *again; /* LB_CHUNK bytes that were read again; NULL: none ever were */
+	struct lb_replay replay;
+	size_t           replay_size;
 };
 
 /* What to wait for before the next step: one of `events` at fd (-1: none), or until `at`. */
@@ -169,15 +175,19 @@ int lb_client_look_up(
 void lb_client_break(struct lb_client *client, enum lb_end how, enum lb_party by, int err);
 void lb_client_begin_operation(struct lb_client *client, enum lb_operation operation, lb_time deadline);
 
-/* delivery.c: says what is next to be said. True if it said something. */
+/* say.c: says what is next to be said. True if it said something. */
 bool lb_delivery_proceed(struct lb_client *client);
+
+/* delivery.c */
 void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason);
 bool lb_delivery_is_undecided(const struct lb_client *client);
-void lb_delivery_again(struct lb_client *client); /* another connection stands: the next attempt */
+void lb_delivery_again(struct lb_client *client);      /* another connection stands: the next attempt */
+void lb_delivery_begin_anew(struct lb_client *client); /* without what the server has kept */
 
 /* stream.c: where BEGIN_OK says that the delivery goes on; the next DATA: 0, 1: there is none, or a negative errno;
  * whether what a server may lack can be said once more. */
-void lb_stream_open(struct lb_client *client, uint64_t offset);
+void lb_stream_open(struct lb_client *client, const struct lb_event *event);
+void lb_stream_synced(struct lb_client *client, uint64_t offset);
 int  lb_stream_say(struct lb_client *client);
 bool lb_stream_can_repeat(const struct lb_client *client);
 

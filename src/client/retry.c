@@ -64,7 +64,7 @@ static void suspend(struct lb_client *client)
 
 	attempt->earlier = attempt->earlier || (lb_delivery_commit_sent(client) && !LB_BUG("forget_commit"));
 	attempt->handle = attempt->asked = 0;
-	attempt->said = false;
+	attempt->said = attempt->withdrawing = false;
 	if (attempt->course == LB_COURSE_OPEN || attempt->course == LB_COURSE_COMMIT)
 		attempt->course = LB_COURSE_BEGIN;
 }

@@ -162,6 +162,12 @@ static void found(struct lb_client *client, const struct lb_receipt *receipt)
 		attempt->course = LB_COURSE_COMPARE;
 }
 
+/* The server has got, or kept from an earlier attempt, other bytes than those that were hashed. */
+static bool is_mismatch(enum lb_reason reason)
+{
+	return reason == LB_REASON_WRONG_LENGTH || reason == LB_REASON_WRONG_DIGEST;
+}
+
 static void resolved(struct lb_client *client, const struct lb_event *event)
 {
 	struct lb_attempt *attempt = &client->attempt;
@@ -179,6 +185,8 @@ static void resolved(struct lb_client *client, const struct lb_event *event)
 		mismatch(client);
 	else if (attempt->intent == LB_INTENT_ROLLBACK)
 		lb_delivery_end(client, lb_reason_verdict(attempt->reason), attempt->reason);
+	else if (attempt->intent == LB_INTENT_REFUSED && is_mismatch(attempt->reason))
+		lb_delivery_end(client, LB_VERDICT_ROLLED_BACK, attempt->reason);
 	else
 		lb_delivery_end(client, LB_VERDICT_ROLLED_BACK, event->reason);
 }
@@ -198,7 +206,10 @@ void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
 	switch (event->type) {
 	case LB_EVENT_BEGIN_OK:
 		if (attempt->course == LB_COURSE_BEGIN)
-			lb_stream_open(client, event->offset);
+			lb_stream_open(client, event);
+		break;
+	case LB_EVENT_SYNCED:
+		lb_stream_synced(client, event->offset);
 		break;
 	case LB_EVENT_COMMITTED:
 		committed(client, &event->receipt);
@@ -208,8 +219,12 @@ void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
 		break;
 	case LB_EVENT_ROLLED_BACK:
 		attempt->handle = 0;
-		if (attempt->course == LB_COURSE_ROLLBACK)
+		if (attempt->course == LB_COURSE_ROLLBACK) {
 			lb_delivery_end(client, lb_reason_verdict(attempt->reason), attempt->reason);
+		} else if (attempt->course == LB_COURSE_BEGIN && attempt->withdrawing) {
+			attempt->withdrawing = attempt->said = false;
+			lb_delivery_again(client);
+		}
 		break;
 	default:
 		break;

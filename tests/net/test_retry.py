@@ -4,47 +4,9 @@ import os
 import pty
 import signal
 import subprocess
-from libnet import Answer, COMMAND, digest, run, same, test, truth, until
-from libwire import Wire, frames, hello
-
-CONTENT = os.urandom(1_500_000)
-LARGE = os.urandom(1 << 20) * 32  # more than lies in the buffers between a client and who does not read
-BRIEF = 2000  # bytes that are less than any of the content: greetings, BEGIN, COMMIT, CLOSE
-
-
-def restart(place, server, *options):
-    """A server on the port and the inbox of one that is no more."""
-    return place.serve(*options, listen=server.address)
-
-
-def check(place, answer, content=CONTENT, name="x"):
-    """Committed, whole, and once."""
-    answer.exits(0)
-    same(place.visible(), [name])
-    same(place.read(name), content)
-    rows = place.committed()
-    same([(row["name"], row["bytes"], row["digest"]) for row in rows], [(name, len(content), digest(content))])
-    assert answer.id in (None, rows[0]["id"]), answer
-    return answer
-
-
-def answer_at(place, server):
-    """The bytes that a server has said when BEGIN_OK has been."""
-    probe = place.proxy(server.address)
-    place.send(place.file("probe/p", b""), probe.address, state=place.under("prober")).exits(0)
-    os.unlink(os.path.join(place.inbox, "p"))
-    return next(end for end, kind, _, _ in frames(probe.down) if kind == "BEGIN_OK")
-
-
-def kinds(stream):
-    return [kind for _, kind, _, _ in frames(stream)]
-
-
-def waits(process):
-    """Reads standard error up to the line about the first wait."""
-    line = process.stderr.readline()
-    assert line.startswith(b"waiting "), line
-    return line.decode()
+from libnet import Answer, COMMAND, run, same, test, truth, until
+from libretry import BRIEF, CONTENT, LARGE, answer_at, check, kinds, restart, waits
+from libwire import Wire, hello
 
 
 for how in ("rst", "fin"):
@@ -224,16 +186,6 @@ def _(place):
     for name in "abc":
         same(place.read(name), CONTENT + name.encode())
     same(len(place.committed()), 4)
-
-
-@test("a pipe that was read in part is not committed, as it cannot be read again; one that was not read is delivered")
-def _(place):
-    server = place.serve()
-    proxy = place.proxy(server.address, up=500_000)
-    done = place.send("--retry", "--name", "x", "-", proxy.address, content=CONTENT).exits(4)
-    truth(place, done, "x", CONTENT, server.address)
-    proxy = place.proxy(server.address, up=100)
-    check(place, place.send("--retry", "--name", "x", "-", proxy.address, content=CONTENT))
 
 
 @test("a pipe that waits for its writer while the link is cut: the connection is there again when it writes")

@@ -202,6 +202,7 @@ static void send_all(struct hand *hand)
 	struct lb_client_options options = {.state_dir = "/state",
 		.idle_timeout = sim_between(hand->world, 1, 60) * SIM_SECOND,
 		.retry = sim_chance(hand->world, 50),
+		.replay = (size_t)sim_between(hand->world, 1, sim_chance(hand->world, 50) ? 300 : 20000),
 		.waiting = waits,
 		.waiting_arg = hand};
 	struct lb_outcome outcome;

@@ -38,6 +38,7 @@ static int connect_to(struct lb_host *host, const struct lb_endpoint *endpoint)
 	struct lb_conn_options options = {.role = LB_ROLE_SERVER,
 		.ledger = fake->ledger,
 		.max_delivery = LB_UNKNOWN,
+		.features = fake->resumes ? LB_FEATURE_RESUME : 0,
 		.busy = fake->busy};
 
 	assert_int_equal(lb_endpoint_port(endpoint), (fake->connects - fake->first_endpoint) % 3 + 1);
@@ -93,14 +94,16 @@ static void begin(struct fake *fake, const struct lb_event *event)
 {
 	fake->id = event->id;
 	strcpy(fake->name, event->name);
-	fake->length = 0;
+	fake->length = fake->offset;
 	lb_hasher_init(&fake->hasher);
+	lb_hasher_update(&fake->hasher, fake->kept, fake->offset);
 	if (fake->refuse_begin != LB_REASON_NONE)
 		assert_int_equal(lb_conn_refused(fake->server, event->handle, fake->refuse_begin, NULL), 0);
 	else if (fake->has != NULL)
 		assert_int_equal(lb_conn_committed(fake->server, event->handle, fake->has), 0);
 	else
-		assert_int_equal(lb_conn_begin_ok(fake->server, event->handle, 0, false), 0);
+		assert_int_equal(
+			lb_conn_begin_ok(fake->server, event->handle, fake->offset, fake->resumes), 0);
 }
 
 static void answer_resolve(struct fake *fake, const struct lb_event *event)
@@ -140,6 +143,9 @@ static void answer(struct fake *fake, const struct lb_event *event)
 		else
 			assert_int_equal(lb_conn_committed(fake->server, event->handle, &receipt), 0);
 		break;
+	case LB_EVENT_SYNC:
+		assert_int_equal(lb_conn_synced(fake->server, event->handle, fake->length), 0);
+		break;
 	case LB_EVENT_ROLLBACK:
 		assert_int_equal(lb_conn_rolled_back(fake->server, event->handle), 0);
 		break;
@@ -156,6 +162,7 @@ static void take(struct fake *fake, const struct lb_event *event)
 	static const char letters[] = {[LB_EVENT_HELLO] = 'H',
 		[LB_EVENT_BEGIN] = 'B',
 		[LB_EVENT_DATA] = 'D',
+		[LB_EVENT_SYNC] = 'Y',
 		[LB_EVENT_COMMIT] = 'C',
 		[LB_EVENT_ROLLBACK] = 'R',
 		[LB_EVENT_RESOLVE] = '?',

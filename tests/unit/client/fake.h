@@ -51,7 +51,7 @@ struct fake {
 	/* what the server has seen */
 	unsigned         seen[LB_EVENT_CLOSE + 1];
 	struct lb_event  last[LB_EVENT_CLOSE + 1]; /* of each type */
-	char             order[64];                /* a letter for each: H B D C R ? S X (CLOSE) */
+	char             order[64];                /* a letter for each: H B D Y (SYNC) C R ? S X (CLOSE) */
 	struct lb_uuid   ledger;
 	struct lb_id     id;
 	char             name[LB_NAME_MAX + 1];
@@ -67,7 +67,10 @@ struct fake {
 	enum lb_event_type fail_at; /* says ERROR(fail_with) */
 	enum lb_failure    fail_with;
 	enum lb_reason     refuse_begin, refuse_data, refuse_commit, refuse_resolve; /* NONE: does not */
-	const struct lb_receipt *has;                                /* this is committed already */
+	const struct lb_receipt *has;     /* this is committed already */
+	bool                     resumes; /* it can: then SYNC is answered, and */
+	uint64_t                 offset;  /* BEGIN_OK says this, and means so many bytes of `kept` */
+	const char              *kept;
 	bool                     forges;                             /* a digest in what it says is wrong */
 	enum lb_verdict          resolves_to;                        /* ROLLED_BACK unless said otherwise */
 	void (*on)(struct fake *fake, const struct lb_event *event); /* before it answers; or NULL */
