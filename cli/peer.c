@@ -11,19 +11,16 @@
 
 #define CLOSE_MS 10000 /* the verdicts are known: how long the end may take */
 
-static int mistake(const struct lb_peer *peer, const char *command, int r, const struct lb_outcome *outcome)
+int lb_peer_mistake(const struct lb_peer *peer, const char *command, int r)
 {
-	if (outcome->reason == LB_REASON_JOURNAL) {
-		lb_print_line(STDERR_FILENO, "lastbyte %s: %s; --state DIR names another state directory",
-			command, peer->why[0] != '\0' ? peer->why : strerror(-r));
-		return LB_EXIT_USAGE;
-	}
-	if (r == -EINVAL)
+	if (r == -EINVAL && peer->why[0] == '\0')
 		return lb_args_wrong(command,
 			"'%s' is not an address: that is IPv4, IPv6 in brackets or a name, then :PORT "
 			"if it is not 7117",
 			peer->address);
-	return -1;
+	lb_print_line(STDERR_FILENO, "lastbyte %s: %s; --state DIR names another state directory", command,
+		peer->why[0] != '\0' ? peer->why : strerror(-r));
+	return LB_EXIT_USAGE;
 }
 
 const char *lb_peer_trouble(const struct lb_outcome *outcome)
@@ -65,16 +62,31 @@ int lb_peer_open(struct lb_peer *peer, const char *command)
 	r = lb_client_open(peer->address, &options, peer->deadline, &peer->client, &outcome);
 	if (r == 0)
 		return -1;
-	r = mistake(peer, command, r, &outcome);
-	if (r >= 0) {
+	if (outcome.reason == LB_REASON_JOURNAL || r == -EINVAL) {
 		close(peer->signals);
-		return r;
+		return lb_peer_mistake(peer, command, r);
 	}
 	peer->ended = outcome.how;
 	peer->reason = outcome.reason != LB_REASON_NONE ? outcome.reason : LB_REASON_NO_CONNECTION;
 	if (peer->why[0] == '\0' && lb_peer_trouble(&outcome) != NULL)
 		snprintf(peer->why, sizeof peer->why, "%s", lb_peer_trouble(&outcome));
 	return -1;
+}
+
+void lb_peer_resolve(struct lb_peer *peer, const struct lb_id *id, struct lb_result *result)
+{
+	static const struct lb_uuid none;
+	struct lb_outcome outcome;
+	int r = lb_client_resolve(peer->client, id, peer->deadline, &result->receipt, &outcome);
+
+	result->verdict = r == 0 ? outcome.verdict : LB_VERDICT_IN_DOUBT;
+	result->reason = r == -EBUSY ? LB_REASON_BUSY : outcome.reason;
+	result->detail = r == -EBUSY ? "another process works on it" : lb_peer_trouble(&outcome);
+	result->took = outcome.took;
+	peer->ended = outcome.how;
+	result->receipt.id = *id;
+	if (memcmp(&result->receipt.ledger, &none, sizeof none) == 0)
+		result->receipt.ledger = *lb_client_ledger(peer->client);
 }
 
 bool lb_peer_interrupted(struct lb_peer *peer)

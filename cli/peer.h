@@ -3,6 +3,7 @@
 #ifndef CLI_PEER_H
 #define CLI_PEER_H
 
+#include "print.h"
 #include <lastbyte/client.h>
 
 struct lb_peer {
@@ -23,6 +24,12 @@ struct lb_peer {
 /* Blocks the signals and connects. -1: go on; see `client`. Else the exit code of a mistake, which the user
  * has been told: an address that is none, a state directory that cannot be used. */
 int lb_peer_open(struct lb_peer *peer, const char *command);
+
+/* Says that the address is none (-EINVAL), or that the state directory cannot be used. Returns the exit code. */
+int lb_peer_mistake(const struct lb_peer *peer, const char *command, int r);
+
+/* Asks what became of a delivery. What is no answer leaves it in doubt. */
+void lb_peer_resolve(struct lb_peer *peer, const struct lb_id *id, struct lb_result *result);
 
 /* Whether a signal has come by now. */
 bool lb_peer_interrupted(struct lb_peer *peer);

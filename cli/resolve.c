@@ -30,39 +30,23 @@ static int parse(int argc, char **argv, struct lb_peer *peer, struct lb_id *idp,
 	return lb_args_id("resolve", argv[optind], idp) ? -1 : LB_EXIT_USAGE;
 }
 
-/* Asks. What is no answer leaves the delivery in doubt. */
-static void ask(struct lb_peer *peer, struct lb_result *result)
-{
-	static const struct lb_uuid none;
-	struct lb_id id = result->receipt.id;
-	struct lb_outcome outcome;
-	int r = lb_client_resolve(peer->client, &id, peer->deadline, &result->receipt, &outcome);
-
-	result->verdict = r == 0 ? outcome.verdict : LB_VERDICT_IN_DOUBT;
-	result->reason = r == -EBUSY ? LB_REASON_BUSY : outcome.reason;
-	result->detail = r == -EBUSY ? "another process works on it" : lb_peer_trouble(&outcome);
-	result->took = outcome.took;
-	peer->ended = outcome.how;
-	result->receipt.id = id;
-	if (memcmp(&result->receipt.ledger, &none, sizeof none) == 0)
-		result->receipt.ledger = *lb_client_ledger(peer->client);
-}
-
 static int resolve(int argc, char **argv)
 {
 	struct lb_result result = {.verdict = LB_VERDICT_IN_DOUBT};
 	struct lb_peer peer = {0};
+	struct lb_id id;
 	char ledger[LB_UUID_TEXT];
 	bool json = false;
-	int r = parse(argc, argv, &peer, &result.receipt.id, &json);
+	int r = parse(argc, argv, &peer, &id, &json);
 
 	if (r >= 0)
 		return r;
 	r = lb_peer_open(&peer, "resolve");
 	if (r >= 0)
 		return r;
+	result.receipt.id = id;
 	if (peer.client != NULL) {
-		ask(&peer, &result);
+		lb_peer_resolve(&peer, &id, &result);
 	} else {
 		result.reason = peer.reason;
 		result.detail = peer.why[0] != '\0' ? peer.why : NULL;

@@ -2,7 +2,7 @@
 /* `lastbyte send`: options, the files in order over one connection, a line for each, one exit code for all. */
 #include "args.h"
 #include "command.h"
-#include "deliver.h"
+#include "continue.h"
 #include "source.h"
 #include <errno.h>
 #include <getopt.h>
@@ -13,12 +13,23 @@
 
 struct send {
 	struct lb_sending sending;
+	struct lb_telling telling;
 	const char *name; /* of --name, or NULL */
 	char **files;
 	unsigned n;
-	bool quiet, json;
-	int exit;
+	bool quiet, continues; /* --continue: there are no files */
 };
+
+static int parse_continue(int argc, char **argv, struct send *send)
+{
+	if (send->name != NULL || send->sending.id.number != 0)
+		return lb_args_wrong(
+			"send", "--continue goes through what is open; --name and --id are for a FILE");
+	if (argc - optind > 1)
+		return lb_args_wrong("send", "--continue takes no FILE, and one ADDR[:PORT] at most");
+	send->sending.peer.address = argv[optind]; /* NULL: all */
+	return -1;
+}
 
 static int parse(int argc, char **argv, struct send *send)
 {
@@ -28,29 +39,32 @@ static int parse(int argc, char **argv, struct send *send)
 	const struct lb_arg args[] = {
 		{"name", LB_ARG_TEXT, &send->name},
 		{"id", LB_ARG_ID, &send->sending.id},
+		{"continue", LB_ARG_FLAG, &send->continues},
 		{"retry", LB_ARG_FLAG, &peer->retry},
 		{"replay", LB_ARG_SIZE, &replay},
 		{"deadline", LB_ARG_DURATION, &deadline},
 		{"state", LB_ARG_TEXT, &peer->state_dir},
 		{"quiet", LB_ARG_FLAG, &send->quiet},
-		{"json", LB_ARG_FLAG, &send->json},
+		{"json", LB_ARG_FLAG, &send->telling.json},
 		{NULL, LB_ARG_FLAG, NULL},
 	};
 	int r = lb_args_parse("send", argc, argv, args);
 
 	if (r >= 0)
 		return r;
+	if (replay == 0)
+		return lb_args_wrong("send", "--replay takes 1 byte or more");
+	peer->replay = replay != LB_UNKNOWN ? replay : 0;
+	peer->deadline = lb_args_deadline(deadline);
+	if (send->continues)
+		return parse_continue(argc, argv, send);
 	if (argc - optind < 2)
 		return lb_args_wrong("send",
 			"it takes one FILE or more and then the server's ADDR[:PORT], as in "
 			"'lastbyte send dump.sql backup.example:7117'");
-	if (replay == 0)
-		return lb_args_wrong("send", "--replay takes 1 byte or more");
-	peer->replay = replay != LB_UNKNOWN ? replay : 0;
 	send->files = argv + optind;
 	send->n = (unsigned)(argc - optind - 1);
 	peer->address = argv[argc - 1];
-	peer->deadline = lb_args_deadline(deadline);
 	if (send->n > 1 && send->name != NULL)
 		return lb_args_wrong("send", "--name can name one FILE, and there are %u", send->n);
 	if (send->n > 1 && send->sending.id.number != 0)
@@ -112,70 +126,6 @@ static int check(struct send *send)
 	return check_names(send);
 }
 
-/* The code to leave with, after a file of this verdict: the most serious one so far. */
-static int worse(int code, enum lb_verdict verdict)
-{
-	static const int order[] = {3, 5, 1, 4}; /* 0 is the least */
-	int other = lb_verdict_exit(verdict);
-
-	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-		if (code == order[i] || other == order[i])
-			return order[i];
-	}
-	return 0;
-}
-
-/* A word as a shell takes it. */
-static const char *quoted(const char *word, char *buf, size_t len)
-{
-	static const char plain[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+=,-";
-	size_t n = 1;
-
-	if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
-		return word;
-	buf[0] = '\'';
-	for (; *word != '\0' && n + 6 < len; word++)
-		n += (size_t)snprintf(buf + n, len - n, *word == '\'' ? "'\\''" : "%c", *word);
-	snprintf(buf + n, len - n, "'");
-	return buf;
-}
-
-/* In doubt: how to ask again. */
-static void advise(const struct send *send, const struct lb_result *result)
-{
-	const struct lb_peer *peer = &send->sending.peer;
-	char id[LB_ID_TEXT], state[4200], address[600];
-
-	lb_print_line(STDERR_FILENO, "what became of it, tells: lastbyte resolve %s%s%s%s %s",
-		peer->state_dir != NULL ? "--state " : "",
-		peer->state_dir != NULL ? quoted(peer->state_dir, state, sizeof state) : "",
-		peer->state_dir != NULL ? " " : "", lb_result_id(result, id),
-		quoted(peer->address, address, sizeof address));
-}
-
-/* One file's verdict goes out: a line at once, but the last object only when the connection has ended. */
-static void tell(struct send *send, struct lb_result *result, bool last)
-{
-	struct lb_peer *peer = &send->sending.peer;
-	int r = 0;
-
-	send->exit = worse(send->exit, result->verdict);
-	if (!send->json)
-		r = lb_print_result(result);
-	if (!send->json && result->verdict == LB_VERDICT_IN_DOUBT && result->receipt.id.number != 0)
-		advise(send, result);
-	if (last)
-		lb_peer_close(peer);
-	if (send->json) {
-		result->ended = peer->ended;
-		r = lb_print_json(STDOUT_FILENO, lb_result_json(result));
-	}
-	if (r < 0)
-		lb_print_line(
-			STDERR_FILENO, "lastbyte send: the result could not be written: %s", strerror(-r));
-}
-
 static void deliver_all(struct send *send)
 {
 	struct lb_sending *sending = &send->sending;
@@ -195,8 +145,25 @@ static void deliver_all(struct send *send)
 				peer->why[0] != '\0' ? peer->why : NULL, &result);
 		else
 			lb_deliver(sending, path, name, &result);
-		tell(send, &result, i + 1 == send->n);
+		lb_tell(&send->telling, peer, &result, i + 1 == send->n);
 	}
+}
+
+/* Over one connection. */
+static int send_all(struct send *send)
+{
+	struct lb_peer *peer = &send->sending.peer;
+	int r = lb_peer_open(peer, "send");
+
+	lb_progress_clear(&send->sending.progress);
+	if (r >= 0)
+		return r;
+	if (peer->client == NULL && access(peer->address, F_OK) == 0)
+		lb_print_line(STDERR_FILENO,
+			"%s is a file; the last argument has to be the server's ADDR[:PORT]", peer->address);
+	send->sending.progress.count = send->n;
+	deliver_all(send);
+	return send->telling.exit;
 }
 
 static int send_files(int argc, char **argv)
@@ -205,7 +172,7 @@ static int send_files(int argc, char **argv)
 	struct lb_sending *sending = &send.sending;
 	int r = parse(argc, argv, &send);
 
-	if (r < 0)
+	if (r < 0 && !send.continues)
 		r = check(&send);
 	if (r >= 0)
 		return r;
@@ -214,27 +181,20 @@ static int send_files(int argc, char **argv)
 		return lb_args_wrong("send", "out of memory");
 	sending->progress.on = !send.quiet && lb_progress_possible();
 	sending->progress.quiet = send.quiet;
-	sending->progress.count = send.n;
 	sending->peer.waiting = lb_deliver_waits;
 	sending->peer.waiting_arg = sending;
-	r = lb_peer_open(&sending->peer, "send");
-	lb_progress_clear(&sending->progress);
-	if (r < 0) {
-		if (sending->peer.client == NULL && access(sending->peer.address, F_OK) == 0)
-			lb_print_line(STDERR_FILENO,
-				"%s is a file; the last argument has to be the server's ADDR[:PORT]",
-				sending->peer.address);
-		deliver_all(&send);
-		r = send.exit;
-	}
+	r = send.continues ? lb_continue(sending, &send.telling) : send_all(&send);
 	free(sending->buf);
 	return r;
 }
 
 const struct lb_command lb_command_send = {
 	.name = "send",
-	.synopsis = "[--name NAME] [--id CLIENT:N] [--retry] [--replay SIZE] [--deadline DUR]\n"
-		    "                     [--state DIR] [--quiet] [--json] FILE... ADDR[:PORT]",
+	.synopsis =
+		"[--name NAME] [--id CLIENT:N] [--retry] [--replay SIZE] [--deadline DUR]\n"
+		"                     [--state DIR] [--quiet] [--json] FILE... ADDR[:PORT]\n"
+		"       lastbyte send --continue [--retry] [--replay SIZE] [--deadline DUR] [--state DIR]\n"
+		"                     [--quiet] [--json] [ADDR[:PORT]]",
 	.summary = "Delivers files: exit code 0 means that the other end has them on disk, once",
 	.details = "FILE - is standard input, and needs --name. ADDR is IPv4, IPv6 in brackets or a name, "
 		   "all addresses of\n"
@@ -247,6 +207,10 @@ const struct lb_command lb_command_send = {
 		   "  --id CLIENT:N   the id of an earlier delivery: the same content is committed once, and "
 		   "the receipt\n"
 		   "                  is printed again; any other content is refused (a new id)\n"
+		   "  --continue      no FILE: finishes what earlier runs have left open at ADDR, or "
+		   "anywhere, if "
+		   "its file is still\n"
+		   "                  there, and asks what became of the rest, which settles it (off)\n"
 		   "  --retry         when the connection cannot be made or breaks, or the server restarts "
 		   "or is "
 		   "busy: try again,\n"

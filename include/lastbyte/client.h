@@ -79,6 +79,23 @@ LB_PUBLIC LB_CHECKED int lb_client_open(const char *address, const struct lb_cli
 LB_PUBLIC LB_CHECKED int lb_client_find(const char *address, const struct lb_client_options *options,
 	const struct lb_delivery *delivery, struct lb_id *idp);
 
+/* A delivery that an earlier process has left open. */
+struct lb_open_delivery {
+	struct lb_id id;
+	const char  *address; /* as "ADDR:PORT" */
+	const char  *name;
+	const char  *source; /* as lb_client_begin was told; "": nothing */
+};
+
+/*
+ * Calls `each` for every delivery that the journal has open and no process works on, in the order in which they were
+ * begun, until it returns other than 0. Those of `address`, or all if that is NULL. Connects to nothing; `each` must not
+ * call the client. Each of them is settled by lb_client_begin with its id, name and content, or by lb_client_resolve.
+ * Returns 0, what `each` returned, or a negative errno as lb_client_open.
+ */
+LB_PUBLIC LB_CHECKED int lb_client_each_open(const struct lb_client_options *options, const char *address,
+	int (*each)(void *arg, const struct lb_open_delivery *open), void                        *arg);
+
 /* The ledger that the server has; its address as it was connected to. */
 LB_PUBLIC const struct lb_uuid *lb_client_ledger(const struct lb_client *client);
 LB_PUBLIC const char           *lb_client_peer(const struct lb_client *client);

@@ -2,6 +2,7 @@
 /* The blocking calls of lastbyte/client.h: each starts an operation and waits between its steps. Owns no state. */
 #include "client/link.h"
 #include <errno.h>
+#include <string.h>
 
 static int wait_for(
 	struct lb_client *client, const struct lb_needs *needs, int interrupt_fd, int fd, lb_time until)
@@ -84,6 +85,44 @@ int lb_client_find(const char *address, const struct lb_client_options *options,
 	if (r == 1)
 		*idp = entry.id;
 	lb_journal_close(journal); /* what was found is released with it */
+	return r;
+}
+
+struct listing {
+	const char *address; /* "": all */
+	int (*each)(void *arg, const struct lb_open_delivery *open);
+	void *arg;
+};
+
+static int list_entry(void *arg, const struct lb_journal_entry *entry)
+{
+	const struct listing *listing = arg;
+	const struct lb_open_delivery open = {
+		.id = entry->id, .address = entry->address, .name = entry->name, .source = entry->source};
+
+	if (listing->address[0] != '\0' && strcmp(listing->address, entry->address) != 0)
+		return 0;
+	return listing->each(listing->arg, &open);
+}
+
+int lb_client_each_open(const struct lb_client_options *options, const char *address,
+	int (*each)(void *arg, const struct lb_open_delivery *open), void *arg)
+{
+	char normal[LB_ADDRESS_TEXT] = "", why[256] = "";
+	struct listing listing = {.address = normal, .each = each, .arg = arg};
+	struct lb_journal *journal;
+	int r = address != NULL ? lb_client_normalise(address, normal) : 0;
+
+	if (r == 0)
+		r = lb_journal_open(
+			lb_host_real(), options != NULL ? options->state_dir : NULL, &journal, why);
+	if (r != 0) {
+		if (options != NULL && options->why != NULL)
+			memcpy(options->why, why, sizeof why);
+		return r;
+	}
+	r = lb_journal_each(journal, list_entry, &listing);
+	lb_journal_close(journal);
 	return r;
 }
 

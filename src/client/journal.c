@@ -128,6 +128,32 @@ int lb_journal_find_source(struct lb_journal *journal, const char *address, cons
 	return r == 0 && busy ? -EBUSY : r;
 }
 
+int lb_journal_each(
+	struct lb_journal *journal, int (*each)(void *arg, const struct lb_journal_entry *entry), void *arg)
+{
+	struct lb_line line;
+	int r = lb_journal_enter(journal);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < journal->n_open; i++) {
+		const struct lb_open_line *open = journal->open[i];
+
+		r = claim(journal, &open->id);
+		if (r == -EBUSY) {
+			r = 0;
+			continue;
+		}
+		if (r == 0)
+			r = lb_line_parse(open->text, open->len - 1, journal->client, &line);
+		lb_journal_release(journal, &open->id);
+		if (r == 0)
+			r = each(arg, &line.entry);
+	}
+	lb_journal_leave(journal);
+	return r;
+}
+
 int lb_journal_begin(struct lb_journal *journal, struct lb_journal_entry *entry)
 {
 	struct lb_line line = {.type = LB_LINE_OPEN, .entry = *entry};

@@ -34,6 +34,11 @@ int lb_journal_find(struct lb_journal *journal, const struct lb_id *id, struct l
 int lb_journal_find_source(struct lb_journal *journal, const char *address, const char *name,
 	const char *source, struct lb_journal_entry *entryp);
 
+/* Calls `each` for every open entry that nobody has claimed, in the order in which they were begun, until it returns
+ * other than 0, which is returned. It must not call the journal. */
+int lb_journal_each(
+	struct lb_journal *journal, int (*each)(void *arg, const struct lb_journal_entry *entry), void *arg);
+
 /* Records a delivery as open and claims it. A zero id gets this client's next number, which is written to
  * entry->id; an entry that is claimed already is replaced (a later attempt). */
 int lb_journal_begin(struct lb_journal *journal, struct lb_journal_entry *entry);

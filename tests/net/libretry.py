@@ -6,7 +6,7 @@ import socket
 import struct
 import subprocess
 import threading
-from libnet import connect, digest, same, until
+from libnet import Answer, connect, digest, same, until
 from libwire import frames
 
 CONTENT = os.urandom(1_500_000)
@@ -51,10 +51,10 @@ def offsets_of(stream):
     return [struct.unpack(">Q", payload)[0] for _, payload in of(stream, "SYNCED")]
 
 
-def begun_and_killed(place, server, content, *words):
+def begun_and_killed(place, server, content, *words, name="x"):
     """A send that is killed when some of it is durable. Returns its id, and the proxy."""
     proxy = place.proxy(server.address)
-    path = place.file("x", content)
+    path = place.file(name, content)
     with open(path, "rb") as file:
         if words:  # a pipe, which is never all written
             process = place.start("send", "--retry", "--replay", "1M", *words, proxy.address, stdin=subprocess.PIPE)
@@ -63,7 +63,11 @@ def begun_and_killed(place, server, content, *words):
         else:
             proxy.limits["up"], proxy.how = 12_000_000, "hold"  # the first SYNC passes
             process = place.start("send", "--replay", "1M", path, proxy.address)
-    until("some of it is durable", lambda: [at for at in offsets_of(proxy.down) if at >= 1_000_000])
+    def there():
+        assert process.poll() is None, f"it has ended: {Answer(process)!r}"
+        return [at for at in offsets_of(proxy.down) if at >= 1_000_000]
+
+    until("some of it is durable", there)
     process.kill()
     process.wait()
     proxy.do_cut("rst")

@@ -788,11 +788,44 @@ static void a_journal_that_cannot_be_made_durable_is_not_made(void **state)
 	lb_journal_close(open_journal(place));
 }
 
+static int note(void *arg, const struct lb_journal_entry *entry)
+{
+	char *names = arg;
+
+	strcat(names, entry->name);
+	return strlen(names) >= 3 ? 7 : 0;
+}
+
+static void what_is_open_and_claimed_by_nobody_is_listed(void **state)
+{
+	struct lb_journal *one = open_journal(*state), *other = open_journal(*state);
+	struct lb_id ids[4];
+	char names[8] = "";
+
+	assert_int_equal(lb_journal_each(other, note, names), 0);
+	assert_string_equal(names, "");
+	for (int i = 0; i < 4; i++)
+		ids[i] = begin(one, (const char *[]){"a", "b", "c", "d"}[i], "/source");
+	assert_int_equal(lb_journal_each(other, note, names), 0);
+	assert_string_equal(names, ""); /* all are worked on */
+	lb_journal_release(one, &ids[1]);
+	lb_journal_release(one, &ids[3]);
+	assert_int_equal(lb_journal_each(other, note, names), 0);
+	assert_string_equal(names, "bd");
+	assert_int_equal(lb_journal_done(one, &ids[0]), 0);
+	lb_journal_close(one); /* and c with it */
+	names[0] = '\0';
+	assert_int_equal(lb_journal_each(other, note, names), 7);
+	assert_string_equal(names, "bcd");
+	lb_journal_close(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(what_is_open_and_claimed_by_nobody_is_listed),
 		TEST(a_client_keeps_its_identity),
 		TEST(two_directories_are_two_clients),
 		TEST(an_open_delivery_is_found_again_with_all_that_was_said),

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goes through what the journal has open, one connection for each address. A file that is still there is delivered under
+ * its id; of anything else only the verdict can be had. Owns the list.
+ */
+#include "continue.h"
+#include "args.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct item {
+	struct lb_id id;
+	char *address, *name, *source;
+};
+
+struct list {
+	struct item *items;
+	size_t n;
+};
+
+static int add(void *arg, const struct lb_open_delivery *open)
+{
+	struct list *list = arg;
+	struct item *items = reallocarray(list->items, list->n + 1, sizeof *items), *item;
+
+	if (items == NULL)
+		return -ENOMEM;
+	list->items = items;
+	item = &items[list->n++];
+	*item = (struct item){.id = open->id,
+		.address = strdup(open->address),
+		.name = strdup(open->name),
+		.source = strdup(open->source)};
+	return item->address != NULL && item->name != NULL && item->source != NULL ? 0 : -ENOMEM;
+}
+
+static void release(struct list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		free(list->items[i].address);
+		free(list->items[i].name);
+		free(list->items[i].source);
+	}
+	free(list->items);
+}
+
+/* What can be read from its beginning, as often as it takes. */
+static bool is_file(const char *source)
+{
+	struct stat st;
+
+	return source[0] == '/' && stat(source, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) &&
+	       access(source, R_OK) == 0;
+}
+
+static void deliver(struct lb_sending *sending, const struct item *item, struct lb_result *result)
+{
+	lb_deliver(sending, item->source, item->name, result);
+	/* It is settled, and what the server had, or had kept, is not what lies here now. */
+	if (result->reason == LB_REASON_WRONG_DIGEST || result->reason == LB_REASON_WRONG_LENGTH) {
+		result->reason = LB_REASON_SOURCE_CHANGED;
+		result->detail = "an earlier run has sent other content";
+	}
+}
+
+static void settle(struct lb_sending *sending, const struct item *item, struct lb_result *result)
+{
+	struct lb_peer *peer = &sending->peer;
+
+	sending->id = item->id;
+	if (lb_peer_interrupted(peer))
+		lb_deliver_not(sending, item->source, item->name, LB_REASON_INTERRUPTED, NULL, result);
+	else if (peer->client == NULL)
+		lb_deliver_not(sending, item->source, item->name, peer->reason,
+			peer->why[0] != '\0' ? peer->why : NULL, result);
+	else if (is_file(item->source))
+		deliver(sending, item, result);
+	else
+		lb_peer_resolve(peer, &item->id, result);
+}
+
+/* The n items that are open at one address. -1, or the exit code of a mistake. */
+static int settle_all(
+	struct lb_sending *sending, struct lb_telling *telling, const struct item *items, size_t n)
+{
+	struct lb_peer *peer = &sending->peer;
+	int r;
+
+	peer->address = items->address;
+	for (size_t i = 0; peer->interrupted && i < n; i++) {
+		struct lb_result result = {0};
+
+		sending->id = items[i].id;
+		lb_deliver_not(sending, items[i].source, items[i].name, LB_REASON_INTERRUPTED, NULL, &result);
+		lb_tell(telling, peer, &result, false);
+	}
+	if (peer->interrupted)
+		return -1;
+	peer->why[0] = '\0';
+	peer->ended = LB_END_OPEN;
+	r = lb_peer_open(peer, "send");
+	lb_progress_clear(&sending->progress);
+	for (size_t i = 0; r < 0 && i < n; i++) {
+		struct lb_result result = {0};
+
+		sending->progress.index++;
+		settle(sending, &items[i], &result);
+		lb_tell(telling, peer, &result, i + 1 == n);
+	}
+	return r;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct item *one = a, *other = b;
+	int order = strcmp(one->address, other->address);
+
+	if (order == 0)
+		order = memcmp(one->id.client, other->id.client, sizeof one->id.client);
+	return order != 0 ? order : one->id.number < other->id.number ? -1 : 1;
+}
+
+int lb_continue(struct lb_sending *sending, struct lb_telling *telling)
+{
+	struct lb_peer *peer = &sending->peer;
+	const struct lb_client_options options = {.state_dir = peer->state_dir, .why = peer->why};
+	struct list list = {.n = 0};
+	int r = lb_client_each_open(&options, peer->address, add, &list);
+
+	if (r < 0) {
+		release(&list);
+		return lb_peer_mistake(peer, "send", r);
+	}
+	if (list.n > 1)
+		qsort(list.items, list.n, sizeof *list.items, by_address);
+	sending->progress.count = (unsigned)list.n;
+	r = -1;
+	for (size_t i = 0, n; r < 0 && i < list.n; i += n) {
+		for (n = 1; i + n < list.n && strcmp(list.items[i].address, list.items[i + n].address) == 0;
+			n++)
+			continue;
+		r = settle_all(sending, telling, &list.items[i], n);
+	}
+	release(&list);
+	return r < 0 ? telling->exit : r;
+}

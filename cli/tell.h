@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* The verdicts of one run of `lastbyte send`. */
+#ifndef CLI_TELL_H
+#define CLI_TELL_H
+
+#include "peer.h"
+#include "print.h"
+
+struct lb_telling {
+	bool json; /* objects, and not lines */
+	int  exit; /* the code to leave with: that of the most serious verdict so far */
+};
+
+/* One verdict goes out: a line at once, but the last object of a connection only when that has been ended. */
+void lb_tell(struct lb_telling *telling, struct lb_peer *peer, struct lb_result *result, bool last);
+
+#endif
