@@ -140,7 +140,7 @@ void lb_delivery_begin_anew(struct lb_client *client)
 		lb_delivery_give_up(client, LB_REASON_LOST);
 		return;
 	}
-	attempt->anew = attempt->withdrawing = true;
+	attempt->withdrawing = true;
 	attempt->said = false;
 }
 

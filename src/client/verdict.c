@@ -223,6 +223,7 @@ void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
 			lb_delivery_end(client, lb_reason_verdict(attempt->reason), attempt->reason);
 		} else if (attempt->course == LB_COURSE_BEGIN && attempt->withdrawing) {
 			attempt->withdrawing = attempt->said = false;
+			attempt->anew = true;
 			lb_delivery_again(client);
 		}
 		break;

@@ -149,6 +149,34 @@ static void a_stream_of_an_earlier_process_is_sent_from_its_beginning(void **sta
 	assert_string_equal(fake->order, "HSBRBDCX");
 }
 
+static void forget_unless_cut(struct fake *fake, const struct lb_event *event)
+{
+	if (fake->cut_at != LB_EVENT_ROLLBACK)
+		forget_at_rollback(fake, event);
+}
+
+/* The server has never heard of it: what it has kept is offered once more. */
+static void a_rollback_that_is_lost_is_said_again(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client;
+	struct told told;
+
+	(void)fake_leave_open(fake, "name", "-");
+	fake_restart(fake);
+	fake->offset = 13;
+	client = open_client(fake, come_back);
+	fake->on = forget_unless_cut;
+	fake->cut_at = LB_EVENT_ROLLBACK;
+	fake->cut = FAKE_RST;
+	assert_int_equal(lb_client_begin(client, &a_pipe, fake_in(fake, 10)), 0);
+	assert_int_equal(fake_write(fake, client, TEXT), 0);
+	told = fake_commit(fake, client);
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_COMMITTED);
+	fake_close(fake, client);
+	assert_memory_equal(fake->order, "HSBRBD", 6);
+}
+
 static void a_server_that_goes_on_offering_it_is_given_up(void **state)
 {
 	struct fake *fake = *state;
@@ -269,6 +297,7 @@ int main(void)
 		BY(what_an_earlier_process_made_durable_is_hashed_and_not_sent),
 		BY(if_that_was_something_else_it_is_rolled_back_for_good),
 		BY(a_stream_of_an_earlier_process_is_sent_from_its_beginning),
+		BY(a_rollback_that_is_lost_is_said_again),
 		BY(a_server_that_goes_on_offering_it_is_given_up),
 		BY(a_stream_goes_on_where_it_is_durable),
 		BY(what_the_server_has_forgotten_and_nobody_has_is_said),
