@@ -101,7 +101,7 @@ say 'Nothing of the second file is to be seen: a delivery appears as a whole or 
 show_inbox
 [ "$(ls inbox)" = first.bin ] || wrong 'the inbox shows more than the first file'
 
-say 'The server is started again: it clears away what the crash left.'
+say 'The server is started again. What it had synced of the second file it keeps out of sight, for a while.'
 serve "$(cat port)"
 [ -z "$(find inbox/.lastbyte/parts -name second.bin)" ] || wrong 'the part is still there'
 
