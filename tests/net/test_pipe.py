@@ -270,14 +270,18 @@ def _(place):
 
 @test("a peer that ended before it read proves nothing: exit 3, though all is acked")
 def _(place):
+    ended = threading.Event()
+
     def play(peer):
         peer.send(b"early")
         peer.connection.shutdown(socket.SHUT_WR)
+        ended.set()
         peer.read()
 
     peer = Peer(place, play)
     process = start(place, peer.address)
     same(process.stdout.read(5), b"early")
+    assert ended.wait(PATIENCE)  # over loopback its end has arrived with that
     process.stdin.write(b"x" * 100000)
     process.stdin.close()
     process.stdin = None
