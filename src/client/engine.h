@@ -79,8 +79,8 @@ struct lb_attempt {
 	uint64_t                sent;             /* the offset at which the connection goes on, once OPEN */
 	bool                    resumable, syncing; /* BEGIN_OK said so; SYNC has no answer yet */
 	uint64_t                asked_sync;         /* the offset of the last SYNC */
-	bool              withdrawing, anew; /* an attempt, so that the next one begins at 0; ROLLED_BACK said so */
-	uint64_t          lowest;            /* open number of the journal, once this attempt was recorded */
+	bool     withdrawing, anew; /* an attempt, so that the next one begins at 0; ROLLED_BACK said so */
+	uint64_t lowest;            /* open number of the journal, once this attempt was recorded */
 	struct lb_hasher  hasher;
 	struct lb_receipt stored; /* the ledger's, if it has one */
 	bool              has_stored;
