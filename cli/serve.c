@@ -194,7 +194,7 @@ const struct lb_command lb_command_serve = {
 		"  --max-sessions N      connections at once; others are told to try again later (1024)\n"
 		"  --keep-parts DUR      keep what was received of a delivery that was cut short, so that "
 		"its client can\n"
-		"                        go on with it; 0: nothing is kept (24h)\n"
+		"                        go on with it; 0s: nothing is kept (24h)\n"
 		"  --parts-max SIZE      and no more than that of all together: the oldest go first (no "
 		"limit)\n"
 		"  --idle-timeout DUR    give a client up that is silent for so long: ms, s, m or h (60s)\n"
