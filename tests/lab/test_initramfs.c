@@ -4,6 +4,7 @@
  * needs to run, and those modules that lie beside a kernel.
  */
 #include "lib/cmocka.h"
+#include "lab/hearing.h"
 #include "lib/scratch.h"
 #include "lab/cpio.h"
 #include "lab/initramfs.h"
@@ -21,7 +22,6 @@
 #define RUNS_HERE 42 /* what this program returns where it is told to do nothing else */
 
 static struct scratch scratch;
-static char said[512]; /* the lines that were heard, one after another */
 
 static int set_up(void **state)
 {
@@ -36,12 +36,6 @@ static int tear_down(void **state)
 	(void)state;
 	scratch_remove(&scratch);
 	return 0;
-}
-
-static void hear(void *arg, const char *text)
-{
-	(void)arg;
-	snprintf(said + strlen(said), sizeof said - strlen(said), "%s\n", text);
 }
 
 static void put(const char *name, const char *content)

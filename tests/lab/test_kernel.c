@@ -4,6 +4,7 @@
  * guest, which document is taken, and what is said when there is none.
  */
 #include "lib/cmocka.h"
+#include "lab/hearing.h"
 #include "lib/scratch.h"
 #include "lab/kernel.h"
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 static struct scratch scratch;
-static char said[2048], why[LINK_WHY], vmlinuz[300];
+static char why[LINK_WHY], vmlinuz[300];
 static char *const no_args[] = {NULL};
 static int stop = -1;
 
@@ -56,12 +57,6 @@ static int tear_down(void **state)
 	(void)state;
 	scratch_remove(&scratch);
 	return 0;
-}
-
-static void hear(void *arg, const char *text)
-{
-	(void)arg;
-	snprintf(said + strlen(said), sizeof said - strlen(said), "%s\n", text);
 }
 
 static int run(const char *image, char *const args[], json_t **documentp)
