@@ -33,6 +33,7 @@ extern "C" {
 #define LB_PORT             7117
 #define LB_VERSION_NUMBER   1          /* of the protocol */
 #define LB_DATA_MAX         (1u << 20) /* bytes in one DATA frame */
+#define LB_DATA_COPIED      4096       /* up to so many bytes are copied by lb_conn_data */
 #define LB_UNDECIDED_MAX    16         /* deliveries and questions of one connection without an answer */
 #define LB_NUMBERS_OPEN_MAX 1024       /* a client's numbers beyond its lowest open one */
 
@@ -68,10 +69,13 @@ enum lb_event_type {
 	LB_EVENT_ERROR,   /* the machine has failed: `failure`, `from_peer`, `text` */
 	LB_EVENT_TIMEOUT, /* nothing came for the idle time: the machine has failed; `failure`, `text` */
 	/* at the client */
-	LB_EVENT_HELLO_OK,  /* `ledger`, `max_delivery` */
-	LB_EVENT_BEGIN_OK,  /* `handle`, `offset`, `resumable` */
-	LB_EVENT_SYNCED,    /* `handle`, `offset` */
-	LB_EVENT_COMMITTED, /* `handle`, `receipt` (`ledger` filled in), `reply`; also in answer to BEGIN */
+	LB_EVENT_HELLO_OK, /* `ledger`, `max_delivery` */
+	LB_EVENT_BEGIN_OK, /* `handle`, `offset`, `resumable` */
+	LB_EVENT_SYNCED,   /* `handle`, `offset` */
+	/* `handle`, `receipt` (`ledger` filled in), `reply`. After BEGIN_OK and COMMIT it is for the length and the digest
+	 * that COMMIT named. In answer to BEGIN, of an earlier commit, even if COMMIT was said meanwhile: then it is the
+	 * caller's to compare them. */
+	LB_EVENT_COMMITTED,
 	LB_EVENT_REFUSED, /* `handle`, `reason`, its `verdict`, `text`; in answer to anything about a handle */
 	LB_EVENT_ROLLED_BACK, /* `handle`: in answer to ROLLBACK, or to CLOSE with one open */
 	LB_EVENT_RESOLVED,    /* `handle`, `verdict`, `reason`, `receipt` if committed, `reply` */
@@ -162,7 +166,12 @@ LB_PUBLIC void lb_conn_fail(struct lb_conn *conn, enum lb_failure failure, const
 
 /* The client says. A handle names what was asked until its answer has come. */
 LB_PUBLIC LB_CHECKED int lb_conn_begin(struct lb_conn *conn, const struct lb_begin *begin, uint32_t *handlep);
-/* -EAGAIN: the bytes of the call before are not all written; buf stays the caller's and must stay as it is until then. */
+/*
+ * The next bytes of the open delivery: once BEGIN_OK has come, or if RESUME is not in force at once, as lb_conn_commit.
+ * If BEGIN is then answered for good what was said for the handle is without effect, and the handle is gone.
+ * At most LB_DATA_COPIED bytes are copied, so that much can wait to be written together; more are referred to: buf must
+ * stay as it is until they are written. -EAGAIN: there is no room, or bytes that are referred to are not all written.
+ */
 LB_PUBLIC LB_CHECKED int lb_conn_data(struct lb_conn *conn, uint32_t handle, const void *buf, size_t len);
 LB_PUBLIC LB_CHECKED int lb_conn_sync(struct lb_conn *conn, uint32_t handle);
 LB_PUBLIC LB_CHECKED int lb_conn_commit(

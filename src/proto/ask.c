@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <string.h>
 
-/* The open delivery: the one begun last, in one of two stages. */
+/* The open delivery: the one begun last, in one of two stages, until COMMIT, ROLLBACK or CLOSE was said. */
 static struct lb_slot *open_slot(const struct lb_conn *conn)
 {
 	struct lb_slot *slot = conn->current;
 
-	return slot != NULL && (slot->stage == LB_STAGE_OPEN || slot->stage == LB_STAGE_BEGUN) ? slot : NULL;
+	if (slot == NULL || slot->commit_said)
+		return NULL;
+	return slot->stage == LB_STAGE_OPEN || slot->stage == LB_STAGE_BEGUN ? slot : NULL;
 }
 
 /* For a BEGIN or a RESOLVE. */
@@ -27,13 +29,14 @@ static int may_ask(const struct lb_conn *conn, size_t len)
 	return err;
 }
 
-/* For what is said about the open delivery. */
+/* For what is said about the open delivery. "If RESUME is not in force it may send DATA and COMMIT before" BEGIN_OK. */
 static int may_go_on(const struct lb_conn *conn, uint32_t handle, size_t len)
 {
+	bool resume = (conn->features & LB_FEATURE_RESUME) != 0;
 	const struct lb_slot *slot = open_slot(conn);
 	int err = lb_conn_may(conn, LB_ROLE_CLIENT);
 
-	if (err == 0 && (slot == NULL || slot->handle != handle || slot->stage != LB_STAGE_OPEN))
+	if (err == 0 && (slot == NULL || slot->handle != handle || (resume && slot->stage != LB_STAGE_OPEN)))
 		err = -EPROTO;
 	if (err == 0 && !lb_conn_has_room(conn, len))
 		err = -EAGAIN;
@@ -68,8 +71,9 @@ int lb_conn_begin(struct lb_conn *conn, const struct lb_begin *begin, uint32_t *
 
 int lb_conn_data(struct lb_conn *conn, uint32_t handle, const void *buf, size_t len)
 {
+	bool copied = len <= LB_DATA_COPIED;
 	uint8_t header[LB_HEADER_BYTES];
-	int err = may_go_on(conn, handle, 0);
+	int err = may_go_on(conn, handle, copied ? len : 0);
 
 	if (err != 0)
 		return err;
@@ -79,7 +83,10 @@ int lb_conn_data(struct lb_conn *conn, uint32_t handle, const void *buf, size_t 
 		return -EAGAIN;
 	lb_header_put(header, LB_FRAME_DATA, handle, (uint32_t)len);
 	lb_output_put(&conn->output, header, sizeof header);
-	lb_output_refer(&conn->output, buf, len);
+	if (copied)
+		lb_output_put(&conn->output, buf, len);
+	else
+		lb_output_refer(&conn->output, buf, len);
 	conn->work_end = lb_output_end(&conn->output);
 	conn->current->counted += len;
 	return 0;
@@ -108,7 +115,9 @@ int lb_conn_commit(struct lb_conn *conn, uint32_t handle, uint64_t length, const
 
 	if (err != 0)
 		return err;
-	slot->stage = LB_STAGE_COMMITTING;
+	slot->commit_said = true;
+	if (slot->stage == LB_STAGE_OPEN)
+		slot->stage = LB_STAGE_COMMITTING;
 	slot->length = length;
 	slot->digest = *digest;
 	slot->commit_at = lb_output_end(&conn->output);
@@ -188,7 +197,6 @@ bool lb_conn_commit_sent(const struct lb_conn *conn, uint32_t handle)
 {
 	for (uint32_t i = 0; i < conn->n_slots; i++)
 		if (handle != 0 && conn->slots[i].handle == handle)
-			return conn->slots[i].stage == LB_STAGE_COMMITTING &&
-			       conn->output.written > conn->slots[i].commit_at;
+			return conn->slots[i].commit_said && conn->output.written > conn->slots[i].commit_at;
 	return false;
 }

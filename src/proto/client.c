@@ -69,12 +69,13 @@ static void take_begin_ok(struct lb_conn *conn, struct lb_slot *slot, const uint
 		lb_conn_break(conn, failure, why, event);
 		return;
 	}
-	slot->counted = slot->synced = event->offset;
+	slot->synced = event->offset;
+	slot->counted += event->offset; /* DATA said before is counted, and then the offset is 0 */
 	if (slot->stage == LB_STAGE_WITHDRAWN) {
 		slot->stage = LB_STAGE_ROLLING; /* ROLLED_BACK follows, and is what our caller waits for */
 		return;
 	}
-	slot->stage = LB_STAGE_OPEN;
+	slot->stage = slot->commit_said ? LB_STAGE_COMMITTING : LB_STAGE_OPEN;
 	event->type = LB_EVENT_BEGIN_OK;
 }
 

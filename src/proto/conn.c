@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLIENT_RING 8192 /* more than 16 deliveries, begun and committed, take */
-#define PEEK        10   /* bytes of a header that hold type and handle, and leave some to wait for */
+#define CLIENT_RING                                                                                          \
+	65536   /* what is worth a write: DATA of many small deliveries, or of one in small pieces */
+#define PEEK 10 /* bytes of a header that hold type and handle, and leave some to wait for */
 
 struct lb_conn *lb_conn_new(const struct lb_conn_options *options, const uint8_t client[16], lb_time now)
 {
@@ -105,8 +106,7 @@ static void withhold_commits(struct lb_conn *conn)
 	for (uint32_t i = 0; i < conn->n_slots; i++) {
 		struct lb_slot *slot = &conn->slots[i];
 
-		if (slot->handle == 0 || slot->stage != LB_STAGE_COMMITTING ||
-			slot->commit_at < conn->output.written)
+		if (slot->handle == 0 || !slot->commit_said || slot->commit_at < conn->output.written)
 			continue;
 		if (slot->commit_at < end)
 			end = slot->commit_at;

@@ -13,8 +13,9 @@
 struct lb_slot {
 	uint32_t         handle; /* 0: free */
 	enum lb_stage    stage;
-	bool             syncing; /* SYNC was said, SYNCED was not */
-	enum lb_reason   reason;  /* why it is doomed */
+	bool             syncing;     /* SYNC was said, SYNCED was not */
+	bool             commit_said; /* client: it may be BEGUN still */
+	enum lb_reason   reason;      /* why it is doomed */
 	struct lb_id     id;
 	uint64_t         declared; /* length said in BEGIN, or LB_UNKNOWN */
 	uint64_t         counted;  /* bytes before the resume offset, and those of DATA since */

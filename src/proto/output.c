@@ -62,6 +62,8 @@ static void drop(struct lb_output *output, size_t len)
 	if (output->head >= output->size)
 		output->head -= output->size;
 	output->used -= len;
+	if (output->used == 0)
+		output->head = 0; /* one piece again, and bytes that are in the cache */
 }
 
 void lb_output_wrote(struct lb_output *output, size_t len)

@@ -191,6 +191,9 @@ static void say_as_client(struct fuzz *fuzz, uint8_t what)
 	struct lb_begin first = input_begin(&fuzz->input);
 	struct lb_digest whole = first.attempt & 1 ? (struct lb_digest){{1}} : (struct lb_digest){{0}};
 	uint32_t which = input_handle(&fuzz->input), fresh;
+	enum shadow stage = fuzz->shadows.of[which % HANDLES];
+	bool resume = (fuzz->conn->features & LB_FEATURE_RESUME) != 0;
+	unsigned may_go_on = resume ? ONE(OPEN) : ONE(OPEN) | ONE(BEGUN);
 
 	switch (what % 8) {
 	case 0:
@@ -204,11 +207,11 @@ static void say_as_client(struct fuzz *fuzz, uint8_t what)
 	case 2:
 	case 3:
 		if (lb_conn_data(fuzz->conn, which, fuzz->data, first.attempt % 80) == 0)
-			shadow_is(&fuzz->shadows, which, ONE(OPEN), OPEN);
+			shadow_is(&fuzz->shadows, which, may_go_on, stage);
 		break;
 	case 4:
 		if (lb_conn_commit(fuzz->conn, which, first.length, &whole) == 0)
-			shadow_is(&fuzz->shadows, which, ONE(OPEN), COMMITTING);
+			shadow_is(&fuzz->shadows, which, may_go_on, stage == BEGUN ? AHEAD : COMMITTING);
 		break;
 	case 5:
 		if (lb_conn_rollback(fuzz->conn, which) == 0)

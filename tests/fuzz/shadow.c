@@ -81,13 +81,15 @@ static void see_as_client(struct shadows *shadows, const struct lb_event *event)
 
 	switch (event->type) {
 	case LB_EVENT_BEGIN_OK:
-		shadow_is(shadows, which, ONE(BEGUN), OPEN);
+		shadow_is(shadows, which, ONE(BEGUN) | ONE(AHEAD),
+			shadows->of[which % HANDLES] == AHEAD ? COMMITTING : OPEN);
 		break;
 	case LB_EVENT_SYNCED:
 		shadow_is(shadows, which, ONE(OPEN) | ONE(COMMITTING), shadows->of[which % HANDLES]);
 		break;
 	case LB_EVENT_COMMITTED:
-		shadow_is(shadows, which, ONE(BEGUN) | ONE(WITHDRAWN) | ONE(COMMITTING), ANSWERED);
+		shadow_is(
+			shadows, which, ONE(BEGUN) | ONE(AHEAD) | ONE(WITHDRAWN) | ONE(COMMITTING), ANSWERED);
 		check_name(event->receipt.name);
 		check_name(event->receipt.placed);
 		break;

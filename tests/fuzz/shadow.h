@@ -17,7 +17,8 @@
 		}                                                                                            \
 	} while (0)
 
-enum shadow { UNUSED, BEGUN, OPEN, COMMITTING, ROLLING, WITHDRAWN, ASKED, ANSWERED };
+/* AHEAD: BEGIN has no answer yet, and COMMIT was said. */
+enum shadow { UNUSED, BEGUN, AHEAD, OPEN, COMMITTING, ROLLING, WITHDRAWN, ASKED, ANSWERED };
 
 struct shadows {
 	enum lb_role role;
@@ -26,7 +27,8 @@ struct shadows {
 };
 
 #define ONE(shadow) (1u << (shadow))
-#define LIVE        (ONE(BEGUN) | ONE(OPEN) | ONE(COMMITTING) | ONE(ROLLING) | ONE(WITHDRAWN) | ONE(ASKED))
+#define LIVE                                                                                                 \
+	(ONE(BEGUN) | ONE(AHEAD) | ONE(OPEN) | ONE(COMMITTING) | ONE(ROLLING) | ONE(WITHDRAWN) | ONE(ASKED))
 
 /* It must be one of these, and is then the other. */
 void shadow_is(struct shadows *shadows, uint32_t which, unsigned allowed, enum shadow then);

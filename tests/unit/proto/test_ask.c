@@ -121,18 +121,65 @@ static void data_is_bounded_and_refers_to_its_callers_bytes(void **state)
 	free(data);
 }
 
-static void a_second_payload_waits_until_the_first_is_written(void **state)
+/* More than is copied. */
+static const uint8_t large[LB_DATA_COPIED + 1] = "large";
+
+static void nothing_is_put_behind_a_payload_that_is_referred_to(void **state)
 {
 	struct pair *pair = pair_new_greeted(0);
 	uint32_t handle = pair_open(pair, 1);
 
 	(void)state;
-	assert_int_equal(lb_conn_data(pair->client.conn, handle, "abc", 3), 0);
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, large, sizeof large), 0);
 	assert_int_equal(lb_conn_data(pair->client.conn, handle, "def", 3), -EAGAIN);
-	lb_conn_sent(pair->client.conn, LB_HEADER_BYTES + 2, pair->now);
+	lb_conn_sent(pair->client.conn, LB_HEADER_BYTES + sizeof large - 1, pair->now);
 	assert_int_equal(lb_conn_data(pair->client.conn, handle, "def", 3), -EAGAIN);
 	lb_conn_sent(pair->client.conn, 1, pair->now);
 	assert_int_equal(lb_conn_data(pair->client.conn, handle, "def", 3), 0);
+	pair_free(pair);
+}
+
+static void a_small_payload_is_its_callers_again_at_once(void **state)
+{
+	struct pair *pair = pair_new_greeted(0);
+	uint32_t handle = pair_open(pair, 1);
+	char bytes[LB_DATA_COPIED];
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		memset(bytes, 'a' + i, sizeof bytes);
+		assert_int_equal(lb_conn_data(pair->client.conn, handle, bytes, 1), 0);
+	}
+	pair_run(pair);
+	assert_int_equal(pair->server.data_len, 8);
+	assert_memory_equal(pair->server.data, "abcdefgh", 8);
+	memset(bytes, 'z', sizeof bytes);
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, bytes, sizeof bytes), 0);
+	memset(bytes, 0, sizeof bytes);
+	pair->server.data_len = 0;
+	pair_run(pair);
+	memset(bytes, 'z', sizeof bytes);
+	assert_int_equal(pair->server.data_len, sizeof bytes);
+	assert_memory_equal(pair->server.data, bytes, sizeof bytes);
+	pair_free(pair);
+}
+
+static void small_payloads_wait_together_until_there_is_no_room(void **state)
+{
+	struct pair *pair = pair_new_greeted(0);
+	uint32_t handle = pair_open(pair, 1);
+	struct iovec iov[4];
+	int said = 0;
+
+	(void)state;
+	while (lb_conn_data(pair->client.conn, handle, large, LB_DATA_COPIED) == 0)
+		assert_true(++said < 1000);
+	assert_true(said >= 8);
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, large, LB_DATA_COPIED), -EAGAIN);
+	assert_int_equal(lb_conn_send(pair->client.conn, iov, 4), 1);
+	assert_int_equal(iov[0].iov_len, (size_t)said * (LB_HEADER_BYTES + LB_DATA_COPIED));
+	lb_conn_sent(pair->client.conn, iov[0].iov_len, pair->now);
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, large, LB_DATA_COPIED), 0);
 	pair_free(pair);
 }
 
@@ -178,14 +225,15 @@ static void a_client_that_cannot_write_is_told_to_wait(void **state)
 {
 	struct pair *pair = pair_new_greeted(0);
 	struct lb_id id = pair_begin(1, "n").id;
+	static uint8_t scrap[1 << 16];
 	int said = 0;
 
 	(void)state;
 	while (lb_conn_settled(pair->client.conn, &id) == 0)
-		assert_true(++said < 1000);
+		assert_true(++said < 10000);
 	assert_true(said > 16);
 	assert_int_equal(lb_conn_settled(pair->client.conn, &id), -EAGAIN);
-	pair_run(pair);
+	side_written(&pair->client, scrap, sizeof scrap, pair->now);
 	assert_int_equal(lb_conn_settled(pair->client.conn, &id), 0);
 	assert_int_equal(lb_conn_close(pair->client.conn), 0);
 	pair_free(pair);
@@ -209,20 +257,20 @@ static void commit_is_sent_with_its_first_byte(void **state)
 	pair_free(pair);
 }
 
-/* Bytes of DATA with payload "abc", of which `first` are written before the machine fails; then the rest. */
-static void commit_after_failure(size_t first, bool sent)
+/* Of DATA and COMMIT `first` bytes are written before the machine fails; then the rest. */
+static void commit_after_failure(size_t len, size_t first, bool sent)
 {
 	struct lb_digest digest = pair_digest(1);
 	struct pair *pair = pair_new_greeted(0);
 	uint32_t handle = pair_open(pair, 1);
-	uint8_t bytes[1024];
+	uint8_t bytes[sizeof large + 1024];
 
-	assert_int_equal(lb_conn_data(pair->client.conn, handle, "abc", 3), 0);
-	assert_int_equal(lb_conn_commit(pair->client.conn, handle, 3, &digest), 0);
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, large, len), 0);
+	assert_int_equal(lb_conn_commit(pair->client.conn, handle, len, &digest), 0);
 	lb_conn_sent(pair->client.conn, first, pair->now);
 	lb_conn_fail(pair->client.conn, LB_FAILURE_STOPPED, NULL);
 	if (!sent) {
-		size_t data_left = LB_HEADER_BYTES + 3 - first;
+		size_t data_left = LB_HEADER_BYTES + len - first;
 
 		assert_true(side_written(&pair->client, bytes, sizeof bytes, pair->now) > data_left);
 		assert_int_equal(bytes[data_left], LB_FRAME_ERROR);
@@ -236,10 +284,15 @@ static void commit_after_failure(size_t first, bool sent)
 static void a_commit_that_was_not_sent_is_taken_back_by_a_failure(void **state)
 {
 	(void)state;
-	for (size_t first = 0; first <= LB_HEADER_BYTES + 3; first++)
-		commit_after_failure(first, false);
-	commit_after_failure(LB_HEADER_BYTES + 3 + 1, true);
-	commit_after_failure(LB_HEADER_BYTES + 3 + LB_HEADER_BYTES + 24, true);
+	for (size_t len = 3; len <= sizeof large; len += sizeof large - 3) {
+		size_t data = LB_HEADER_BYTES + len;
+
+		for (size_t first = 0; first <= LB_HEADER_BYTES + 3; first++)
+			commit_after_failure(len, first, false);
+		commit_after_failure(len, data, false);
+		commit_after_failure(len, data + 1, true);
+		commit_after_failure(len, data + LB_HEADER_BYTES + 24, true);
+	}
 }
 
 static void close_gives_the_open_delivery_up(void **state)
@@ -280,7 +333,9 @@ int main(void)
 		cmocka_unit_test(what_goes_on_with_a_delivery_needs_begin_ok),
 		cmocka_unit_test(only_the_open_delivery_is_gone_on_with),
 		cmocka_unit_test(data_is_bounded_and_refers_to_its_callers_bytes),
-		cmocka_unit_test(a_second_payload_waits_until_the_first_is_written),
+		cmocka_unit_test(nothing_is_put_behind_a_payload_that_is_referred_to),
+		cmocka_unit_test(a_small_payload_is_its_callers_again_at_once),
+		cmocka_unit_test(small_payloads_wait_together_until_there_is_no_room),
 		cmocka_unit_test(what_is_said_after_a_payload_goes_out_after_it),
 		cmocka_unit_test(as_many_questions_as_the_server_allows_and_then_wait),
 		cmocka_unit_test(a_client_that_cannot_write_is_told_to_wait),

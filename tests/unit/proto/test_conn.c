@@ -214,8 +214,8 @@ static void a_flood_of_pings_is_taken_only_as_it_is_answered(void **state)
 		struct pair *pair = pair_new_greeted(0);
 		struct side *side = i == 0 ? &pair->server : &pair->client;
 		uint8_t ping[LB_HEADER_BYTES + 8] = {0};
-		static uint8_t bytes[1 << 15];
-		size_t answered, flood = 2000;
+		static uint8_t bytes[1 << 16];
+		size_t answered, flood = 6000;
 
 		lb_header_put(ping, LB_FRAME_PING, 0, 8);
 		for (size_t n = 0; n < flood; n++)

@@ -104,6 +104,19 @@ static void the_room_of_what_was_written_is_used_again(void **state)
 	assert_int_equal(output.written, 1000);
 }
 
+static void a_queue_that_was_written_to_its_end_is_one_piece_again(void **state)
+{
+	struct lb_output output = empty(12);
+	struct iovec iov[4];
+
+	(void)state;
+	lb_output_put(&output, "01234567", 8);
+	assert_int_equal(lb_output_vectors(&output, iov, 4), 2);
+	lb_output_wrote(&output, 8);
+	lb_output_put(&output, "01234567", 8);
+	assert_int_equal(lb_output_vectors(&output, iov, 4), 1);
+}
+
 static void fewer_vectors_than_needed_give_the_beginning(void **state)
 {
 	struct lb_output output = empty(12);
@@ -160,6 +173,7 @@ int main(void)
 		cmocka_unit_test(a_payload_keeps_its_place_and_is_not_copied),
 		cmocka_unit_test(what_was_written_in_pieces_of_any_size_is_gone),
 		cmocka_unit_test(the_room_of_what_was_written_is_used_again),
+		cmocka_unit_test(a_queue_that_was_written_to_its_end_is_one_piece_again),
 		cmocka_unit_test(fewer_vectors_than_needed_give_the_beginning),
 		cmocka_unit_test(a_cut_drops_what_lies_behind_it),
 		cmocka_unit_test(a_cut_before_the_payload_drops_it_too),
