@@ -138,7 +138,7 @@ const char *lb_client_peer(const struct lb_client *client)
 
 const struct lb_id *lb_client_id(const struct lb_client *client)
 {
-	return &client->attempt.entry.id;
+	return &client->attempt->entry.id;
 }
 
 int lb_client_begin(struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline)
@@ -157,7 +157,7 @@ int lb_client_write(struct lb_client *client, const void *buf, size_t len, lb_ti
 
 int lb_client_wait(struct lb_client *client, int fd, lb_time deadline)
 {
-	const struct lb_attempt *attempt = &client->attempt;
+	const struct lb_attempt *attempt = client->attempt;
 	struct lb_needs needs;
 	int r;
 
@@ -199,7 +199,7 @@ int lb_client_commit(
 {
 	int r;
 
-	if ((client->attempt.course == LB_COURSE_OPEN || client->attempt.course == LB_COURSE_BEGIN) &&
+	if ((client->attempt->course == LB_COURSE_OPEN || client->attempt->course == LB_COURSE_BEGIN) &&
 		is_interrupted(client))
 		r = lb_client_start_rollback(client, LB_REASON_INTERRUPTED, deadline);
 	else

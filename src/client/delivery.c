@@ -10,13 +10,13 @@
 
 bool lb_delivery_is_undecided(const struct lb_client *client)
 {
-	return client->attempt.course != LB_COURSE_NONE && client->attempt.course != LB_COURSE_ENDED;
+	return client->attempt->course != LB_COURSE_NONE && client->attempt->course != LB_COURSE_ENDED;
 }
 
 /* The journal's open entry of this id or this source: 1 it is in the attempt, 0 there is none. */
 static int look_up(struct lb_client *client, const struct lb_delivery *delivery)
 {
-	struct lb_journal_entry *entry = &client->attempt.entry;
+	struct lb_journal_entry *entry = &client->attempt->entry;
 	int r = 0;
 
 	if (delivery->id.number != 0)
@@ -24,7 +24,7 @@ static int look_up(struct lb_client *client, const struct lb_delivery *delivery)
 	else if (delivery->source != NULL && !LB_BUG("new_number_on_retry"))
 		r = lb_journal_find_source(
 			client->journal, client->address, delivery->name, delivery->source, entry);
-	client->attempt.claimed = r == 1;
+	client->attempt->claimed = r == 1;
 	if (r == 1 && LB_BUG("ignore_ledger"))
 		entry->ledger = client->ledger;
 	return r;
@@ -33,12 +33,12 @@ static int look_up(struct lb_client *client, const struct lb_delivery *delivery)
 /* What is open at one ledger must not be begun or fenced at another one: there it would be a second delivery. */
 static bool is_another_ledger(const struct lb_client *client)
 {
-	return memcmp(&client->attempt.entry.ledger, &client->ledger, sizeof client->ledger) != 0;
+	return memcmp(&client->attempt->entry.ledger, &client->ledger, sizeof client->ledger) != 0;
 }
 
 static void journal_failed(struct lb_client *client, int error)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	attempt->err = -error;
 	lb_delivery_end(
@@ -48,7 +48,7 @@ static void journal_failed(struct lb_client *client, int error)
 /* Makes this attempt durable in the journal: before its first byte. */
 static int record(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	struct lb_journal_entry *entry = &attempt->entry;
 	int r;
 
@@ -78,9 +78,15 @@ static int check(const struct lb_delivery *delivery)
 
 static void new_attempt(struct lb_client *client, const struct lb_delivery *delivery)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	const size_t small = offsetof(struct lb_attempt, course);
+	struct lb_attempt *attempt = client->attempt;
+	struct lb_journal_entry *entry = &attempt->entry;
 
-	memset(attempt, 0, sizeof *attempt);
+	memset((char *)attempt + small, 0, sizeof *attempt - small);
+	entry->id = delivery->id;
+	entry->ledger = (struct lb_uuid){.bytes = {0}};
+	entry->attempt = 0;
+	entry->address[0] = entry->name[0] = entry->source[0] = '\0';
 	attempt->course = LB_COURSE_BEGIN;
 	attempt->declared = delivery->length;
 	attempt->read_again = delivery->read_again;
@@ -90,9 +96,8 @@ static void new_attempt(struct lb_client *client, const struct lb_delivery *deli
 
 static void describe(struct lb_client *client, const struct lb_delivery *delivery)
 {
-	struct lb_journal_entry *entry = &client->attempt.entry;
+	struct lb_journal_entry *entry = &client->attempt->entry;
 
-	entry->id = delivery->id;
 	entry->ledger = client->ledger;
 	strcpy(entry->address, client->address);
 	strcpy(entry->name, delivery->name);
@@ -109,13 +114,13 @@ static void want_link(struct lb_client *client)
 /* COMMIT of no attempt may have left, or the verdict is in doubt: the ledger that was asked is not there to tell. */
 static void met_another_ledger(struct lb_client *client)
 {
-	lb_delivery_end(client, client->attempt.earlier ? LB_VERDICT_IN_DOUBT : LB_VERDICT_NOT_COMMITTED,
+	lb_delivery_end(client, client->attempt->earlier ? LB_VERDICT_IN_DOUBT : LB_VERDICT_NOT_COMMITTED,
 		LB_REASON_ANOTHER_LEDGER);
 }
 
 void lb_delivery_again(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	int r = 0;
 
 	if (attempt->claimed && is_another_ledger(client)) {
@@ -134,7 +139,7 @@ void lb_delivery_again(struct lb_client *client)
 
 void lb_delivery_begin_anew(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	if (attempt->anew) {
 		lb_delivery_give_up(client, LB_REASON_LOST);
@@ -146,7 +151,7 @@ void lb_delivery_begin_anew(struct lb_client *client)
 
 int lb_client_start_begin(struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	int r = check(delivery), found;
 
 	if (r < 0)
@@ -182,7 +187,7 @@ int lb_client_start_begin(struct lb_client *client, const struct lb_delivery *de
 int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline)
 {
 	const struct lb_delivery question = {.length = LB_UNKNOWN, .id = *id};
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	int found;
 
 	if (id->number == 0 || id->number > INT64_MAX)
@@ -196,8 +201,6 @@ int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb
 		return found;
 	}
 	attempt->earlier = true;
-	if (found != 1)
-		attempt->entry = (struct lb_journal_entry){.id = *id};
 	attempt->course = LB_COURSE_RESOLVE;
 	attempt->intent = LB_INTENT_ASK;
 	lb_client_begin_operation(client, LB_OPERATION_RESOLVE, deadline);
@@ -212,7 +215,7 @@ int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb
 
 int lb_client_start_write(struct lb_client *client, const void *buf, size_t len, lb_time deadline)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	if (client->operation != LB_OPERATION_NONE || attempt->course == LB_COURSE_NONE)
 		return -EINVAL;
@@ -231,7 +234,7 @@ int lb_client_start_write(struct lb_client *client, const void *buf, size_t len,
 
 int lb_client_start_commit(struct lb_client *client, lb_time deadline)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	if (client->operation != LB_OPERATION_NONE || attempt->course == LB_COURSE_NONE)
 		return -EINVAL;
@@ -250,7 +253,7 @@ int lb_client_start_commit(struct lb_client *client, lb_time deadline)
 /* Nothing is said of an attempt of which an earlier one may have committed but RESOLVE, which settles them all. */
 void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	enum lb_verdict verdict = lb_reason_verdict(reason);
 
 	if (verdict != LB_VERDICT_ROLLED_BACK && verdict != LB_VERDICT_NOT_COMMITTED)
@@ -282,7 +285,7 @@ void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason)
 
 int lb_client_start_rollback(struct lb_client *client, enum lb_reason reason, lb_time deadline)
 {
-	if (client->operation != LB_OPERATION_NONE || client->attempt.course == LB_COURSE_NONE)
+	if (client->operation != LB_OPERATION_NONE || client->attempt->course == LB_COURSE_NONE)
 		return -EINVAL;
 	lb_client_begin_operation(client, LB_OPERATION_ROLLBACK, deadline);
 	lb_delivery_give_up(client, reason);

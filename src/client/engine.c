@@ -35,9 +35,9 @@ int lb_client_normalise(const char *address, char out[LB_ADDRESS_TEXT])
 
 static void set_verdict(struct lb_client *client, enum lb_reason reason, int err)
 {
-	client->attempt.verdict = lb_reason_verdict(reason);
-	client->attempt.reason = reason;
-	client->attempt.err = err;
+	client->attempt->verdict = lb_reason_verdict(reason);
+	client->attempt->reason = reason;
+	client->attempt->err = err;
 }
 
 static int open_journal(struct lb_client *client, const struct lb_client_options *options)
@@ -94,6 +94,7 @@ int lb_client_start_open(struct lb_host *host, const char *address, const struct
 	memset(client, 0, sizeof *client);
 	client->host = host;
 	client->fd = -1;
+	client->attempt = client->attempts;
 	client->idle_timeout = options->idle_timeout;
 	client->interrupt_fd = options->interrupt_fd > 0 ? options->interrupt_fd : -1;
 	client->end.how = LB_END_NO_CONNECTION;
@@ -169,7 +170,7 @@ static int result_of_close(const struct lb_client *client)
 
 static bool is_over(struct lb_client *client)
 {
-	const struct lb_attempt *attempt = &client->attempt;
+	const struct lb_attempt *attempt = client->attempt;
 	bool ended = attempt->course == LB_COURSE_ENDED;
 
 	switch (client->operation) {
@@ -267,7 +268,7 @@ void lb_client_needs(const struct lb_client *client, struct lb_needs *needs)
 
 static void fill_receipt(const struct lb_client *client, struct lb_receipt *receipt)
 {
-	const struct lb_attempt *attempt = &client->attempt;
+	const struct lb_attempt *attempt = client->attempt;
 	static const struct lb_uuid none;
 
 	if (attempt->has_stored &&
@@ -286,7 +287,7 @@ static void fill_receipt(const struct lb_client *client, struct lb_receipt *rece
 
 void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, struct lb_outcome *outcomep)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	*outcomep = client->end;
 	outcomep->verdict = attempt->verdict;

@@ -60,11 +60,13 @@ enum lb_intent {
 	LB_INTENT_REFUSED, /* an attempt of ours was refused for `reason`, an earlier one may have committed */
 };
 
-/* One attempt at one delivery, or a question about one. */
+/* One attempt at one delivery, or a question about one. What comes before `course` is large, and filled one by one. */
 struct lb_attempt {
+	struct lb_journal_entry entry;
+	struct lb_hasher        hasher;
+	struct lb_receipt       stored; /* the ledger's, if it has one */
 	enum lb_course          course;
 	enum lb_intent          intent;
-	struct lb_journal_entry entry;
 	bool                    claimed; /* it is open in the journal, and ours */
 	bool                    earlier; /* an attempt that we know nothing of may have sent COMMIT */
 	bool                    said;    /* COMMIT was, or ROLLBACK */
@@ -81,9 +83,7 @@ struct lb_attempt {
 	uint64_t                asked_sync;         /* the offset of the last SYNC */
 	bool     withdrawing, anew; /* an attempt, so that the next one begins at 0; ROLLED_BACK said so */
 	uint64_t lowest;            /* open number of the journal, once this attempt was recorded */
-	struct lb_hasher  hasher;
-	struct lb_receipt stored; /* the ledger's, if it has one */
-	bool              has_stored;
+	bool     has_stored;
 	ssize_t (*read_again)(void *arg, uint64_t offset, void *buf, size_t len);
 	void *read_again_arg;
 };
@@ -117,11 +117,12 @@ struct lb_client {
 	uint8_t  in[LB_CLIENT_READ];
 	size_t   in_at, in_len;
 
-	enum lb_operation operation;
-	lb_time           started, deadline;
-	int               result;
-	bool              interrupted;
-	struct lb_attempt attempt;
+	enum lb_operation  operation;
+	lb_time            started, deadline;
+	int                result;
+	bool               interrupted;
+	struct lb_attempt  attempts[1 + LB_UNDECIDED_MAX];
+	struct lb_attempt *attempt; /* the one of them that is at hand: what the calls are about */
 
 	/* what is written: the caller's buffer, of which the machine holds `chunk`, or of whose rest we keep a copy */
 	const uint8_t   *out, *chunk;

@@ -66,8 +66,8 @@ static bool transmit(struct lb_client *client, bool *movedp)
 		lb_conn_sent(client->conn, (size_t)sent, now_of(client));
 		client->taken += (uint64_t)sent;
 		*movedp = true;
-		if (client->attempt.course == LB_COURSE_COMMIT &&
-			lb_conn_commit_sent(client->conn, client->attempt.handle))
+		if (client->attempt->course == LB_COURSE_COMMIT &&
+			lb_conn_commit_sent(client->conn, client->attempt->handle))
 			LB_FAULT("client_commit_sent");
 	}
 	return true;

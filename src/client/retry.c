@@ -36,7 +36,7 @@ static bool may_differ(const struct lb_outcome *end)
 /* Whether anything waits for a connection, and could go on with it. */
 static bool is_wanted(const struct lb_client *client)
 {
-	const struct lb_attempt *attempt = &client->attempt;
+	const struct lb_attempt *attempt = client->attempt;
 
 	if (client->operation == LB_OPERATION_CLOSE || client->interrupted ||
 		client->host->clock->now(client->host) >= client->deadline)
@@ -60,7 +60,7 @@ static bool is_wanted(const struct lb_client *client)
 /* The attempt ends with its connection. COMMIT may be on its way still, or at work. */
 static void suspend(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	attempt->earlier = attempt->earlier || (lb_delivery_commit_sent(client) && !LB_BUG("forget_commit"));
 	attempt->handle = attempt->asked = 0;

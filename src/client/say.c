@@ -11,12 +11,12 @@
 /* "SETTLED(n) is the lowest open number in the client's journal": it makes room for the BEGIN that follows. */
 static int say_settled(struct lb_client *client)
 {
-	struct lb_id lowest = {.number = client->attempt.lowest};
+	struct lb_id lowest = {.number = client->attempt->lowest};
 	int r;
 
 	memcpy(lowest.client, lb_journal_client(client->journal), sizeof lowest.client);
 	if (lowest.number <= client->settled ||
-		memcmp(&client->attempt.entry.id, &lowest, sizeof lowest.client) != 0)
+		memcmp(&client->attempt->entry.id, &lowest, sizeof lowest.client) != 0)
 		return 0;
 	r = lb_conn_settled(client->conn, &lowest);
 	if (r == 0)
@@ -26,7 +26,7 @@ static int say_settled(struct lb_client *client)
 
 static int say_begin(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	const struct lb_begin begin = {
 		.id = attempt->entry.id,
 		.ledger = attempt->entry.ledger,
@@ -42,15 +42,15 @@ static int say_begin(struct lb_client *client)
 /* What is written of a delivery that is committed already. */
 static int hash_only(struct lb_client *client)
 {
-	lb_hasher_update(&client->attempt.hasher, client->out, client->out_len);
-	client->attempt.length += client->out_len;
+	lb_hasher_update(&client->attempt->hasher, client->out, client->out_len);
+	client->attempt->length += client->out_len;
 	client->out_len = 0;
 	return 0;
 }
 
 static int say_commit(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	struct lb_digest digest;
 	int r;
 
@@ -63,7 +63,7 @@ static int say_commit(struct lb_client *client)
 
 static int say_rollback(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	int r = lb_conn_rollback(client->conn, attempt->handle);
 
 	attempt->said = r == 0;
@@ -73,7 +73,7 @@ static int say_rollback(struct lb_client *client)
 /* An attempt of ours that is open there is rolled back first: the server frees what it has received. */
 static int say_resolve(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	int r = 0;
 
 	if (!attempt->said && attempt->handle != 0)
@@ -86,7 +86,7 @@ static int say_resolve(struct lb_client *client)
 /* What is next to be said. 1: nothing. */
 static int say(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	int r;
 
 	switch (attempt->course) {
@@ -116,7 +116,7 @@ bool lb_delivery_proceed(struct lb_client *client)
 {
 	int r = 1;
 
-	if (client->attempt.course == LB_COURSE_COMPARE && client->out_len > 0)
+	if (client->attempt->course == LB_COURSE_COMPARE && client->out_len > 0)
 		r = hash_only(client);
 	else if (client->link == LB_LINK_READY && !client->closing)
 		r = say(client);

@@ -12,7 +12,7 @@
 /* Whether what is written has to be kept here, for the case that the server loses it. */
 static bool is_kept(const struct lb_client *client)
 {
-	return client->attempt.resumable && client->replay.bytes != NULL;
+	return client->attempt->resumable && client->replay.bytes != NULL;
 }
 
 static size_t at_most(uint64_t n, uint64_t most)
@@ -30,7 +30,7 @@ static uint64_t interval(const struct lb_client *client)
 
 bool lb_stream_can_repeat(const struct lb_client *client)
 {
-	const struct lb_attempt *attempt = &client->attempt;
+	const struct lb_attempt *attempt = client->attempt;
 
 	return attempt->length == 0 || attempt->read_again != NULL ||
 	       (client->replay.bytes != NULL && client->replay.to == attempt->length);
@@ -39,7 +39,7 @@ bool lb_stream_can_repeat(const struct lb_client *client)
 /* Whether all from there on can be said. */
 static bool has_from(const struct lb_client *client, uint64_t offset)
 {
-	const struct lb_attempt *attempt = &client->attempt;
+	const struct lb_attempt *attempt = client->attempt;
 
 	return offset >= attempt->length || attempt->read_again != NULL ||
 	       (lb_stream_can_repeat(client) && offset >= client->replay.from);
@@ -48,7 +48,7 @@ static bool has_from(const struct lb_client *client, uint64_t offset)
 /* Begins to keep what is written from here on, where that helps. Without the memory for it, nothing is kept. */
 static void keep(struct lb_client *client)
 {
-	const struct lb_attempt *attempt = &client->attempt;
+	const struct lb_attempt *attempt = client->attempt;
 
 	if (attempt->length > 0)
 		return;
@@ -59,7 +59,7 @@ static void keep(struct lb_client *client)
 
 void lb_stream_open(struct lb_client *client, const struct lb_event *event)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	attempt->resumable = event->resumable;
 	attempt->syncing = false;
@@ -81,7 +81,7 @@ void lb_stream_open(struct lb_client *client, const struct lb_event *event)
 
 void lb_stream_synced(struct lb_client *client, uint64_t offset)
 {
-	client->attempt.syncing = false;
+	client->attempt->syncing = false;
 	if (client->replay.bytes != NULL)
 		lb_replay_drop(&client->replay, offset);
 }
@@ -89,7 +89,7 @@ void lb_stream_synced(struct lb_client *client, uint64_t offset)
 /* The machine keeps referring to `from` until it is written. */
 static int say(struct lb_client *client, const uint8_t *from, size_t n)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	int r = lb_conn_data(client->conn, attempt->handle, from, n);
 
 	if (r < 0)
@@ -105,7 +105,7 @@ static int say(struct lb_client *client, const uint8_t *from, size_t n)
 /* What was written before, and did not get there. */
 static int say_again(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	size_t len = at_most(attempt->length - attempt->sent, LB_CHUNK);
 	uint64_t offset = attempt->sent;
 	ssize_t n;
@@ -133,7 +133,7 @@ static int say_again(struct lb_client *client)
 /* Whether it went out: it is asked for again when it may. */
 static bool say_sync(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	bool full = is_kept(client) && lb_replay_room(&client->replay) == 0;
 
 	if (!attempt->resumable || (attempt->read_again == NULL && !is_kept(client)))
@@ -160,7 +160,7 @@ static int say_new(struct lb_client *client, size_t n)
 
 int lb_stream_say(struct lb_client *client)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	size_t n = at_most(client->out_len, LB_CHUNK);
 	bool skips = attempt->sent > attempt->length; /* the server has these already */
 	int r = 0;

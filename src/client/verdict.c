@@ -24,7 +24,7 @@ static bool is_our_word(enum lb_verdict verdict, enum lb_reason reason)
 
 void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_reason reason)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	const struct lb_id *id = &attempt->entry.id;
 	int r = 0;
 
@@ -49,7 +49,7 @@ void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_
 
 bool lb_delivery_commit_sent(const struct lb_client *client)
 {
-	return client->conn != NULL && lb_conn_commit_sent(client->conn, client->attempt.handle);
+	return client->conn != NULL && lb_conn_commit_sent(client->conn, client->attempt->handle);
 }
 
 /* The reason that a connection gives for a delivery that was not committed. */
@@ -60,7 +60,7 @@ static enum lb_reason reason_of_end(const struct lb_client *client)
 
 static bool is_about_ours(const struct lb_client *client, const struct lb_receipt *receipt)
 {
-	const struct lb_id *id = &client->attempt.entry.id;
+	const struct lb_id *id = &client->attempt->entry.id;
 
 	return receipt->id.number == id->number &&
 	       memcmp(receipt->id.client, id->client, sizeof id->client) == 0 &&
@@ -92,7 +92,7 @@ static void keep(struct lb_attempt *attempt, const struct lb_receipt *receipt)
 
 void lb_delivery_compare(struct lb_client *client)
 {
-	if (is_what_was_written(&client->attempt, &client->attempt.stored))
+	if (is_what_was_written(client->attempt, &client->attempt->stored))
 		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
 	else
 		lb_delivery_end(client, LB_VERDICT_REFUSED, LB_REASON_DIFFERENT);
@@ -100,7 +100,7 @@ void lb_delivery_compare(struct lb_client *client)
 
 static void committed(struct lb_client *client, const struct lb_receipt *receipt)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	attempt->handle = 0;
 	if (!is_about_ours(client, receipt) || attempt->course == LB_COURSE_OPEN ||
@@ -120,7 +120,7 @@ static void committed(struct lb_client *client, const struct lb_receipt *receipt
 
 static void refused(struct lb_client *client, enum lb_reason reason)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	enum lb_verdict verdict = lb_reason_verdict(reason);
 
 	attempt->handle = 0;
@@ -145,7 +145,7 @@ static void refused(struct lb_client *client, enum lb_reason reason)
 /* RESOLVE found it committed. */
 static void found(struct lb_client *client, const struct lb_receipt *receipt)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	if (!is_about_ours(client, receipt)) {
 		mismatch(client);
@@ -170,7 +170,7 @@ static bool is_mismatch(enum lb_reason reason)
 
 static void resolved(struct lb_client *client, const struct lb_event *event)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	attempt->asked = 0;
 	if (event->type == LB_EVENT_REFUSED && lb_retry_refused(client, event->reason))
@@ -193,7 +193,7 @@ static void resolved(struct lb_client *client, const struct lb_event *event)
 
 void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	if (!lb_delivery_is_undecided(client))
 		return; /* it comes too late: the verdict was given out */
@@ -236,7 +236,7 @@ void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
 static void unanswered(struct lb_client *client, enum lb_reason reason)
 {
 	enum lb_reason doubt = reason == LB_REASON_PROTOCOL ? reason : LB_REASON_NO_ANSWER;
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	switch (attempt->course) {
 	case LB_COURSE_ROLLBACK:
@@ -264,7 +264,7 @@ static void unanswered(struct lb_client *client, enum lb_reason reason)
 
 void lb_delivery_broken(struct lb_client *client)
 {
-	client->attempt.err = client->end.err;
+	client->attempt->err = client->end.err;
 	unanswered(client, reason_of_end(client));
 }
 
@@ -273,7 +273,7 @@ void lb_delivery_broken(struct lb_client *client)
 static void cut_commit(struct lb_client *client, enum lb_reason reason)
 {
 	enum lb_end how = reason == LB_REASON_DEADLINE ? LB_END_TIMEOUT : LB_END_LOCAL_ABORT;
-	const struct lb_attempt *attempt = &client->attempt;
+	const struct lb_attempt *attempt = client->attempt;
 	bool waits = attempt->handle != 0 && attempt->course != LB_COURSE_RESOLVE &&
 		     !lb_delivery_commit_sent(client);
 
@@ -284,7 +284,7 @@ static void cut_commit(struct lb_client *client, enum lb_reason reason)
 
 void lb_delivery_cut(struct lb_client *client, int error)
 {
-	struct lb_attempt *attempt = &client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 	enum lb_reason reason = error == -EINTR ? LB_REASON_INTERRUPTED : LB_REASON_DEADLINE;
 
 	switch (client->operation) {

@@ -451,7 +451,7 @@ static void a_receipt_for_something_else_is_not_believed_if_the_machine_lets_it_
 		assert_int_equal(try_begin(fake, client), 0);
 		assert_int_equal(fake_write(fake, client, "text"), 0);
 		assert_int_equal(lb_client_start_commit(client, fake_in(fake, 10)), 0);
-		event.handle = client->attempt.handle;
+		event.handle = client->attempt->handle;
 		*receipt = fake_receipt(fake, lb_client_id(client), "name", "text");
 		receipt->id.number += field == 0;
 		receipt->id.client[3] ^= field == 1;
