@@ -168,6 +168,10 @@ static void check_is_not_committed(struct sim_check *check, struct sim_ident *id
 	if (ident->committed)
 		sim_violation(check->world, never ? 6 : 5,
 			"the client is told that %s is not committed, and it is", name_of(ident));
+	if (ident->undecided > 0)
+		sim_violation(check->world, 5,
+			"the client is told that %s is not committed, and a COMMIT of it has no answer",
+			name_of(ident));
 	ident->never = ident->never || never;
 	ident->not_yet = true;
 }

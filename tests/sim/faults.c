@@ -68,8 +68,10 @@ static void cut(struct sim_schedule *schedule)
 
 static void fill_disk(struct sim_schedule *schedule)
 {
-	struct sim_disk *disk = any_machine(schedule)->disk;
+	struct sim_machine *machine = any_machine(schedule);
+	struct sim_disk *disk = machine->disk;
 
+	machine->had_trouble = true;
 	disk->room = disk->room != UINT64_MAX ? UINT64_MAX : disk->used + sim_below(&schedule->world, 20000);
 }
 
@@ -77,6 +79,7 @@ static void toggle_sync_errors(struct sim_schedule *schedule)
 {
 	struct sim_machine *machine = any_machine(schedule);
 
+	machine->had_trouble = true;
 	machine->sync_errors =
 		machine->sync_errors != 0 ? 0 : (unsigned)sim_between(&schedule->world, 50, 500);
 }

@@ -30,6 +30,7 @@ struct sim_machine {
 	/* faults in force */
 	unsigned sync_errors;  /* in a thousand */
 	unsigned percent_kept; /* of what was not synced, at the next loss of power */
+	bool     had_trouble;  /* a write or a sync has failed: somebody may not know what is durable */
 	void (*lost_power)(struct sim_machine *machine); /* its disk is as the loss has left it */
 	void *arg;
 };
