@@ -5,6 +5,7 @@
  * point but while it feeds its machine, which `feeding` guards.
  */
 #include "server/server.h"
+#include "base/test.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +184,7 @@ static void keep(struct lb_session *session, const uint8_t *buf, size_t len)
 		memcpy(rest, buf, len);
 	free(session->stash);
 	session->stash = rest;
-	session->stash_len = rest != NULL ? len : 0;
+	session->stash_len = rest != NULL && !LB_BUG("drop_rest") ? len : 0;
 }
 
 static void feed(struct lb_session *session, const uint8_t *buf, size_t len)
