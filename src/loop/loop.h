@@ -36,7 +36,8 @@ struct lb_loop {
 	struct lb_host           *host;
 	struct lb_wheel           wheel; /* lb_timer_set(&loop->wheel, ...) on the loop's thread */
 	/* Runs on the worker, with everything that was submitted since it last ran, in that order, as a list.
-	 * Leaves the list as it is. Every job's `done` is then called on the loop. */
+	 * Leaves the list as it is. Every job's `done` is then called on the loop, where its `next` is NULL if no other
+	 * one waits for that. */
 	void (*work)(void *arg, struct lb_job *list);
 	void *work_arg;
 	/* Called on the loop after lb_loop_wake. */

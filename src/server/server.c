@@ -78,6 +78,39 @@ void lb_server_check_stopped(struct lb_server *server)
 	}
 }
 
+void lb_session_answered_never(struct lb_session *session)
+{
+	if (session->answeredp == NULL)
+		return;
+	*session->answeredp = session->next_answered;
+	if (session->next_answered != NULL)
+		session->next_answered->answeredp = session->answeredp;
+	session->answeredp = NULL;
+}
+
+void lb_session_answered_soon(struct lb_session *session)
+{
+	struct lb_server *server = session->server;
+
+	if (session->answeredp != NULL)
+		return;
+	session->next_answered = server->answered;
+	session->answeredp = &server->answered;
+	if (session->next_answered != NULL)
+		session->next_answered->answeredp = &session->next_answered;
+	server->answered = session;
+}
+
+void lb_sessions_write(struct lb_server *server)
+{
+	struct lb_session *session;
+
+	while ((session = server->answered) != NULL) {
+		lb_session_answered_never(session);
+		lb_session_answered(session);
+	}
+}
+
 static void sweep_expired(struct lb_timer *timer)
 {
 	lb_task_sweep((struct lb_server *)((char *)timer - offsetof(struct lb_server, sweep_timer)));

@@ -52,6 +52,7 @@ struct lb_task {
 struct lb_session {
 	struct lb_server    *server;
 	struct lb_session   *next, **prevp;
+	struct lb_session   *next_answered, **answeredp; /* the latter NULL: not among these */
 	struct lb_conn      *conn;
 	struct lb_watch      watch;
 	struct lb_timer      timer;
@@ -79,8 +80,9 @@ struct lb_server {
 	bool                     accepting, stopping;
 	struct lb_timer          accept_timer, stop_timer, sweep_timer;
 	struct lb_session       *sessions;
-	unsigned                 n_sessions, n_counted, n_tasks;
-	struct lb_task          *by_id[LB_TASK_BUCKETS];
+	struct lb_session *answered; /* to be written to once all that the worker has brought is taken in */
+	unsigned           n_sessions, n_counted, n_tasks;
+	struct lb_task    *by_id[LB_TASK_BUCKETS];
 	void (*stopped)(struct lb_server *server); /* nothing is left to do */
 	struct lb_endpoint bound;
 	char               address[LB_ADDRESS_TEXT];
@@ -99,8 +101,11 @@ void lb_server_accept_again(struct lb_server *server); /* a session has gone */
 
 /* Consumes fd. */
 void lb_session_new(struct lb_server *server, int fd, const struct lb_endpoint *peer);
-/* The machine has something to write, or takes more again. */
+/* The machine has something to write, or takes more again. _soon: that is seen to by lb_sessions_write. */
 void lb_session_answered(struct lb_session *session);
+void lb_session_answered_soon(struct lb_session *session);
+void lb_session_answered_never(struct lb_session *session); /* it goes away */
+void lb_sessions_write(struct lb_server *server);
 void lb_session_stop(struct lb_session *session, bool at_once);
 void lb_session_free(struct lb_session *session); /* drops the connection, whatever its state */
 
@@ -121,6 +126,8 @@ static inline struct lb_task *lb_task_of(struct lb_job *job)
 struct lb_task *lb_task_new(
 	struct lb_server *server, struct lb_session *session, enum lb_task_kind kind, uint32_t handle);
 void lb_task_free(struct lb_task *task);
+/* To the worker; or, where the sink does this at once, done: the task may be gone when it returns. Its session's machine
+ * may have something to write then: whoever fed it that asked for this writes, as after anything that was fed. */
 void lb_task_submit(struct lb_task *task, enum lb_task_kind kind);
 /* The open delivery of a handle, or NULL. */
 struct lb_task *lb_task_open(struct lb_session *session, uint32_t handle);
@@ -150,7 +157,7 @@ void lb_task_resolved(struct lb_task *task);
 void lb_task_settled(struct lb_task *task);
 /* The connection has ended in the way of session->how: open deliveries are left, others go on alone. */
 void lb_tasks_orphan(struct lb_session *session);
-/* lb_loop.work, on the worker */
+/* lb_loop.work: on the worker, and, for what the sink does at once, on the loop's thread */
 void lb_task_work(void *arg, struct lb_job *list);
 /* Whether the worker has something of this session whose answer is still due. */
 bool lb_tasks_at_work(const struct lb_session *session);

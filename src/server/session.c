@@ -56,6 +56,7 @@ void lb_session_free(struct lb_session *session)
 		session->how = LB_END_LOCAL_ABORT;
 	lb_tasks_orphan(session);
 	lb_session_flush_report(session);
+	lb_session_answered_never(session);
 	unwatch(session);
 	lb_timer_cancel(&server->loop->wheel, &session->timer);
 	if (session->ending ? session->run.fd >= 0 : session->watch.fd >= 0)

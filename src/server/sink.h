@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A sink: where deliveries go, with the ledger of what was committed. A table of functions, so that sinks
- * of other kinds are one file each. All but `write` run on the worker, which alone touches the ledger.
+ * of other kinds are one file each. All but `write`, and what the sink says it does at once, run on the worker, which
+ * alone touches the ledger.
  */
 #ifndef SERVER_SINK_H
 #define SERVER_SINK_H
@@ -74,6 +75,8 @@ struct lb_sink {
 	enum lb_durability        durability;
 	bool                      resumable;
 	lb_time                   sweep_every;
+	bool begins_at_once; /* begin, of a first attempt, neither blocks nor touches the ledger: on the loop's thread */
+	bool commits_at_once; /* so is all of commit, rollback and leave. Not of a sink that is resumable */
 };
 
 /* As lb_sink_dir_open, on any machine; vfs: SQLite's, by name, or NULL for its default. */

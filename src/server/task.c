@@ -12,6 +12,7 @@
 #include <string.h>
 
 static void job_done(struct lb_job *job);
+static void finished(struct lb_task *task);
 
 static struct lb_task **bucket_of(struct lb_server *server, const struct lb_id *id)
 {
@@ -99,10 +100,32 @@ void lb_task_free(struct lb_task *task)
 	free(task);
 }
 
+static bool is_at_once(const struct lb_task *task)
+{
+	const struct lb_sink *sink = task->server->sink;
+
+	switch (task->kind) {
+	case LB_TASK_BEGIN:
+		return sink->begins_at_once && task->intake.attempt == 1;
+	case LB_TASK_COMMIT:
+	case LB_TASK_ROLLBACK:
+	case LB_TASK_LEAVE:
+		return sink->commits_at_once;
+	default:
+		return false;
+	}
+}
+
 void lb_task_submit(struct lb_task *task, enum lb_task_kind kind)
 {
 	task->kind = kind;
-	task->server->loop->ops->submit(task->server->loop, &task->job);
+	if (!is_at_once(task)) {
+		task->server->loop->ops->submit(task->server->loop, &task->job);
+		return;
+	}
+	task->job.next = NULL;
+	lb_task_work(task->server, &task->job);
+	finished(task);
 }
 
 void lb_task_roll_back(struct lb_task *task)
@@ -310,12 +333,8 @@ bool lb_tasks_at_work(const struct lb_session *session)
 	return false;
 }
 
-static void job_done(struct lb_job *job)
+static void finished(struct lb_task *task)
 {
-	struct lb_task *task = lb_task_of(job);
-	struct lb_server *server = task->server;
-	struct lb_session *session = task->session;
-
 	switch (task->kind) {
 	case LB_TASK_BEGIN:
 	case LB_TASK_REHASH:
@@ -344,7 +363,19 @@ static void job_done(struct lb_job *job)
 	case LB_TASK_OPEN:
 		break;
 	}
-	if (session != NULL)
-		lb_session_answered(session);
+}
+
+/* What the worker brings at once leaves with one write for each session. */
+static void job_done(struct lb_job *job)
+{
+	struct lb_task *task = lb_task_of(job);
+	struct lb_server *server = task->server;
+	bool is_last = job->next == NULL;
+
+	if (task->session != NULL)
+		lb_session_answered_soon(task->session);
+	finished(task);
+	if (is_last)
+		lb_sessions_write(server);
 	lb_server_check_stopped(server);
 }
