@@ -24,8 +24,9 @@ struct lb_server;
  * minute before its end (of a time below 8 minutes, an eighth).
  */
 struct lb_sink_dir_options {
-	lb_time  keep_parts; /* 0: 24 h; negative: nothing is kept, and no client is offered to resume */
-	uint64_t parts_max;  /* bytes of all that are kept: the ones left first go first; 0: no limit */
+	lb_time keep_parts; /* 0: 24 h; negative: nothing is kept, and no client is offered to resume */
+	/* bytes of all that are kept: the ones left first go first, and one that is larger by itself; 0: no limit */
+	uint64_t parts_max;
 };
 
 /*

@@ -21,7 +21,8 @@ struct lb_dir {
 	int               lock;    /* PATH/.lastbyte/lock */
 	lb_time           keep;    /* parts; 0 or less: none */
 	uint64_t          keep_max;
-	lb_time           swept; /* when the ages of parts were counted last */
+	uint64_t keep_room; /* so much at least may be left before one has to look at all that is kept */
+	lb_time  swept;     /* when the ages of parts were counted last */
 	/* of one commit */
 	struct lb_intake    *batch[LB_DIR_BATCH];
 	struct lb_receipt    receipts[LB_DIR_BATCH];

@@ -204,15 +204,20 @@ void lb_dir_sweep(struct lb_sink *sink)
 	if (lb_ledger_parts(dir->ledger, &parts, &n) != 0)
 		return; /* or the next time */
 	count_age(dir, parts, &n);
-	/* the ones that were put last come first; from the first one that does not fit on, none does */
+	/* The ones that were put last come first; from the first one that does not fit on, none does. What is too much
+	 * all alone takes no place from the others. */
 	for (size_t i = 0; i < n; i++) {
-		bool stays = parts[i].age < dir->keep && parts[i].offset <= room;
+		bool counts = parts[i].age < dir->keep && parts[i].offset <= dir->keep_max;
+		bool stays = counts && parts[i].offset <= room;
 
-		room = stays ? room - parts[i].offset : parts[i].age < dir->keep ? 0 : room;
+		if (counts)
+			room = stays ? room - parts[i].offset : 0;
 		if (!stays)
 			parts[gone++] = parts[i];
 	}
-	if (lb_ledger_parts_forget(dir->ledger, parts, gone) != 0)
+	if (lb_ledger_parts_forget(dir->ledger, parts, gone) == 0)
+		dir->keep_room = room;
+	else
 		gone = 0;
 	for (size_t i = 0; i < gone; i++)
 		(void)lb_dir_part_remove(dir, &parts[i].id);
@@ -238,7 +243,10 @@ void lb_dir_leave(struct lb_sink *sink, struct lb_intake *intake)
 	(void)sink->host->disk->truncate(sink->host, intake->part, intake->durable); /* or begin does */
 	(void)lb_ledger_parts_age(dir->ledger, &mine, 1);
 	lb_dir_release(dir, intake);
-	lb_dir_sweep(sink);
+	if (intake->durable <= dir->keep_room)
+		dir->keep_room -= intake->durable;
+	else
+		lb_dir_sweep(sink);
 }
 
 int lb_dir_recover_parts(struct lb_dir *dir)

@@ -252,6 +252,7 @@ static void set_options(struct lb_dir *dir, const struct lb_sink_dir_options *op
 {
 	dir->keep = options != NULL && options->keep_parts != 0 ? options->keep_parts : KEEP_PARTS;
 	dir->keep_max = options != NULL && options->parts_max != 0 ? options->parts_max : UINT64_MAX;
+	dir->keep_room = dir->keep_max;
 	dir->sink.resumable = dir->keep > 0;
 	dir->sink.sweep_every = dir->keep / 8 < SWEEP_MAX ? dir->keep / 8 + 1 : SWEEP_MAX;
 	dir->swept = dir->sink.host->clock->now(dir->sink.host);

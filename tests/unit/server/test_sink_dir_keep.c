@@ -471,9 +471,49 @@ static void of_too_much_the_oldest_goes_first(void **state)
 	assert_true(exists(part_path(fx, 1, "")));
 	assert_false(exists(part_path(fx, 2, "")));
 	assert_true(exists(part_path(fx, 3, "")));
-	kept(fx, 4, "d", "of twelve ..", "");
-	assert_false(exists(part_path(fx, 4, "")));
+}
+
+static void what_is_too_much_by_itself_goes_and_the_others_stay(void **state)
+{
+	struct fixture *fx = *state;
+
+	fx->options.parts_max = 11;
+	sink_reopen(fx);
+	kept(fx, 1, "a", "hello", "");
+	kept(fx, 2, "b", "of twelve ..", "");
+	assert_false(exists(part_path(fx, 2, "")));
+	assert_int_equal(offset_of(fx, 1, "a"), 5);
+	kept(fx, 3, "c", "of 4", "");
+	assert_true(exists(part_path(fx, 1, "")));
+	assert_true(exists(part_path(fx, 3, "")));
+}
+
+static unsigned lists;
+
+int __real_lb_ledger_parts(struct lb_ledger *ledger, struct lb_ledger_part **partsp, size_t *np);
+int __wrap_lb_ledger_parts(struct lb_ledger *ledger, struct lb_ledger_part **partsp, size_t *np);
+
+int __wrap_lb_ledger_parts(struct lb_ledger *ledger, struct lb_ledger_part **partsp, size_t *np)
+{
+	lists++;
+	return __real_lb_ledger_parts(ledger, partsp, np);
+}
+
+static void one_more_is_kept_without_a_look_at_all_the_others_while_there_is_room(void **state)
+{
+	struct fixture *fx = *state;
+	char name[2] = "a";
+
+	fx->options.parts_max = 50;
+	sink_reopen(fx);
+	lists = 0;
+	for (uint64_t i = 1; i <= 10; i++, name[0]++)
+		kept(fx, i, name, "hello", "");
+	assert_int_equal(lists, 0);
+	kept(fx, 11, name, "hello", "");
+	assert_int_equal(lists, 1);
 	assert_false(exists(part_path(fx, 1, "")));
+	assert_true(exists(part_path(fx, 2, "")));
 }
 
 static void to_keep_nothing_is_possible(void **state)
@@ -527,6 +567,8 @@ int main(void)
 		keep_test(the_time_without_a_server_and_the_clock_on_the_wall_do_not_count),
 		keep_test(an_attempt_in_between_begins_the_time_anew),
 		keep_test(of_too_much_the_oldest_goes_first),
+		keep_test(what_is_too_much_by_itself_goes_and_the_others_stay),
+		keep_test(one_more_is_kept_without_a_look_at_all_the_others_while_there_is_room),
 		keep_test(to_keep_nothing_is_possible),
 		keep_test(a_planted_bug_writes_the_offset_without_a_sync),
 	};
