@@ -70,13 +70,27 @@ static bool is_fresh(struct lb_journal *journal, const struct lb_id *id)
 	return r == -EAGAIN;
 }
 
-void lb_journal_release(struct lb_journal *journal, const struct lb_id *id)
+static void unclaim(struct lb_journal *journal, const struct lb_id *id)
 {
 	const struct lb_disk_ops *disk = journal->host->disk;
 
 	if (has_bytes(journal, id))
 		(void)disk->unlock(journal->host, journal->lock, FRESH + id->number);
 	(void)disk->unlock(journal->host, journal->lock, claim_byte(journal, id));
+}
+
+/* Its first number stands for a reservation. NULL: it is not one of any. */
+static const struct lb_open_line *reservation(const struct lb_journal *journal, const struct lb_id *id)
+{
+	struct lb_open_line **place = lb_journal_place(journal, id);
+
+	return place != NULL && (*place)->count > 1 ? *place : NULL;
+}
+
+void lb_journal_release(struct lb_journal *journal, const struct lb_id *id)
+{
+	if (reservation(journal, id) == NULL)
+		unclaim(journal, id);
 }
 
 int lb_journal_find(struct lb_journal *journal, const struct lb_id *id, struct lb_journal_entry *entryp)
@@ -89,10 +103,11 @@ int lb_journal_find(struct lb_journal *journal, const struct lb_id *id, struct l
 		return r;
 	place = lb_journal_place(journal, id);
 	if (place != NULL)
-		r = claim(journal, id);
+		r = claim(journal, &(*place)->id);
 	if (place != NULL && r == 0) {
 		r = lb_line_parse((*place)->text, (*place)->len - 1, journal->client, &line);
 		*entryp = line.entry;
+		entryp->id = *id;
 		r = r < 0 ? r : 1;
 	}
 	lb_journal_leave(journal);
@@ -112,8 +127,8 @@ int lb_journal_find_source(struct lb_journal *journal, const char *address, cons
 		const struct lb_open_line *open = journal->open[i];
 
 		r = lb_line_parse(open->text, open->len - 1, journal->client, &line);
-		if (r < 0 || strcmp(line.entry.address, address) != 0 || strcmp(line.entry.name, name) != 0 ||
-			strcmp(line.entry.source, source) != 0)
+		if (r < 0 || open->count > 1 || strcmp(line.entry.address, address) != 0 ||
+			strcmp(line.entry.name, name) != 0 || strcmp(line.entry.source, source) != 0)
 			continue;
 		r = claim(journal, &open->id);
 		if (r == 0) {
@@ -146,7 +161,7 @@ int lb_journal_each(
 		}
 		if (r == 0)
 			r = lb_line_parse(open->text, open->len - 1, journal->client, &line);
-		lb_journal_release(journal, &open->id);
+		unclaim(journal, &open->id);
 		if (r == 0)
 			r = each(arg, &line.entry);
 	}
@@ -154,33 +169,74 @@ int lb_journal_each(
 	return r;
 }
 
+/* Under the lock: claims what the line opens, and appends it. A zero id gets the next number. */
+static int open_line(struct lb_journal *journal, struct lb_line *line)
+{
+	struct lb_id *id = &line->entry.id;
+	bool fresh = id->number == 0;
+	int r;
+
+	if (fresh) {
+		memcpy(id->client, journal->client, sizeof journal->client);
+		id->number = journal->next;
+	}
+	if (lb_journal_is_own(journal, id) && id->number >= FRESH - LB_NUMBERS_MAX)
+		return -EOVERFLOW;
+	r = claim(journal, id);
+	if (r < 0)
+		return r;
+	if (fresh)
+		r = journal->host->disk->lock(journal->host, journal->lock, FRESH + id->number, false);
+	if (r == 0)
+		r = lb_journal_append(journal, line);
+	if (r < 0)
+		unclaim(journal, id);
+	return r;
+}
+
 int lb_journal_begin(struct lb_journal *journal, struct lb_journal_entry *entry)
 {
 	struct lb_line line = {.type = LB_LINE_OPEN, .entry = *entry};
-	bool fresh = entry->id.number == 0;
 	int r = lb_journal_enter(journal);
 
 	if (r < 0)
 		return r;
-	if (fresh) {
-		memcpy(line.entry.id.client, journal->client, sizeof journal->client);
-		line.entry.id.number = journal->next;
-	}
-	if (lb_journal_is_own(journal, &line.entry.id) && line.entry.id.number >= FRESH - 1)
-		r = -EOVERFLOW;
-	else
-		r = claim(journal, &line.entry.id);
-	if (r == 0) {
-		if (fresh)
-			r = journal->host->disk->lock(
-				journal->host, journal->lock, FRESH + line.entry.id.number, false);
-		if (r == 0)
-			r = lb_journal_append(journal, &line);
-		if (r < 0)
-			lb_journal_release(journal, &line.entry.id);
-	}
+	r = reservation(journal, &entry->id) == NULL ? open_line(journal, &line) : -EBUSY;
 	if (r == 0)
 		entry->id = line.entry.id;
+	lb_journal_leave(journal);
+	return r;
+}
+
+int lb_journal_reserve(struct lb_journal *journal, struct lb_journal_entry *entry, uint32_t count,
+	const char *note, const struct lb_id *ended)
+{
+	struct lb_line line = {.type = LB_LINE_RANGE, .entry = *entry};
+	const struct lb_open_line *other;
+	struct lb_id settled = {.number = 0};
+	int r;
+
+	if (count < 2 || count > LB_NUMBERS_MAX || (note != NULL && strlen(note) > LB_NOTE_MAX))
+		return -EINVAL;
+	line.entry.id = (struct lb_id){.number = 0};
+	line.entry.count = count;
+	strcpy(line.entry.note, note != NULL ? note : "");
+	r = lb_journal_enter(journal);
+	if (r < 0)
+		return r;
+	other = ended != NULL ? reservation(journal, ended) : NULL;
+	if (other != NULL) {
+		settled = other->id;
+		line.ended = settled.number;
+	}
+	r = open_line(journal, &line);
+	if (r == 0) {
+		entry->id = line.entry.id;
+		entry->first = entry->id.number;
+		entry->count = count;
+	}
+	if (r == 0 && settled.number != 0)
+		unclaim(journal, &settled);
 	lb_journal_leave(journal);
 	return r;
 }
@@ -191,11 +247,30 @@ int lb_journal_done(struct lb_journal *journal, const struct lb_id *id)
 	int r = lb_journal_enter(journal);
 
 	if (r == 0) {
-		if (lb_journal_place(journal, id) != NULL)
+		if (lb_journal_place(journal, id) != NULL && reservation(journal, id) == NULL)
 			r = lb_journal_append(journal, &line);
 		lb_journal_leave(journal);
 	}
 	lb_journal_release(journal, id);
+	return r;
+}
+
+int lb_journal_settle(struct lb_journal *journal, const struct lb_id *id)
+{
+	struct lb_line line = {.type = LB_LINE_DONE};
+	const struct lb_open_line *open;
+	int r = lb_journal_enter(journal);
+
+	if (r < 0)
+		return r;
+	open = reservation(journal, id);
+	if (open != NULL) {
+		line.entry.id = open->id;
+		r = lb_journal_append(journal, &line);
+		if (r == 0)
+			unclaim(journal, &line.entry.id);
+	}
+	lb_journal_leave(journal);
 	return r;
 }
 

@@ -27,15 +27,16 @@ void lb_journal_forget(struct lb_journal *journal)
 	journal->next = 1;
 }
 
-static bool same_id(const struct lb_id *a, const struct lb_id *b)
+static bool has_id(const struct lb_open_line *line, const struct lb_id *id)
 {
-	return a->number == b->number && memcmp(a->client, b->client, sizeof a->client) == 0;
+	return id->number >= line->id.number && id->number - line->id.number < line->count &&
+	       memcmp(line->id.client, id->client, sizeof id->client) == 0;
 }
 
 struct lb_open_line **lb_journal_place(const struct lb_journal *journal, const struct lb_id *id)
 {
 	for (size_t i = 0; i < journal->n_open; i++)
-		if (same_id(&journal->open[i]->id, id))
+		if (has_id(journal->open[i], id))
 			return &journal->open[i];
 	return NULL;
 }
@@ -45,9 +46,10 @@ bool lb_journal_is_own(const struct lb_journal *journal, const struct lb_id *id)
 	return memcmp(id->client, journal->client, sizeof journal->client) == 0;
 }
 
-static int apply_open(struct lb_journal *journal, const struct lb_id *id, const char *text, size_t len)
+static int apply_open(
+	struct lb_journal *journal, const struct lb_journal_entry *entry, const char *text, size_t len)
 {
-	struct lb_open_line **place = lb_journal_place(journal, id), *line, **grown;
+	struct lb_open_line **place = lb_journal_place(journal, &entry->id), *line, **grown;
 
 	if (place == NULL && journal->n_open == journal->max_open) {
 		grown = reallocarray(journal->open, journal->max_open * 2 + 16, sizeof *grown);
@@ -59,7 +61,8 @@ static int apply_open(struct lb_journal *journal, const struct lb_id *id, const 
 	line = malloc(sizeof *line + len);
 	if (line == NULL)
 		return -ENOMEM;
-	line->id = *id;
+	line->id = entry->id;
+	line->count = entry->count;
 	line->len = len;
 	memcpy(line->text, text, len);
 	journal->live += len;
@@ -100,22 +103,29 @@ static int apply(struct lb_journal *journal, const char *text, size_t len)
 {
 	struct lb_line line;
 	const struct lb_id *id = &line.entry.id;
+	struct lb_id ended;
 	int r = lb_line_parse(text, len - 1, journal->client, &line);
+	bool opens = r == 0 && (line.type == LB_LINE_OPEN || line.type == LB_LINE_RANGE);
 
 	if (r == 0 && (line.type == LB_LINE_HEADER) != (journal->lines == 0))
 		r = -EBADMSG;
 	if (r == 0 && line.type == LB_LINE_HEADER)
 		r = apply_header(journal, id);
-	else if (r == 0 && line.type == LB_LINE_OPEN)
-		r = apply_open(journal, id, text, len);
+	else if (opens)
+		r = apply_open(journal, &line.entry, text, len);
 	else if (r == 0 && line.type == LB_LINE_DONE)
 		apply_done(journal, id);
 	if (r < 0)
 		return r;
+	if (line.type == LB_LINE_RANGE && line.ended != 0) {
+		ended = (struct lb_id){.number = line.ended};
+		memcpy(ended.client, journal->client, sizeof ended.client);
+		apply_done(journal, &ended);
+	}
 	if (line.type == LB_LINE_NEXT && id->number > journal->next)
 		journal->next = id->number;
-	if (line.type == LB_LINE_OPEN && lb_journal_is_own(journal, id) && id->number >= journal->next)
-		journal->next = id->number + 1;
+	if (opens && lb_journal_is_own(journal, id) && id->number + line.entry.count > journal->next)
+		journal->next = id->number + line.entry.count;
 	if (line.type == LB_LINE_HEADER || line.type == LB_LINE_NEXT)
 		journal->live += len;
 	journal->offset += len;

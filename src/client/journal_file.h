@@ -5,9 +5,10 @@
 
 #include "client/journal_line.h"
 
-/* A delivery that is open, as the line that says so. */
+/* A delivery or a reservation that is open, as the line that says so. */
 struct lb_open_line {
-	struct lb_id id;
+	struct lb_id id;    /* the first of */
+	uint32_t     count; /* numbers */
 	size_t       len;
 	char         text[];
 };
@@ -30,7 +31,7 @@ struct lb_journal {
 
 bool lb_journal_is_own(const struct lb_journal *journal, const struct lb_id *id);
 
-/* Where the open delivery with this id is in journal->open, or NULL. */
+/* Where the open delivery with this id, or the reservation that has it, is in journal->open, or NULL. */
 struct lb_open_line **lb_journal_place(const struct lb_journal *journal, const struct lb_id *id);
 
 /* Makes the first journal in the directory `path`, with a random client id. */

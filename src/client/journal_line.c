@@ -10,9 +10,10 @@
 
 #define MAGIC        "lastbyte-journal"
 #define CHECKSUM_LEN 16
-#define FIELDS_MAX   7
+#define FIELDS_MAX   9
 
-_Static_assert(3 * (LB_SOURCE_MAX + LB_NAME_MAX + LB_ADDRESS_TEXT) + 200 < LB_LINE_MAX, "a line must fit");
+_Static_assert(3 * (LB_SOURCE_MAX + LB_NAME_MAX + LB_ADDRESS_TEXT + LB_NOTE_MAX) + 200 < LB_LINE_MAX,
+	"a line must fit");
 
 static void checksum(const char *text, size_t len, char out[CHECKSUM_LEN])
 {
@@ -113,6 +114,12 @@ size_t lb_line_write(const struct lb_line *line, const uint8_t own[16], char tex
 		out += sprintf(out, " %" PRIu32 " %s ", entry->attempt, lb_uuid_text(&entry->ledger, buf));
 		out = escape(escape(escape(out, entry->address), entry->name), entry->source);
 		break;
+	case LB_LINE_RANGE:
+		out += sprintf(out, "range %" PRIu64 " %" PRIu32 " %" PRIu64 " %s ", entry->id.number,
+			entry->count, line->ended, lb_uuid_text(&entry->ledger, buf));
+		out = escape(
+			escape(escape(escape(out, entry->address), entry->name), entry->source), entry->note);
+		break;
 	case LB_LINE_DONE:
 		out = write_id(out + sprintf(out, "done "), &entry->id, own);
 		*out++ = ' ';
@@ -126,20 +133,56 @@ size_t lb_line_write(const struct lb_line *line, const uint8_t own[16], char tex
 	return (size_t)(out - text) + CHECKSUM_LEN + 1;
 }
 
-static int parse_open(char *const fields[], const uint8_t own[16], struct lb_journal_entry *entry)
+static int parse_number(const char *field, uint64_t least, uint64_t most, uint64_t *numberp)
 {
 	char *end;
-	unsigned long attempt = strtoul(fields[2], &end, 10);
 
-	if (*end != '\0' || attempt == 0 || attempt > UINT32_MAX)
-		return -EBADMSG;
-	entry->attempt = (uint32_t)attempt;
-	if (parse_id(fields[1], own, &entry->id) != 0 || lb_uuid_parse(fields[3], &entry->ledger) != 0 ||
-		unescape(fields[4], entry->address, sizeof entry->address) != 0 ||
-		unescape(fields[5], entry->name, sizeof entry->name) != 0 ||
-		unescape(fields[6], entry->source, sizeof entry->source) != 0)
+	errno = 0;
+	*numberp = strtoull(field, &end, 10);
+	return *field >= '0' && *field <= '9' && *end == '\0' && errno == 0 && *numberp >= least &&
+			       *numberp <= most
+		       ? 0
+		       : -EBADMSG;
+}
+
+/* LEDGER ADDRESS NAME SOURCE */
+static int parse_what(char *const fields[], struct lb_journal_entry *entry)
+{
+	if (lb_uuid_parse(fields[0], &entry->ledger) != 0 ||
+		unescape(fields[1], entry->address, sizeof entry->address) != 0 ||
+		unescape(fields[2], entry->name, sizeof entry->name) != 0 ||
+		unescape(fields[3], entry->source, sizeof entry->source) != 0)
 		return -EBADMSG;
 	return 0;
+}
+
+static int parse_open(char *const fields[], const uint8_t own[16], struct lb_journal_entry *entry)
+{
+	uint64_t attempt;
+
+	if (parse_id(fields[1], own, &entry->id) != 0 ||
+		parse_number(fields[2], 1, UINT32_MAX, &attempt) != 0)
+		return -EBADMSG;
+	entry->attempt = (uint32_t)attempt;
+	entry->first = entry->id.number;
+	entry->count = 1;
+	return parse_what(fields + 3, entry);
+}
+
+static int parse_range(char *const fields[], const uint8_t own[16], struct lb_line *line)
+{
+	struct lb_journal_entry *entry = &line->entry;
+	uint64_t count;
+
+	if (parse_number(fields[1], 1, INT64_MAX, &entry->first) != 0 ||
+		parse_number(fields[2], 2, LB_NUMBERS_MAX, &count) != 0 ||
+		parse_number(fields[3], 0, INT64_MAX, &line->ended) != 0 ||
+		unescape(fields[8], entry->note, sizeof entry->note) != 0)
+		return -EBADMSG;
+	memcpy(entry->id.client, own, 16);
+	entry->id.number = entry->first;
+	entry->count = (uint32_t)count;
+	return parse_what(fields + 4, entry);
 }
 
 static int parse_header(char *const fields[], struct lb_id *idp)
@@ -179,6 +222,10 @@ int lb_line_parse(const char *text, size_t len, const uint8_t own[16], struct lb
 	if (n == 7 && strcmp(fields[0], "open") == 0) {
 		linep->type = LB_LINE_OPEN;
 		return parse_open(fields, own, &linep->entry);
+	}
+	if (n == 9 && strcmp(fields[0], "range") == 0) {
+		linep->type = LB_LINE_RANGE;
+		return parse_range(fields, own, linep);
 	}
 	if (n == 2 && strcmp(fields[0], "done") == 0) {
 		linep->type = LB_LINE_DONE;

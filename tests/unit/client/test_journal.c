@@ -820,6 +820,314 @@ static void what_is_open_and_claimed_by_nobody_is_listed(void **state)
 	lb_journal_close(other);
 }
 
+static struct lb_id reserve(
+	struct lb_journal *journal, uint32_t count, const char *note, const struct lb_id *ended)
+{
+	struct lb_journal_entry entry = entry_of("many", "/lines");
+
+	assert_int_equal(lb_journal_reserve(journal, &entry, count, note, ended), 0);
+	assert_int_equal(entry.first, entry.id.number);
+	assert_int_equal(entry.count, count);
+	return entry.id;
+}
+
+static struct lb_id plus(struct lb_id id, uint64_t n)
+{
+	id.number += n;
+	return id;
+}
+
+static uint64_t lowest_of(struct lb_journal *journal)
+{
+	uint64_t lowest;
+
+	assert_int_equal(lb_journal_lowest(journal, &lowest), 0);
+	return lowest;
+}
+
+static void a_reservation_gives_out_numbers_with_one_sync(void **state)
+{
+	struct place *place = *state;
+	struct lb_journal *journal = open_journal(place);
+	unsigned syncs = place->machine.syncs, appends = place->machine.appends;
+	struct lb_id id;
+
+	id = reserve(journal, 64, "a note", NULL);
+	assert_int_equal(id.number, 1);
+	assert_memory_equal(id.client, lb_journal_client(journal), 16);
+	assert_int_equal(place->machine.syncs, syncs + 1);
+	assert_int_equal(place->machine.appends, appends + 1);
+	assert_int_equal(begin(journal, "next", "").number, 65);
+	assert_int_equal(reserve(journal, 2, NULL, NULL).number, 66);
+	lb_journal_close(journal);
+	journal = open_journal(place);
+	assert_int_equal(begin(journal, "next", "").number, 68);
+	lb_journal_close(journal);
+}
+
+static void each_number_of_a_reservation_is_found_with_all_that_was_said(void **state)
+{
+	struct lb_journal *journal = open_journal(*state);
+	struct lb_journal_entry entry;
+	struct lb_id id;
+
+	reserve(journal, 2, NULL, NULL);
+	id = reserve(journal, 3, "line 7, byte 4711", NULL);
+	lb_journal_close(journal);
+	journal = open_journal(*state);
+	for (uint64_t i = 0; i < 3; i++) {
+		struct lb_id asked = plus(id, i);
+
+		assert_int_equal(lb_journal_find(journal, &asked, &entry), 1);
+		assert_memory_equal(&entry.id, &asked, sizeof asked);
+		assert_int_equal(entry.first, id.number);
+		assert_int_equal(entry.count, 3);
+		assert_string_equal(entry.name, "many");
+		assert_string_equal(entry.note, "line 7, byte 4711");
+		assert_memory_equal(&entry.ledger, &ledger, sizeof ledger);
+	}
+	id.number += 3;
+	assert_int_equal(lb_journal_find(journal, &id, &entry), 0);
+	assert_int_equal(find_source(journal, "many", "/lines", &entry), 0);
+	id = begin(journal, "one", "/one");
+	assert_int_equal(lb_journal_find(journal, &id, &entry), 1);
+	assert_int_equal(entry.count, 1);
+	assert_int_equal(entry.first, id.number);
+	assert_string_equal(entry.note, "");
+	lb_journal_close(journal);
+}
+
+static void a_claim_to_one_number_is_a_claim_to_the_reservation(void **state)
+{
+	struct lb_journal *one = open_journal(*state), *two = open_journal(*state);
+	struct lb_id id = reserve(one, 3, NULL, NULL), last = plus(id, 2);
+	struct lb_journal_entry entry;
+
+	assert_int_equal(lb_journal_find(two, &last, &entry), -EBUSY);
+	lb_journal_release(one, &id); /* what became of one of them says nothing of the others */
+	assert_int_equal(lb_journal_find(two, &last, &entry), -EBUSY);
+	lb_journal_close(one);
+	assert_int_equal(lb_journal_find(two, &last, &entry), 1);
+	one = open_journal(*state);
+	assert_int_equal(lb_journal_find(one, &id, &entry), -EBUSY);
+	lb_journal_close(one);
+	lb_journal_close(two);
+}
+
+static void a_number_of_a_reservation_is_not_begun_again(void **state)
+{
+	struct lb_journal *journal = open_journal(*state);
+	struct lb_journal_entry entry;
+	struct lb_id last;
+
+	last = plus(reserve(journal, 3, NULL, NULL), 2);
+	assert_int_equal(lb_journal_find(journal, &last, &entry), 1);
+	assert_int_equal(lb_journal_begin(journal, &entry), -EBUSY);
+	lb_journal_close(journal);
+}
+
+static void a_reservation_is_open_until_it_is_settled(void **state)
+{
+	struct lb_journal *journal = open_journal(*state);
+	struct lb_id first, last;
+	struct lb_journal_entry entry;
+
+	first = reserve(journal, 3, NULL, NULL);
+	last = plus(first, 2);
+	assert_int_equal(lb_journal_done(journal, &first), 0);
+	assert_int_equal(lb_journal_done(journal, &last), 0);
+	assert_int_equal(lowest_of(journal), 1);
+	assert_int_equal(lb_journal_find(journal, &first, &entry), 1);
+	assert_int_equal(lb_journal_settle(journal, &last), 0);
+	assert_int_equal(lowest_of(journal), 4);
+	lb_journal_close(journal);
+	journal = open_journal(*state);
+	assert_int_equal(lb_journal_find(journal, &first, &entry), 0);
+	assert_int_equal(lb_journal_settle(journal, &first), 0);
+	lb_journal_close(journal);
+}
+
+static void a_reservation_settles_an_earlier_one_with_the_same_line(void **state)
+{
+	struct place *place = *state;
+	struct lb_journal *journal = open_journal(place), *other = open_journal(place);
+	struct lb_id first, last, next;
+	struct lb_journal_entry entry;
+	unsigned appends;
+
+	first = reserve(journal, 3, NULL, NULL);
+	last = plus(first, 2);
+	next = begin(journal, "name", "/source");
+	appends = place->machine.appends;
+	assert_int_equal(reserve(journal, 2, NULL, &last).number, 5);
+	assert_int_equal(place->machine.appends, appends + 1);
+	assert_int_equal(lowest_of(other), next.number);
+	assert_int_equal(lb_journal_find(other, &first, &entry), 0);
+	assert_int_equal(reserve(journal, 2, NULL, &next).number, 7); /* which is none, and stays as it is */
+	assert_int_equal(lowest_of(other), next.number);
+	lb_journal_close(journal);
+	lb_journal_close(other);
+	journal = open_journal(place);
+	assert_int_equal(lb_journal_find(journal, &first, &entry), 0);
+	assert_int_equal(begin(journal, "name", "").number, 9);
+	lb_journal_close(journal);
+}
+
+static void what_cannot_be_reserved_is_refused(void **state)
+{
+	struct lb_journal *journal = open_journal(*state);
+	struct lb_journal_entry entry = entry_of("many", "");
+	char note[LB_NOTE_MAX + 2];
+
+	memset(note, 'n', sizeof note);
+	note[LB_NOTE_MAX + 1] = '\0';
+	assert_int_equal(lb_journal_reserve(journal, &entry, 1, NULL, NULL), -EINVAL);
+	assert_int_equal(lb_journal_reserve(journal, &entry, LB_NUMBERS_MAX + 1, NULL, NULL), -EINVAL);
+	assert_int_equal(lb_journal_reserve(journal, &entry, 2, note, NULL), -EINVAL);
+	assert_int_equal(entry.id.number, 0);
+	note[LB_NOTE_MAX] = '\0';
+	assert_int_equal(reserve(journal, LB_NUMBERS_MAX, note, NULL).number, 1);
+	lb_journal_close(journal);
+}
+
+static void nothing_is_reserved_or_settled_on_a_full_disk(void **state)
+{
+	struct place *place = *state;
+	struct lb_journal *journal = open_journal(place), *other = open_journal(place);
+	struct lb_journal_entry entry = entry_of("many", "");
+	struct lb_id id;
+
+	id = reserve(journal, 2, NULL, NULL);
+	place->machine.fail_append = -ENOSPC;
+	assert_int_equal(lb_journal_reserve(journal, &entry, 2, NULL, &id), -ENOSPC);
+	assert_int_equal(lb_journal_settle(journal, &id), -ENOSPC);
+	place->machine.fail_append = 0;
+	assert_int_equal(entry.id.number, 0);
+	assert_int_equal(lb_journal_find(other, &id, &entry), -EBUSY); /* it is open, and still ours */
+	assert_int_equal(reserve(other, 2, NULL, NULL).number, 3);
+	assert_int_equal(lb_journal_settle(journal, &id), 0);
+	assert_int_equal(lowest_of(other), 3);
+	lb_journal_close(journal);
+	lb_journal_close(other);
+}
+
+/* What is left of the line of the second reservation, which settles the first: all of it counts, or nothing. */
+static void check_torn_reservation(struct place *place, const char *whole, size_t len, bool is_whole)
+{
+	struct lb_id id = {.number = 2};
+	struct lb_journal_entry entry;
+	struct lb_journal *journal;
+
+	write_file(journal_file(place), whole, len);
+	journal = open_journal(place);
+	memcpy(id.client, lb_journal_client(journal), sizeof id.client);
+	assert_int_equal(lb_journal_find(journal, &id, &entry), !is_whole);
+	id.number = 70;
+	assert_int_equal(lb_journal_find(journal, &id, &entry), is_whole);
+	assert_int_equal(lowest_of(journal), is_whole ? 65 : 1);
+	assert_int_equal(begin(journal, "next", "").number, is_whole ? 129 : 65);
+	lb_journal_close(journal);
+}
+
+static void a_reservation_that_a_crash_tore_anywhere_never_happened(void **state)
+{
+	struct place *place = *state;
+	struct lb_journal *journal = open_journal(place);
+	char whole[2048], torn[2048];
+	size_t before, after;
+	struct lb_id id;
+
+	id = reserve(journal, 64, "first", NULL);
+	before = read_file(journal_file(place), whole, sizeof whole);
+	reserve(journal, 64, "second", &id);
+	after = read_file(journal_file(place), whole, sizeof whole);
+	lb_journal_close(journal);
+	for (size_t len = before; len <= after; len++) {
+		check_torn_reservation(place, whole, len, len == after);
+		memcpy(torn, whole, before);
+		memset(torn + before, 0, after - before);
+		memcpy(torn + len, whole + len, after - len);
+		check_torn_reservation(place, torn, after, len == before);
+	}
+}
+
+static void a_process_killed_while_it_reserves_has_used_all_of_the_numbers(void **state)
+{
+	struct lb_journal *journal = open_journal(*state);
+	struct lb_id id = {.number = 64};
+	struct lb_journal_entry entry;
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setenv("LASTBYTE_FAULT", "journal_written", 1);
+		reserve(journal, 64, "note", NULL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	lb_journal_close(journal);
+	journal = open_journal(*state);
+	memcpy(id.client, lb_journal_client(journal), sizeof id.client);
+	assert_int_equal(lb_journal_find(journal, &id, &entry), 1);
+	assert_int_equal(reserve(journal, 2, NULL, NULL).number, 65);
+	lb_journal_close(journal);
+}
+
+static void compaction_keeps_an_open_reservation_and_its_numbers(void **state)
+{
+	struct place *place = *state;
+	struct lb_journal *journal = open_journal(place);
+	struct lb_id settled, id;
+	struct lb_journal_entry entry;
+
+	settled = reserve(journal, 64, NULL, NULL);
+	id = reserve(journal, 64, "note", &settled);
+	fill(journal, 100);
+	assert_true(size_of(journal_file(place)) < 70000);
+	assert_int_equal(lowest_of(journal), 65);
+	lb_journal_close(journal);
+	journal = open_journal(place);
+	assert_int_equal(lb_journal_find(journal, &settled, &entry), 0);
+	id.number += 63;
+	assert_int_equal(lb_journal_find(journal, &id, &entry), 1);
+	assert_int_equal(entry.count, 64);
+	assert_string_equal(entry.note, "note");
+	assert_int_equal(begin(journal, "next", "").number, 229);
+	lb_journal_close(journal);
+}
+
+static int note_reservation(void *arg, const struct lb_journal_entry *entry)
+{
+	struct lb_journal_entry *found = arg;
+
+	assert_int_equal(found->count, 0);
+	*found = *entry;
+	return 0;
+}
+
+static void a_reservation_is_listed_once(void **state)
+{
+	struct lb_journal *one = open_journal(*state), *other = open_journal(*state);
+	struct lb_journal_entry found = {.count = 0};
+	struct lb_id id;
+
+	id = reserve(one, 5, "note", NULL);
+	assert_int_equal(lb_journal_each(other, note_reservation, &found), 0);
+	assert_int_equal(found.count, 0); /* it is worked on */
+	lb_journal_close(one);
+	assert_int_equal(lb_journal_each(other, note_reservation, &found), 0);
+	assert_int_equal(found.count, 5);
+	assert_memory_equal(&found.id, &id, sizeof id);
+	assert_int_equal(found.first, id.number);
+	assert_string_equal(found.note, "note");
+	one = open_journal(*state);
+	assert_int_equal(lb_journal_find(one, &id, &found), 1); /* listing it has not claimed it */
+	lb_journal_close(one);
+	lb_journal_close(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
 
 int main(void)
@@ -860,6 +1168,18 @@ int main(void)
 		TEST(what_a_crash_left_of_a_compaction_does_not_matter),
 		TEST(a_directory_that_cannot_be_used_is_named),
 		TEST(a_journal_that_cannot_be_made_durable_is_not_made),
+		TEST(a_reservation_gives_out_numbers_with_one_sync),
+		TEST(each_number_of_a_reservation_is_found_with_all_that_was_said),
+		TEST(a_claim_to_one_number_is_a_claim_to_the_reservation),
+		TEST(a_number_of_a_reservation_is_not_begun_again),
+		TEST(a_reservation_is_open_until_it_is_settled),
+		TEST(a_reservation_settles_an_earlier_one_with_the_same_line),
+		TEST(what_cannot_be_reserved_is_refused),
+		TEST(nothing_is_reserved_or_settled_on_a_full_disk),
+		TEST(a_reservation_that_a_crash_tore_anywhere_never_happened),
+		TEST(a_process_killed_while_it_reserves_has_used_all_of_the_numbers),
+		TEST(compaction_keeps_an_open_reservation_and_its_numbers),
+		TEST(a_reservation_is_listed_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

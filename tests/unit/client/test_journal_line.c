@@ -46,12 +46,43 @@ static void the_longest_entry_fits_and_comes_back(void **state)
 	assert_string_equal(back.entry.source, line.entry.source);
 }
 
+static void the_longest_reservation_fits_and_comes_back(void **state)
+{
+	struct lb_line line = {.type = LB_LINE_RANGE, .entry = {.count = LB_NUMBERS_MAX}}, back;
+	char text[LB_LINE_MAX];
+	size_t len;
+
+	(void)state;
+	line.entry.id.number = INT64_MAX;
+	line.ended = INT64_MAX;
+	memset(line.entry.address, ' ', sizeof line.entry.address - 1);
+	memset(line.entry.name, '%', sizeof line.entry.name - 1);
+	memset(line.entry.source, '\n', sizeof line.entry.source - 1);
+	memset(line.entry.note, ' ', sizeof line.entry.note - 1);
+	len = lb_line_write(&line, own, text);
+	assert_true(len < sizeof text);
+	assert_int_equal(lb_line_parse(text, len - 1, own, &back), 0);
+	assert_int_equal(back.type, LB_LINE_RANGE);
+	assert_memory_equal(back.entry.id.client, own, sizeof own);
+	assert_int_equal(back.entry.id.number, INT64_MAX);
+	assert_int_equal(back.entry.first, INT64_MAX);
+	assert_int_equal(back.entry.count, LB_NUMBERS_MAX);
+	assert_int_equal(back.ended, INT64_MAX);
+	assert_string_equal(back.entry.address, line.entry.address);
+	assert_string_equal(back.entry.name, line.entry.name);
+	assert_string_equal(back.entry.source, line.entry.source);
+	assert_string_equal(back.entry.note, line.entry.note);
+}
+
 static void lines_are_written_as_documented(void **state)
 {
-	struct lb_line line = {.entry = {.attempt = 2, .address = "h:1", .name = "a b", .source = ""}};
+	struct lb_line line = {
+		.entry = {.attempt = 2, .count = 64, .address = "h:1", .name = "a b", .note = "of it"},
+		.ended = 3};
 	static const char *const expected[] = {
 		[LB_LINE_HEADER] = "lastbyte-journal 1 aa010000000000000000000000000000 ",
 		[LB_LINE_OPEN] = "open 7 2 00000000-0000-0000-0000-000000000000 h:1 a%20b - ",
+		[LB_LINE_RANGE] = "range 7 64 3 00000000-0000-0000-0000-000000000000 h:1 a%20b - of%20it ",
 		[LB_LINE_DONE] = "done 7 ",
 		[LB_LINE_NEXT] = "next 7 ",
 	};
@@ -87,6 +118,7 @@ static void what_a_newer_version_writes_is_not_guessed_at(void **state)
 		"paused 7",
 		"done 7 8",
 		"open 7 2 00000000-0000-0000-0000-000000000000 h:1 a - more",
+		"range 7 2 0 00000000-0000-0000-0000-000000000000 h:1 a - - more",
 	};
 	struct lb_line line;
 
@@ -109,6 +141,16 @@ static void what_is_not_a_line_is_refused(void **state)
 		"open 7 1 00000000-0000-0000-0000-000000000000 h:1 a% -",
 		"open 7 1 00000000-0000-0000-0000-000000000000 h:1 a%4 -",
 		"open 7 1 00000000-0000-0000-0000-000000000000 h:1 a%00 -",
+		"range 0 2 0 00000000-0000-0000-0000-000000000000 h:1 a - -",
+		"range -1 2 0 00000000-0000-0000-0000-000000000000 h:1 a - -",
+		"range aa010000000000000000000000000000:7 2 0 00000000-0000-0000-0000-000000000000 h:1 a - -",
+		"range 99999999999999999999 2 0 00000000-0000-0000-0000-000000000000 h:1 a - -",
+		"range 7 1 0 00000000-0000-0000-0000-000000000000 h:1 a - -",
+		"range 7 65 0 00000000-0000-0000-0000-000000000000 h:1 a - -",
+		"range 7 2 x 00000000-0000-0000-0000-000000000000 h:1 a - -",
+		"range 7 2  00000000-0000-0000-0000-000000000000 h:1 a - -",
+		"range 7 2 0 00000000 h:1 a - -",
+		"range 7 2 0 00000000-0000-0000-0000-000000000000 h:1 a - %",
 	};
 	struct lb_line line;
 
@@ -124,6 +166,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_longest_entry_fits_and_comes_back),
+		cmocka_unit_test(the_longest_reservation_fits_and_comes_back),
 		cmocka_unit_test(lines_are_written_as_documented),
 		cmocka_unit_test(another_clients_id_is_written_in_full),
 		cmocka_unit_test(what_a_newer_version_writes_is_not_guessed_at),
