@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -17,7 +18,7 @@
 
 #define NAMES_MAX 32
 
-static _Thread_local bool on, skipped;
+static _Thread_local bool on, paused_now, skipped;
 static _Thread_local struct failing_plan planned;
 static _Thread_local struct failing_seen seen_so_far;
 static _Thread_local const char *names[NAMES_MAX]; /* what was called */
@@ -29,6 +30,12 @@ void failing_begin(const struct failing_plan *plan)
 	memset(names, 0, sizeof names);
 	skipped = false;
 	on = true;
+	paused_now = false;
+}
+
+void failing_pause(bool paused)
+{
+	paused_now = paused;
 }
 
 bool failing_end(struct failing_seen *seenp)
@@ -67,7 +74,7 @@ static bool fails(const char *name, const int *errors)
 {
 	bool before, filter = errors[0] == EPERM;
 
-	if (!on)
+	if (!on || paused_now || (planned.memory && errors[0] != ENOMEM))
 		return false;
 	before = called_before(name);
 	seen_so_far.calls++;
@@ -126,6 +133,9 @@ WRAP(int, timerfd_settime, (int fd, int f, const struct itimerspec *a, struct it
 WRAP(void *, malloc, (size_t n), (n), NULL, MEMORY)
 WRAP(void *, calloc, (size_t n, size_t size), (n, size), NULL, MEMORY)
 WRAP(void *, realloc, (void *p, size_t n), (p, n), NULL, MEMORY)
+WRAP(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size), NULL, MEMORY)
+WRAP(void *, aligned_alloc, (size_t alignment, size_t n), (alignment, n), NULL, MEMORY)
+WRAP(char *, strdup, (const char *text), (text), NULL, MEMORY)
 /* clang-format on */
 
 /* Linux takes the descriptor away first, whatever it says then: close(2). */

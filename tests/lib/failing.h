@@ -11,8 +11,8 @@
  *			break;		it made fewer than plan.at calls: all have failed once
  *	}
  *
- * A program that is linked with failing.c needs failing_link_args (tests/net/meson.build): the linker's --wrap, which
- * leaves shared libraries, the sanitizers' too, as they are. Other threads than the one that began are left alone.
+ * A program gets it as failing_dep (tests/meson.build): with the linker's --wrap, which leaves shared libraries, the
+ * sanitizers' too, as they are. Other threads than the one that began are left alone.
  */
 #ifndef LIB_FAILING_H
 #define LIB_FAILING_H
@@ -23,6 +23,7 @@ struct failing_plan {
 	int  at;       /* which call of all, from 1; 0: none, they are only counted */
 	int  which;    /* which of its errnos, from 0 */
 	bool for_good; /* that function fails from then on, not only once; but not with EINTR, for ever */
+	bool memory;   /* allocations alone are counted, and fail */
 	bool late; /* the filter may come between two calls: another thread's, SECCOMP_FILTER_FLAG_TSYNC */
 };
 
@@ -36,6 +37,9 @@ struct failing_seen {
 
 /* From here to failing_end, for the calling thread. */
 void failing_begin(const struct failing_plan *plan);
+
+/* Between the two: what the test itself calls neither fails nor counts. */
+void failing_pause(bool paused);
 
 /* True: the call was reached, and failed. */
 bool failing_end(struct failing_seen *seenp);

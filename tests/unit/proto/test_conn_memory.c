@@ -1,45 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Linked with malloc and calloc wrapped. */
+#include "lib/failing.h"
 #include "pair.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-static int allocations_left = -1; /* -1: as many as one likes */
-
-static bool may_allocate(void)
-{
-	if (allocations_left > 0)
-		allocations_left--;
-	return allocations_left != 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return may_allocate() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return may_allocate() ? __real_calloc(n, size) : NULL;
-}
 
 static void without_memory_there_is_no_machine_and_no_leak(void **state)
 {
-	struct lb_conn_options options = {.role = LB_ROLE_SERVER};
+	const struct lb_conn_options options = {.role = LB_ROLE_SERVER};
+	struct failing_plan plan = {.at = 1, .memory = true};
+	struct failing_seen seen;
+	struct lb_conn *conn;
 
 	(void)state;
-	for (int fine = 1; fine <= 5; fine++) {
-		struct lb_conn *conn;
-
-		allocations_left = fine;
+	for (;; plan.at++) {
+		failing_begin(&plan);
 		conn = lb_conn_new(&options, NULL, 0);
-		allocations_left = -1;
-		assert_true((conn != NULL) == (fine == 5));
-		lb_conn_free(conn);
+		if (!failing_end(&seen))
+			break;
+		assert_null(conn);
 	}
+	assert_non_null(conn);
+	assert_in_range(seen.calls, 1, 10);
+	lb_conn_free(conn);
 }
 
 int main(void)

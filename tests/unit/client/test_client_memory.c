@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* Deliveries in which each allocation fails in turn: an error is told, and what is told of a delivery stays true. */
+#include "fake.h"
+#include "lib/failing.h"
+
+#define TEXT "some text that does not go out at once"
+
+static int (*connect_really)(struct lb_host *host, const struct lb_endpoint *endpoint);
+
+/* The memory of the server is another one. */
+static int connect_to(struct lb_host *host, const struct lb_endpoint *endpoint)
+{
+	int fd;
+
+	failing_pause(true);
+	fd = connect_really(host, endpoint);
+	failing_pause(false);
+	return fd;
+}
+
+static ssize_t read_again(void *arg, uint64_t offset, void *buf, size_t len)
+{
+	size_t left = strlen(TEXT) - (size_t)offset;
+
+	(void)arg;
+	if (len > left)
+		len = left;
+	memcpy(buf, TEXT + offset, len);
+	return (ssize_t)len;
+}
+
+static const struct lb_delivery a_file = {
+	.name = "name", .length = LB_UNKNOWN, .source = "/source", .read_again = read_again};
+static const struct lb_delivery a_pipe = {.name = "name", .length = LB_UNKNOWN};
+
+static void come_back(void *arg, const struct lb_outcome *why, lb_time wait)
+{
+	struct fake *fake = arg;
+
+	(void)wait;
+	if (why == NULL)
+		return;
+	fake_restart(fake);
+	fake->cut_at = LB_EVENT_NONE;
+}
+
+/* The link is cut when the first DATA has come, and the server has kept nothing. */
+static struct told deliver(struct fake *fake, const struct lb_delivery *delivery, struct lb_client **clientp)
+{
+	const struct lb_client_options options = {.state_dir = fake->dir,
+		.retry = true,
+		.replay = 100,
+		.waiting = come_back,
+		.waiting_arg = fake};
+	struct told told = {.r = -ENOMEM};
+
+	fake->resumes = true;
+	fake->cut_at = LB_EVENT_DATA;
+	fake->cut = FAKE_RST;
+	told.r = lb_client_open_on(
+		&fake->machine.host, "host", &options, fake_in(fake, 10), clientp, &told.outcome);
+	if (told.r < 0)
+		return told;
+	(void)!lb_client_begin(*clientp, delivery, fake_in(fake, 100)); /* what fails, the commit tells */
+	for (size_t i = 0; i < strlen(TEXT); i += 10) {
+		fake->room = 12; /* a part of it stays behind, in a copy */
+		fake->drained = 7;
+		if (lb_client_write(*clientp, TEXT + i, strlen(TEXT + i) < 10 ? strlen(TEXT + i) : 10,
+			    fake_in(fake, 10)) < 0)
+			break;
+	}
+	fake->room = SIZE_MAX;
+	return fake_commit(fake, *clientp);
+}
+
+static void check(const struct fake *fake, const struct told *told, bool failed)
+{
+	if (told->outcome.verdict == LB_VERDICT_COMMITTED) {
+		assert_int_equal(fake->seen[LB_EVENT_COMMIT], 1);
+		assert_int_equal(fake->length, strlen(TEXT));
+		return;
+	}
+	assert_true(failed);
+	assert_int_equal(told->outcome.verdict, LB_VERDICT_NOT_COMMITTED);
+	assert_int_equal(fake->seen[LB_EVENT_COMMIT], 0);
+}
+
+static void is_told_truthfully(const struct lb_delivery *delivery)
+{
+	struct failing_plan plan = {.memory = true};
+	struct failing_seen seen;
+
+	do {
+		struct lb_client *client = NULL;
+		struct fake *fake;
+		struct told told;
+		void *state;
+
+		fake_setup(&state);
+		fake = state;
+		connect_really = fake->net.connect;
+		fake->net.connect = connect_to;
+		plan.at++;
+		failing_begin(&plan);
+		told = deliver(fake, delivery, &client);
+		failing_end(&seen);
+		check(fake, &told, seen.name != NULL);
+		if (client != NULL)
+			lb_client_abort(client, &told.outcome);
+		fake_teardown(&state);
+	} while (seen.name != NULL);
+	assert_true(plan.at > 10);
+}
+
+static void a_file_is_told_of_truthfully_whichever_allocation_fails(void **state)
+{
+	(void)state;
+	is_told_truthfully(&a_file);
+}
+
+static void a_pipe_is_told_of_truthfully_whichever_allocation_fails(void **state)
+{
+	(void)state;
+	is_told_truthfully(&a_pipe);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_file_is_told_of_truthfully_whichever_allocation_fails),
+		cmocka_unit_test(a_pipe_is_told_of_truthfully_whichever_allocation_fails),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
