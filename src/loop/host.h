@@ -46,6 +46,9 @@ struct lb_net_ops {
 	void (*end_start)(struct lb_host *host, struct lb_ending_run *run, int fd, lb_time deadline);
 	bool (*end_step)(struct lb_host *host, struct lb_ending_run *run, struct lb_outcome *outcomep);
 	void (*abort)(struct lb_host *host, int fd, struct lb_outcome *outcomep);
+	/* Of a connection whose ends have agreed to end it, and whose peer's end was read: nothing is in flight that could
+	 * reset it, nothing is left to be waited for. */
+	void (*close)(struct lb_host *host, int fd);
 };
 
 struct lb_file_stat {

@@ -22,7 +22,8 @@ static int new_socket(const struct lb_endpoint *endpoint)
 
 /* A COMMIT or its answer is one small frame after others: Nagle would hold it back until those are acked,
  * which a peer that delays its ACK makes 40 ms and more. Everything is sent in pieces as large as there is
- * to send, so nothing is gained by waiting either. That the option could not be set ends no connection. */
+ * to send, so nothing is gained by waiting either. That the option could not be set ends no connection. Of a
+ * listener, accepted connections inherit it. */
 static void send_at_once(int fd)
 {
 	int on = 1;
@@ -48,6 +49,7 @@ static int bind_and_listen(int fd, const struct lb_endpoint *endpoint, struct lb
 	if (endpoint->addr.ss_family == AF_INET6 &&
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
 		return -errno;
+	send_at_once(fd);
 	if (bind(fd, (const struct sockaddr *)&endpoint->addr, endpoint->len) < 0 ||
 		listen(fd, SOMAXCONN) < 0)
 		return -errno;
@@ -104,8 +106,13 @@ static int accept_one(struct lb_host *host, int listener, struct lb_endpoint *pe
 	} while (fd < 0 && is_of_one_connection(errno));
 	if (fd < 0)
 		return -errno;
-	send_at_once(fd);
 	return fd;
+}
+
+static void close_agreed(struct lb_host *host, int fd)
+{
+	(void)host;
+	close(fd);
 }
 
 static void close_listener(struct lb_host *host, int listener)
@@ -220,4 +227,5 @@ const struct lb_net_ops lb_net_real = {
 	.end_start = start_ending,
 	.end_step = step_ending,
 	.abort = abort_connection,
+	.close = close_agreed,
 };

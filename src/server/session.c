@@ -110,6 +110,19 @@ static void end(struct lb_session *session, enum lb_end how)
 	step_ending(session);
 }
 
+/* CLOSE_OK was written, and the client's FIN came after all that it had to say: "then both just close". */
+static void agreed(struct lb_session *session)
+{
+	struct lb_host *host = session->server->loop->host;
+	int fd = session->watch.fd;
+
+	session->how = LB_END_CLOSE_OK;
+	unwatch(session);
+	session->watch.fd = -1;
+	host->net->close(host, fd);
+	lb_session_free(session);
+}
+
 /* recv(2) or send(2) says that the connection is gone. */
 static void broken(struct lb_session *session, int err)
 {
@@ -131,8 +144,9 @@ static void broken(struct lb_session *session, int err)
 	}
 	if (err == 0 && lb_conn_state(session->conn) == LB_CONN_CLOSED &&
 		lb_conn_send(session->conn, iov, VECTORS) == 0)
-		session->how = LB_END_CLOSE_OK;
-	end(session, session->how);
+		agreed(session);
+	else
+		end(session, session->how);
 }
 
 static void handle(struct lb_session *session, const struct lb_event *event)

@@ -318,6 +318,19 @@ static void net_abort(struct lb_host *host, int fd, struct lb_outcome *outcomep)
 	}
 }
 
+static void net_close(struct lb_host *host, int fd)
+{
+	struct sim_process *process = sim_process_of(host);
+	struct sim_socket *socket;
+
+	if (!sim_process_step(process, SIM_OP_NET))
+		return;
+	socket = socket_of(process, fd, "close");
+	if (!socket->fin_arrived || socket->arrived > 0)
+		sim_violation(process->world, 10, "%s: closed before its peer's end was read", process->name);
+	sim_socket_close(socket);
+}
+
 const struct lb_net_ops sim_net_ops = {
 	.resolve = net_resolve,
 	.listen = net_listen,
@@ -331,4 +344,5 @@ const struct lb_net_ops sim_net_ops = {
 	.end_start = net_end_start,
 	.end_step = net_end_step,
 	.abort = net_abort,
+	.close = net_close,
 };

@@ -317,6 +317,23 @@ static void an_ending_ends_in_steps(void **state)
 	assert_int_equal(end.acked, 4);
 }
 
+static void a_close_after_the_peers_end_is_its_end_too(void **state)
+{
+	int pair[2];
+	char byte;
+
+	(void)state;
+	new_pair(pair);
+	assert_int_equal(shutdown(pair[1], SHUT_WR), 0);
+	assert_int_equal(NET->wait(HOST, pair[0], EPOLLIN, -1, -1, PATIENCE), 1);
+	assert_int_equal(NET->recv(HOST, pair[0], &byte, 1), 0);
+	NET->close(HOST, pair[0]);
+	assert_int_equal(fcntl(pair[0], F_GETFD), -1);
+	assert_int_equal(NET->wait(HOST, pair[1], EPOLLIN, -1, -1, PATIENCE), 1);
+	assert_int_equal(NET->recv(HOST, pair[1], &byte, 1), 0);
+	close(pair[1]);
+}
+
 static void an_abort_resets(void **state)
 {
 	struct lb_outcome outcome;
@@ -366,6 +383,7 @@ int main(void)
 		cmocka_unit_test(a_full_send_queue_is_told_and_loses_nothing),
 		cmocka_unit_test(a_connection_that_was_reset_is_an_error_and_no_signal),
 		cmocka_unit_test(an_ending_ends_in_steps),
+		cmocka_unit_test(a_close_after_the_peers_end_is_its_end_too),
 		cmocka_unit_test(an_abort_resets),
 		cmocka_unit_test(the_clock_goes_on_and_random_bytes_differ),
 	};
