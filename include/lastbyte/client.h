@@ -5,6 +5,8 @@
  *	lb_client_open, then for each delivery: lb_client_begin, lb_client_write ..., lb_client_commit;
  *	then lb_client_close.
  *
+ * Who has many deliveries says lb_client_commit_async instead of lb_client_commit, and begins the next one at once.
+ *
  * A delivery's id is durable in the journal (the state directory) before its first byte leaves. One client
  * serves one thread at a time. No call raises a signal. Every call ends by its deadline.
  */
@@ -23,6 +25,18 @@ struct lb_client;
 /* Before a wait: `why` is how the last connection ended, and the reason for another one. NULL: that one stands. */
 typedef void lb_client_waiting(void *arg, const struct lb_outcome *why, lb_time wait);
 
+/* What became of a delivery that was committed without waiting. */
+struct lb_decision {
+	struct lb_receipt receipt; /* as lb_client_commit fills it */
+	struct lb_outcome outcome; /* likewise; `took`: since lb_client_commit_async */
+	void             *tag;     /* of struct lb_delivery */
+	const void       *reply;   /* as lb_client_reply gives it */
+	size_t            reply_len;
+};
+
+/* Told each verdict, from within calls on the client, which it must not call. */
+typedef void lb_client_decided(void *arg, const struct lb_decision *decision);
+
 struct lb_client_options {
 	const char        *state_dir; /* NULL: $XDG_STATE_HOME/lastbyte or ~/.local/state/lastbyte; is made */
 	lb_time            idle_timeout; /* give the server up when nothing moves for so long: 0 is 60 s */
@@ -32,6 +46,9 @@ struct lb_client_options {
 	size_t             replay; /* bytes that may have to be sent again: 0 is 16 MiB */
 	lb_client_waiting *waiting; /* NULL, or told of each wait; must not call the client */
 	void              *waiting_arg;
+	bool               pipeline; /* for many small deliveries: see lb_client_commit_async */
+	lb_client_decided *decided;  /* NULL: verdicts wait for lb_client_decision */
+	void              *decided_arg;
 };
 
 struct lb_delivery {
@@ -43,6 +60,7 @@ struct lb_delivery {
 	 * more, or a negative errno. NULL: that cannot be done. Called until the delivery has ended. */
 	ssize_t (*read_again)(void *arg, uint64_t offset, void *buf, size_t len);
 	void *read_again_arg;
+	void *tag; /* for struct lb_decision */
 };
 
 /*
@@ -138,6 +156,42 @@ LB_PUBLIC LB_CHECKED int lb_client_wait(struct lb_client *client, int fd, lb_tim
 LB_PUBLIC int lb_client_commit(
 	struct lb_client *client, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
 
+/*
+ * Asks for the commit of the open delivery and does not wait for the answer: another one can be begun at once. How each
+ * of them ended is told once: in the order in which the answers come, which is any, to `decided`, or by
+ * lb_client_decision. As many may be undecided as the server allows, 16 at most; with more, calls wait for a verdict.
+ * What is said about a delivery is written with what comes next, when enough of it waits, or a call has to wait.
+ *
+ * With `pipeline` nothing waits for the server's word that it takes a delivery: lb_client_begin returns before that,
+ * and a refusal is told by lb_client_commit or the decision. lb_client_write then copies what is small: 0 proves
+ * nothing. A delivery cannot be resumed.
+ *
+ * With `retry`, a connection that breaks leaves them undecided: over the next one they are begun again before anything
+ * else, under their ids, read again, or out of a copy of at most `replay` bytes of all of them together, which is kept
+ * with `pipeline`, or where the server can resume. One that was not kept is asked about and fenced, as by
+ * lb_client_resolve. They wait for that as long as calls are made; their deadlines end only the calls. Without `retry`
+ * those whose COMMIT has left are IN_DOUBT, the others NOT_COMMITTED.
+ *
+ * 0: the verdict will be told, also if the delivery has ended already. -ETIMEDOUT, -EINTR: it is open as before. -EINVAL:
+ * none was begun, or only lb_client_rollback is legal. -ENOBUFS: lb_client_decision has to be called first.
+ */
+LB_PUBLIC LB_CHECKED int lb_client_commit_async(struct lb_client *client, lb_time deadline);
+
+/*
+ * Waits for the next verdict of lb_client_commit_async. 0: *decisionp has it; with `decided`, which was told it,
+ * decisionp is NULL. -ENOENT: there are none to come. -ETIMEDOUT, -EINTR: everything is as before. With a deadline that
+ * has passed it only looks what has come.
+ */
+LB_PUBLIC LB_CHECKED int lb_client_decision(
+	struct lb_client *client, lb_time deadline, struct lb_decision *decisionp);
+
+/*
+ * What the server's application has replied to the delivery that was decided last, by lb_client_commit or
+ * lb_client_resolve: *lenp bytes, 0: nothing. The client's, until its next call. NULL with a length: there was no memory
+ * for it (outcome.err is ENOMEM); lb_client_resolve gives it again.
+ */
+LB_PUBLIC const void *lb_client_reply(const struct lb_client *client, size_t *lenp);
+
 /* Gives the open delivery up for `reason`: the outcome is that reason's verdict, unless it is in doubt or
  * committed because an attempt of an earlier process had sent COMMIT. The interrupt does not end it. Returns as
  * lb_client_commit. */
@@ -155,7 +209,8 @@ LB_PUBLIC int lb_client_resolve(struct lb_client *client, const struct lb_id *id
 	struct lb_receipt *receiptp, struct lb_outcome *outcomep);
 
 /* Says CLOSE, waits for CLOSE_OK, ends the connection. Consumes client, always. An open delivery is rolled
- * back. The interrupt does not end it. The outcome is the connection's, its verdict that of the last delivery.
+ * back. What is undecided gets its verdict before, which `decided` is told; by the deadline it is IN_DOUBT.
+ * The interrupt does not end it. The outcome is the connection's, its verdict that of the last delivery.
  * 0: both ends agreed; -ETIMEDOUT; -ECONNABORTED: it ended otherwise, as the outcome says. */
 LB_PUBLIC int lb_client_close(struct lb_client *client, lb_time deadline, struct lb_outcome *outcomep);
 

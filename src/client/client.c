@@ -36,9 +36,10 @@ static int run(struct lb_client *client)
 	return client->result;
 }
 
+/* What is to be fast is interrupted where it waits. */
 static int run_interruptibly(struct lb_client *client)
 {
-	if (is_interrupted(client))
+	if (!client->pipeline && is_interrupted(client))
 		lb_client_interrupt(client);
 	return run(client);
 }
@@ -178,6 +179,31 @@ int lb_client_wait(struct lb_client *client, int fd, lb_time deadline)
 	}
 }
 
+int lb_client_commit_async(struct lb_client *client, lb_time deadline)
+{
+	int r = lb_client_start_commit_async(client, deadline);
+
+	return r < 0 ? r : run_interruptibly(client);
+}
+
+int lb_client_decision(struct lb_client *client, lb_time deadline, struct lb_decision *decisionp)
+{
+	int r = lb_client_start_decision(client, deadline);
+
+	if (r == 0)
+		r = lb_undecided_has_told(client) ? 0 : run_interruptibly(client);
+	client->operation = LB_OPERATION_NONE;
+	if (r == 0 && decisionp != NULL)
+		lb_undecided_fetch(client, decisionp);
+	return r;
+}
+
+const void *lb_client_reply(const struct lb_client *client, size_t *lenp)
+{
+	*lenp = client->reply_len;
+	return client->reply;
+}
+
 /* A call that is not legal now: nothing was asked, and nothing is known. */
 static int illegal(int error, struct lb_receipt *receiptp, struct lb_outcome *outcomep)
 {
@@ -240,6 +266,7 @@ void lb_client_abort(struct lb_client *client, struct lb_outcome *outcomep)
 {
 	lb_client_begin_operation(client, LB_OPERATION_NONE, LB_NEVER);
 	lb_link_abort(client);
+	lb_undecided_collect(client);
 	lb_client_outcome(client, NULL, outcomep);
 	lb_client_free(client);
 }

@@ -27,7 +27,7 @@ void lb_link_connect(struct lb_client *client)
 			continue;
 		}
 		client->endpoint_until = LB_NEVER;
-		if (left > 1 && client->deadline != LB_NEVER)
+		if (left > 1 && client->deadline != LB_NEVER && client->deadline > now)
 			client->endpoint_until = now + (client->deadline - now) / left;
 		if (client->retry && client->endpoint_until > now + LB_RETRY_MOST)
 			client->endpoint_until = now + LB_RETRY_MOST;
@@ -38,8 +38,9 @@ void lb_link_connect(struct lb_client *client)
 
 static void connected(struct lb_client *client)
 {
-	const struct lb_conn_options options = {
-		.role = LB_ROLE_CLIENT, .features = LB_FEATURE_RESUME, .idle_timeout = client->idle_timeout};
+	const struct lb_conn_options options = {.role = LB_ROLE_CLIENT,
+		.features = LB_FEATURE_REPLY | (client->pipeline ? 0 : LB_FEATURE_RESUME),
+		.idle_timeout = client->idle_timeout};
 
 	client->conn = lb_conn_new(
 		&options, lb_journal_client(client->journal), client->host->clock->now(client->host));

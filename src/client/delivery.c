@@ -78,15 +78,11 @@ static int check(const struct lb_delivery *delivery)
 
 static void new_attempt(struct lb_client *client, const struct lb_delivery *delivery)
 {
-	const size_t small = offsetof(struct lb_attempt, course);
 	struct lb_attempt *attempt = client->attempt;
-	struct lb_journal_entry *entry = &attempt->entry;
 
-	memset((char *)attempt + small, 0, sizeof *attempt - small);
-	entry->id = delivery->id;
-	entry->ledger = (struct lb_uuid){.bytes = {0}};
-	entry->attempt = 0;
-	entry->address[0] = entry->name[0] = entry->source[0] = '\0';
+	lb_attempt_clear(attempt);
+	attempt->entry.id = delivery->id;
+	attempt->tag = delivery->tag;
 	attempt->course = LB_COURSE_BEGIN;
 	attempt->declared = delivery->length;
 	attempt->read_again = delivery->read_again;

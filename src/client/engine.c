@@ -94,7 +94,7 @@ int lb_client_start_open(struct lb_host *host, const char *address, const struct
 	memset(client, 0, sizeof *client);
 	client->host = host;
 	client->fd = -1;
-	client->attempt = client->attempts;
+	lb_undecided_init(client);
 	client->idle_timeout = options->idle_timeout;
 	client->interrupt_fd = options->interrupt_fd > 0 ? options->interrupt_fd : -1;
 	client->end.how = LB_END_NO_CONNECTION;
@@ -102,6 +102,9 @@ int lb_client_start_open(struct lb_host *host, const char *address, const struct
 	client->retry = options->retry;
 	client->waiting = options->waiting;
 	client->waiting_arg = options->waiting_arg;
+	client->pipeline = options->pipeline;
+	client->decided = options->decided;
+	client->decided_arg = options->decided_arg;
 	client->replay_size = options->replay != 0 ? options->replay : REPLAY;
 	lb_client_begin_operation(client, LB_OPERATION_OPEN, deadline);
 	r = lb_client_normalise(address, client->address);
@@ -127,6 +130,7 @@ void lb_client_start_close(struct lb_client *client, lb_time deadline)
 	if (client->link == LB_LINK_WAITING || client->link == LB_LINK_CONNECTING ||
 		client->link == LB_LINK_HELLO)
 		lb_link_abort(client);
+	lb_retry_close(client);
 	if (lb_delivery_is_undecided(client))
 		lb_delivery_give_up(client, LB_REASON_ROLLED_BACK);
 }
@@ -168,11 +172,18 @@ static int result_of_close(const struct lb_client *client)
 	return client->end.how == LB_END_TIMEOUT ? -ETIMEDOUT : -ECONNABORTED;
 }
 
+/* Whether the caller may have its buffer back. */
+static bool is_written(const struct lb_client *client)
+{
+	return client->pipeline ? !lb_link_refers(client) : !lb_link_has_output(client);
+}
+
 static bool is_over(struct lb_client *client)
 {
 	const struct lb_attempt *attempt = client->attempt;
 	bool ended = attempt->course == LB_COURSE_ENDED;
 
+	lb_undecided_collect(client);
 	switch (client->operation) {
 	case LB_OPERATION_NONE:
 		return true;
@@ -192,8 +203,15 @@ static bool is_over(struct lb_client *client)
 			return false;
 		return (attempt->course == LB_COURSE_COMPARE ||
 			       (attempt->course == LB_COURSE_OPEN && attempt->sent >= attempt->length &&
-				       !lb_link_has_output(client))) &&
+				       is_written(client))) &&
 		       over(client, 0);
+	case LB_OPERATION_COMMIT_ASYNC:
+		if (!lb_undecided_put(client))
+			return false;
+		lb_undecided_collect(client);
+		return over(client, 0);
+	case LB_OPERATION_DECISION:
+		return lb_undecided_has_told(client) && over(client, 0);
 	case LB_OPERATION_COMMIT:
 	case LB_OPERATION_ROLLBACK:
 	case LB_OPERATION_RESOLVE:
@@ -221,7 +239,8 @@ static bool cut(struct lb_client *client, int error)
 		return over(client, error);
 	}
 	lb_delivery_cut(client, error);
-	if (client->operation == LB_OPERATION_BEGIN || client->operation == LB_OPERATION_WRITE)
+	if (client->operation == LB_OPERATION_BEGIN || client->operation == LB_OPERATION_WRITE ||
+		client->operation == LB_OPERATION_COMMIT_ASYNC || client->operation == LB_OPERATION_DECISION)
 		return over(client, error);
 	if (client->operation == LB_OPERATION_CLOSE) {
 		lb_client_break(client, how, LB_PARTY_SELF, -error);
@@ -238,12 +257,21 @@ bool lb_client_step(struct lb_client *client)
 		do
 			more = lb_link_pump(client) && client->link != LB_LINK_READY;
 		while (lb_delivery_proceed(client) || more);
+		lb_undecided_collect(client);
 		return true;
 	}
 	while (more) {
 		more = lb_delivery_proceed(client);
+		/* What nobody waits for is written together with what comes next. */
+		if (client->pipeline && !lb_link_is_due(client)) {
+			if (is_over(client))
+				return true;
+			if (more)
+				continue;
+		}
 		more = lb_link_pump(client) || more;
-		if (client->operation == LB_OPERATION_CLOSE && !lb_delivery_is_undecided(client))
+		if (client->operation == LB_OPERATION_CLOSE && !client->repeating &&
+			!lb_delivery_is_undecided(client))
 			more = lb_link_close(client) || more;
 		if (is_over(client))
 			return true;
@@ -305,8 +333,13 @@ void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, st
 	outcomep->took = client->host->clock->now(client->host) - client->started;
 	if (receiptp != NULL)
 		fill_receipt(client, receiptp);
-	if (attempt->course == LB_COURSE_ENDED)
-		attempt->course = LB_COURSE_NONE;
+	if (attempt->course != LB_COURSE_ENDED)
+		return;
+	attempt->course = LB_COURSE_NONE;
+	free(client->reply);
+	client->reply = attempt->reply;
+	client->reply_len = attempt->reply_len;
+	attempt->reply = NULL;
 }
 
 void lb_client_free(struct lb_client *client)
@@ -319,5 +352,6 @@ void lb_client_free(struct lb_client *client)
 	free(client->stash);
 	free(client->again);
 	lb_replay_stop(&client->replay);
+	lb_undecided_deinit(client);
 	free(client);
 }

@@ -3,8 +3,8 @@
  * The client as operations that never block: start one, then step until it is over, waiting in between for
  * what lb_client_needs says. client.c is the same with the waiting done. (Disk and resolver are waited for.)
  *
- * engine.c owns the operations, link.c the connection, retry.c the next one, delivery.c the attempts, say.c what is said
- * of them, stream.c their bytes, verdict.c what the answers mean.
+ * engine.c owns the operations, link.c the connection, retry.c the next one, delivery.c the attempts, undecided.c those
+ * that nobody waits for, say.c what is said of them, stream.c their bytes, verdict.c what the answers mean.
  */
 #ifndef CLIENT_ENGINE_H
 #define CLIENT_ENGINE_H
@@ -26,6 +26,8 @@ enum lb_operation {
 	LB_OPERATION_BEGIN,
 	LB_OPERATION_WRITE,
 	LB_OPERATION_COMMIT,
+	LB_OPERATION_COMMIT_ASYNC,
+	LB_OPERATION_DECISION,
 	LB_OPERATION_ROLLBACK,
 	LB_OPERATION_RESOLVE,
 	LB_OPERATION_CLOSE,
@@ -67,12 +69,13 @@ struct lb_attempt {
 	struct lb_receipt       stored; /* the ledger's, if it has one */
 	enum lb_course          course;
 	enum lb_intent          intent;
-	bool                    claimed; /* it is open in the journal, and ours */
-	bool                    earlier; /* an attempt that we know nothing of may have sent COMMIT */
-	bool                    said;    /* COMMIT was, or ROLLBACK */
-	bool                    whole;   /* everything was written: the digest is that of all of it */
-	uint32_t                handle;  /* of BEGIN, while it has no final answer; 0: none */
-	uint32_t                asked;   /* of RESOLVE */
+	bool                    claimed;  /* it is open in the journal, and ours */
+	bool                    earlier;  /* an attempt that we know nothing of may have sent COMMIT */
+	bool                    said;     /* COMMIT was, or ROLLBACK */
+	bool                    whole;    /* everything was written: the digest is that of all of it */
+	bool                    accepted; /* BEGIN_OK has come */
+	uint32_t                handle;   /* of BEGIN, while it has no final answer; 0: none */
+	uint32_t                asked;    /* of RESOLVE */
 	enum lb_reason          cut;    /* DEADLINE, INTERRUPTED, ...: it can only be rolled back, for this */
 	enum lb_reason          reason; /* of the intent, then of the verdict */
 	enum lb_verdict         verdict;
@@ -81,11 +84,23 @@ struct lb_attempt {
 	uint64_t                sent;             /* the offset at which the connection goes on, once OPEN */
 	bool                    resumable, syncing; /* BEGIN_OK said so; SYNC has no answer yet */
 	uint64_t                asked_sync;         /* the offset of the last SYNC */
+	bool     kept;         /* what the server may lose is in the replay buffer, this one's byte 0 at */
+	uint64_t base, synced; /* that is, from `base` + `synced` on */
 	bool     withdrawing, anew; /* an attempt, so that the next one begins at 0; ROLLED_BACK said so */
 	uint64_t lowest;            /* open number of the journal, once this attempt was recorded */
 	bool     has_stored;
 	ssize_t (*read_again)(void *arg, uint64_t offset, void *buf, size_t len);
-	void *read_again_arg;
+	void   *read_again_arg;
+	void   *tag;
+	lb_time committed, took; /* since when it is undecided; how long that was */
+	void   *reply;
+	size_t  reply_len;
+};
+
+/* Attempts in an order. */
+struct lb_attempts {
+	struct lb_attempt *at[LB_UNDECIDED_MAX];
+	unsigned           n;
 };
 
 struct lb_client {
@@ -103,7 +118,7 @@ struct lb_client {
 	lb_client_waiting *waiting;
 	void              *waiting_arg;
 	unsigned           failures; /* in a row, for the back-off */
-	lb_time            retry_at, greeted_at;
+	lb_time            retry_at;
 
 	enum lb_link         link;
 	int                  fd; /* -1: none */
@@ -117,12 +132,25 @@ struct lb_client {
 	uint8_t  in[LB_CLIENT_READ];
 	size_t   in_at, in_len;
 
-	enum lb_operation  operation;
-	lb_time            started, deadline;
-	int                result;
-	bool               interrupted;
-	struct lb_attempt  attempts[1 + LB_UNDECIDED_MAX];
-	struct lb_attempt *attempt; /* the one of them that is at hand: what the calls are about */
+	enum lb_operation operation;
+	lb_time           started, deadline;
+	int               result;
+	bool              interrupted;
+
+	struct lb_attempt attempts[1 + LB_UNDECIDED_MAX];
+	/* What the calls are about; and what is worked on, which between two steps is the same. */
+	struct lb_attempt *stage, *attempt;
+	/* Those beside it: committed without waiting, by COMMIT; whose verdict waits to be fetched, by verdict; free. */
+	struct lb_attempts undecided, verdicts, spare;
+	bool               some_ended; /* of the undecided */
+	bool               repeating;  /* some of them are to be begun once more, before anything new is */
+	enum lb_reason postponed; /* BUSY, GOING_AWAY: for this some of them wait for another connection */
+	uint64_t       told, told_before; /* verdicts that were handed on: now, as lb_client_decision began */
+	bool           pipeline;
+	lb_client_decided *decided;
+	void              *decided_arg;
+	void              *reply; /* that the caller was given last */
+	size_t             reply_len;
 
 	/* what is written: the caller's buffer, of which the machine holds `chunk`, or of whose rest we keep a copy */
 	const uint8_t   *out, *chunk;
@@ -152,6 +180,8 @@ LB_CHECKED int lb_client_start_begin(
 	struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline);
 LB_CHECKED int lb_client_start_write(struct lb_client *client, const void *buf, size_t len, lb_time deadline);
 LB_CHECKED int lb_client_start_commit(struct lb_client *client, lb_time deadline);
+LB_CHECKED int lb_client_start_commit_async(struct lb_client *client, lb_time deadline);
+LB_CHECKED int lb_client_start_decision(struct lb_client *client, lb_time deadline);
 LB_CHECKED int lb_client_start_rollback(struct lb_client *client, enum lb_reason reason, lb_time deadline);
 LB_CHECKED int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline);
 void           lb_client_start_close(struct lb_client *client, lb_time deadline);
@@ -179,6 +209,21 @@ void lb_client_begin_operation(struct lb_client *client, enum lb_operation opera
 /* say.c: says what is next to be said. True if it said something. */
 bool lb_delivery_proceed(struct lb_client *client);
 
+/* undecided.c */
+void lb_undecided_init(struct lb_client *client);
+void lb_undecided_deinit(struct lb_client *client);
+void lb_attempt_clear(struct lb_attempt *attempt);
+/* Does it with all that have no verdict: with each at hand, by COMMIT, at last with what the calls are about. */
+void lb_undecided_each(struct lb_client *client, void (*what)(struct lb_client *client));
+bool lb_undecided_find(struct lb_client *client, uint32_t handle); /* the one it names is put at hand */
+bool lb_undecided_put(struct lb_client *client); /* what the calls are about, beside it. False: not yet */
+bool lb_undecided_choose(
+	struct lb_client *client); /* whose turn it is to speak is put at hand. False: nobody's */
+bool lb_undecided_wait_here(const struct lb_client *client); /* for an answer over this connection */
+void lb_undecided_collect(struct lb_client *client);         /* hands the verdicts on */
+bool lb_undecided_has_told(const struct lb_client *client);  /* lb_client_decision is over */
+void lb_undecided_fetch(struct lb_client *client, struct lb_decision *decision);
+
 /* delivery.c */
 void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason);
 bool lb_delivery_is_undecided(const struct lb_client *client);
@@ -188,14 +233,20 @@ void lb_delivery_begin_anew(struct lb_client *client); /* without what the serve
 /* stream.c: where BEGIN_OK says that the delivery goes on; the next DATA: 0, 1: there is none, or a negative errno;
  * whether what a server may lack can be said once more. */
 void lb_stream_open(struct lb_client *client, const struct lb_event *event);
+void lb_stream_begin(struct lb_client *client); /* at once, without BEGIN_OK */
 void lb_stream_synced(struct lb_client *client, uint64_t offset);
+void lb_stream_release(struct lb_client *client); /* what nobody can need again */
 int  lb_stream_say(struct lb_client *client);
 bool lb_stream_can_repeat(const struct lb_client *client);
+bool lb_stream_has_from(const struct lb_client *client, uint64_t offset);
 
 /* retry.c: see there. Each is true if there will be another try. */
-bool    lb_retry_broken(struct lb_client *client);
-bool    lb_retry_refused(struct lb_client *client, enum lb_reason reason);
-bool    lb_retry_step(struct lb_client *client); /* WAITING: true if anything moved */
+bool lb_retry_broken(struct lb_client *client);
+bool lb_retry_refused(struct lb_client *client, enum lb_reason reason);
+void lb_retry_postponed(
+	struct lb_client *client); /* an answer has come: nothing may be left to wait for here */
+void    lb_retry_close(struct lb_client *client); /* there will not be another connection */
+bool    lb_retry_step(struct lb_client *client);  /* WAITING: true if anything moved */
 lb_time lb_retry_wait(unsigned failures, uint64_t random);
 
 /* verdict.c */

@@ -11,7 +11,8 @@
 #include <sys/epoll.h>
 
 #define VECTORS   4
-#define READS_MAX 64 /* at once: a server that floods must not keep us from writing */
+#define GATHERED  2048 /* bytes: about as many small deliveries as half of those that may be undecided */
+#define READS_MAX 64   /* at once: a server that floods must not keep us from writing */
 
 static lb_time now_of(const struct lb_client *client)
 {
@@ -42,6 +43,28 @@ bool lb_link_has_output(const struct lb_client *client)
 	struct iovec iov[VECTORS];
 
 	return is_alive(client) && vectors(client, iov) > 0;
+}
+
+bool lb_link_refers(const struct lb_client *client)
+{
+	struct iovec iov[VECTORS];
+	int n = is_alive(client) ? vectors(client, iov) : 0;
+
+	for (int i = 0; i < n; i++)
+		if ((uintptr_t)iov[i].iov_base - (uintptr_t)client->chunk < client->chunk_len)
+			return true;
+	return false;
+}
+
+bool lb_link_is_due(const struct lb_client *client)
+{
+	struct iovec iov[VECTORS];
+	int n = is_alive(client) ? vectors(client, iov) : 0;
+	size_t waiting = 0;
+
+	for (int i = 0; i < n; i++)
+		waiting += iov[i].iov_len;
+	return waiting >= GATHERED || client->blocked;
 }
 
 /* False when the socket failed. */
@@ -90,7 +113,7 @@ void lb_client_break(struct lb_client *client, enum lb_end how, enum lb_party by
 		(void)transmit(client, &moved);
 	client->link = LB_LINK_BROKEN;
 	if (!lb_retry_broken(client))
-		lb_delivery_broken(client);
+		lb_undecided_each(client, lb_delivery_broken);
 }
 
 static void broken_by_errno(struct lb_client *client, int err)
@@ -137,11 +160,9 @@ static void take_event(struct lb_client *client, const struct lb_event *event)
 	case LB_EVENT_HELLO_OK:
 		client->ledger = event->ledger;
 		client->link = LB_LINK_READY;
-		client->greeted_at = now_of(client);
 		if (client->failures > 0 && client->waiting != NULL)
 			client->waiting(client->waiting_arg, NULL, 0);
-		if (lb_delivery_is_undecided(client))
-			lb_delivery_again(client);
+		lb_undecided_each(client, lb_delivery_again);
 		break;
 	case LB_EVENT_ERROR:
 		broken_by_error(client, event);

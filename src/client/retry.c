@@ -33,13 +33,22 @@ static bool may_differ(const struct lb_outcome *end)
 	}
 }
 
-/* Whether anything waits for a connection, and could go on with it. */
+/* Nobody waits for the one that is open any longer. What is undecided beside it waits for calls to come. */
+static bool is_cut(const struct lb_client *client)
+{
+	if (client->operation == LB_OPERATION_CLOSE)
+		return true;
+	if (client->attempt != client->stage || client->operation == LB_OPERATION_DECISION)
+		return false;
+	return client->interrupted || client->host->clock->now(client->host) >= client->deadline;
+}
+
+/* Whether the delivery at hand could go on over another connection. */
 static bool is_wanted(const struct lb_client *client)
 {
 	const struct lb_attempt *attempt = client->attempt;
 
-	if (client->operation == LB_OPERATION_CLOSE || client->interrupted ||
-		client->host->clock->now(client->host) >= client->deadline)
+	if (is_cut(client))
 		return false;
 	switch (attempt->course) {
 	case LB_COURSE_NONE:
@@ -64,34 +73,54 @@ static void suspend(struct lb_client *client)
 
 	attempt->earlier = attempt->earlier || (lb_delivery_commit_sent(client) && !LB_BUG("forget_commit"));
 	attempt->handle = attempt->asked = 0;
-	attempt->said = attempt->withdrawing = false;
+	attempt->said = attempt->withdrawing = attempt->accepted = false;
+	if (attempt != client->stage)
+		client->repeating = true;
 	if (attempt->course == LB_COURSE_OPEN || attempt->course == LB_COURSE_COMMIT)
 		attempt->course = LB_COURSE_BEGIN;
 }
 
-static bool try_again(struct lb_client *client, enum lb_reason reason)
+static void go_on_or_end(struct lb_client *client)
+{
+	if (is_wanted(client))
+		suspend(client);
+	else
+		lb_delivery_broken(client);
+}
+
+/* Drops the connection for another one, over which everything goes on that can. */
+static void try_again(struct lb_client *client, enum lb_reason reason)
 {
 	struct lb_host *host = client->host;
-	lb_time now = host->clock->now(host), wait;
 	struct lb_outcome why = client->end;
+	lb_time wait;
 	uint64_t random;
 
-	if (!client->retry || !is_wanted(client))
-		return false;
-	if (client->greeted_at != 0 && now - client->greeted_at >= LB_RETRY_MOST)
-		client->failures = 0;
-	client->greeted_at = 0;
 	host->clock->random(host, &random, sizeof random);
 	wait = lb_retry_wait(client->failures, random);
 	client->failures += client->failures < 7;
-	suspend(client);
+	lb_undecided_each(client, go_on_or_end);
+	client->postponed = LB_REASON_NONE;
 	lb_link_drop(client);
 	client->link = LB_LINK_WAITING;
-	client->retry_at = now + wait;
+	client->retry_at = host->clock->now(host) + wait;
 	why.reason = reason;
 	if (client->waiting != NULL)
 		client->waiting(client->waiting_arg, &why, wait);
-	return true;
+}
+
+static bool is_any_wanted(struct lb_client *client)
+{
+	bool wanted = false;
+
+	client->attempt = client->stage;
+	wanted = is_wanted(client);
+	for (unsigned i = 0; i < client->undecided.n && !wanted; i++) {
+		client->attempt = client->undecided.at[i];
+		wanted = lb_delivery_is_undecided(client) && is_wanted(client);
+	}
+	client->attempt = client->stage;
+	return wanted;
 }
 
 /* The connection has ended, and `end` says how. */
@@ -100,7 +129,37 @@ bool lb_retry_broken(struct lb_client *client)
 	enum lb_reason reason =
 		client->end.how == LB_END_NO_CONNECTION ? LB_REASON_NO_CONNECTION : LB_REASON_BROKEN;
 
-	return may_differ(&client->end) && try_again(client, reason);
+	if (!client->retry || !may_differ(&client->end) || !is_any_wanted(client))
+		return false;
+	try_again(client, reason);
+	return true;
+}
+
+/* What cannot be said once more is not cut off for the sake of another delivery. */
+static bool is_held(struct lb_client *client)
+{
+	bool open = client->stage->handle != 0 || client->stage->asked != 0;
+
+	return lb_undecided_wait_here(client) || (open && !is_wanted(client));
+}
+
+void lb_retry_postponed(struct lb_client *client)
+{
+	if (client->postponed != LB_REASON_NONE && !is_held(client))
+		try_again(client, client->postponed);
+}
+
+static void end_unsaid(struct lb_client *client)
+{
+	if (client->attempt->handle == 0 && client->attempt->asked == 0)
+		lb_delivery_broken(client);
+}
+
+void lb_retry_close(struct lb_client *client)
+{
+	if (client->postponed != LB_REASON_NONE)
+		lb_undecided_each(client, end_unsaid);
+	client->postponed = LB_REASON_NONE;
 }
 
 /* The delivery, or the question, was refused. On another connection another server may answer, or this one anew. */
@@ -108,7 +167,11 @@ bool lb_retry_refused(struct lb_client *client, enum lb_reason reason)
 {
 	if (reason != LB_REASON_BUSY && reason != LB_REASON_GOING_AWAY)
 		return false;
-	return try_again(client, reason);
+	if (!client->retry || !is_wanted(client))
+		return false;
+	suspend(client);
+	client->postponed = reason;
+	return true;
 }
 
 bool lb_retry_step(struct lb_client *client)

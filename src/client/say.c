@@ -36,9 +36,19 @@ static int say_begin(struct lb_client *client)
 		.length = attempt->declared,
 		.name = attempt->entry.name,
 	};
-	int r = say_settled(client);
+	int r;
 
-	return r < 0 ? r : lb_conn_begin(client->conn, &begin, &attempt->handle);
+	if (client->pipeline && !lb_stream_has_from(client, 0)) {
+		lb_delivery_give_up(client, LB_REASON_LOST);
+		return 0;
+	}
+	r = say_settled(client);
+	if (r == 0)
+		r = lb_conn_begin(client->conn, &begin, &attempt->handle);
+	attempt->accepted = false;
+	if (r == 0 && client->pipeline)
+		lb_stream_begin(client);
+	return r;
 }
 
 /* What is written of a delivery that is committed already. */
@@ -120,8 +130,9 @@ bool lb_delivery_proceed(struct lb_client *client)
 
 	if (client->attempt->course == LB_COURSE_COMPARE && client->out_len > 0)
 		r = hash_only(client);
-	else if (client->link == LB_LINK_READY && !client->closing)
+	else if (client->link == LB_LINK_READY && !client->closing && lb_undecided_choose(client))
 		r = say(client);
+	client->attempt = client->stage;
 	if (r < 0 && r != -EAGAIN)
 		lb_client_break(client, LB_END_LOCAL_ABORT, LB_PARTY_SELF, -r);
 	return r == 0;

@@ -12,7 +12,7 @@
 /* Whether what is written has to be kept here, for the case that the server loses it. */
 static bool is_kept(const struct lb_client *client)
 {
-	return client->attempt->resumable && client->replay.bytes != NULL;
+	return client->attempt->kept && client->attempt->resumable;
 }
 
 static size_t at_most(uint64_t n, uint64_t most)
@@ -32,29 +32,63 @@ bool lb_stream_can_repeat(const struct lb_client *client)
 {
 	const struct lb_attempt *attempt = client->attempt;
 
-	return attempt->length == 0 || attempt->read_again != NULL ||
-	       (client->replay.bytes != NULL && client->replay.to == attempt->length);
+	return attempt->length == 0 || attempt->read_again != NULL || attempt->kept;
 }
 
 /* Whether all from there on can be said. */
-static bool has_from(const struct lb_client *client, uint64_t offset)
+bool lb_stream_has_from(const struct lb_client *client, uint64_t offset)
 {
 	const struct lb_attempt *attempt = client->attempt;
 
 	return offset >= attempt->length || attempt->read_again != NULL ||
-	       (lb_stream_can_repeat(client) && offset >= client->replay.from);
+	       (attempt->kept && attempt->base + offset >= client->replay.from);
 }
 
 /* Begins to keep what is written from here on, where that helps. Without the memory for it, nothing is kept. */
 static void keep(struct lb_client *client)
 {
-	const struct lb_attempt *attempt = client->attempt;
+	struct lb_attempt *attempt = client->attempt;
 
 	if (attempt->length > 0)
 		return;
-	if (!client->retry || !attempt->resumable || attempt->read_again != NULL ||
-		lb_replay_start(&client->replay, 0, client->replay_size) < 0)
-		lb_replay_stop(&client->replay);
+	attempt->kept = client->retry && attempt->read_again == NULL &&
+			(attempt->resumable || client->pipeline) &&
+			(client->replay.bytes != NULL ||
+				lb_replay_start(&client->replay, 0, client->replay_size) == 0);
+	attempt->base = client->replay.to;
+	attempt->synced = 0;
+	lb_stream_release(client);
+}
+
+void lb_stream_begin(struct lb_client *client)
+{
+	struct lb_attempt *attempt = client->attempt;
+
+	attempt->sent = 0;
+	attempt->course = LB_COURSE_OPEN;
+	keep(client);
+}
+
+/* Bases ascend: the first that keeps anything keeps what comes after it, too. */
+void lb_stream_release(struct lb_client *client)
+{
+	const struct lb_attempt *first = client->stage;
+
+	for (unsigned i = client->undecided.n; i-- > 0;)
+		if (client->undecided.at[i]->kept)
+			first = client->undecided.at[i];
+	if (client->replay.bytes != NULL)
+		lb_replay_drop(
+			&client->replay, first->kept ? first->base + first->synced : client->replay.to);
+}
+
+static void durable(struct lb_client *client, uint64_t offset)
+{
+	struct lb_attempt *attempt = client->attempt;
+
+	/* What the caller has not written yet is not in the replay buffer. */
+	attempt->synced = offset < attempt->length ? offset : attempt->length;
+	lb_stream_release(client);
 }
 
 void lb_stream_open(struct lb_client *client, const struct lb_event *event)
@@ -73,17 +107,16 @@ void lb_stream_open(struct lb_client *client, const struct lb_event *event)
 	}
 	attempt->course = LB_COURSE_OPEN;
 	keep(client);
-	if (!has_from(client, attempt->sent))
+	if (!lb_stream_has_from(client, attempt->sent))
 		lb_delivery_give_up(client, LB_REASON_LOST);
-	else if (client->replay.bytes != NULL)
-		lb_replay_drop(&client->replay, attempt->sent);
+	else
+		durable(client, attempt->sent);
 }
 
 void lb_stream_synced(struct lb_client *client, uint64_t offset)
 {
 	client->attempt->syncing = false;
-	if (client->replay.bytes != NULL)
-		lb_replay_drop(&client->replay, offset);
+	durable(client, offset);
 }
 
 /* The machine keeps referring to `from` until it is written. */
@@ -115,9 +148,10 @@ static int say_again(struct lb_client *client)
 	if (lb_link_has_output(client))
 		return 1;
 	if (attempt->read_again == NULL) {
-		const uint8_t *bytes = lb_replay_at(&client->replay, offset, &len);
+		size_t in_a_row;
+		const uint8_t *bytes = lb_replay_at(&client->replay, attempt->base + offset, &in_a_row);
 
-		return say(client, bytes, at_most(len, LB_CHUNK));
+		return say(client, bytes, at_most(in_a_row, len));
 	}
 	if (client->again == NULL)
 		client->again = malloc(LB_CHUNK);
@@ -153,24 +187,40 @@ static int say_new(struct lb_client *client, size_t n)
 {
 	int r = say(client, client->out, n);
 
-	if (r == 0 && is_kept(client))
+	if (r == 0 && client->attempt->kept)
 		lb_replay_put(&client->replay, client->out, n);
 	return r;
+}
+
+/* How much more may be kept now. A delivery that is larger than that, and is not durable in parts, is kept no longer. */
+static size_t room(struct lb_client *client)
+{
+	struct lb_attempt *attempt = client->attempt;
+	size_t n = lb_replay_room(&client->replay);
+
+	if (attempt->resumable)
+		return at_most(n, interval(client));
+	if (n > 0 || client->replay.from < attempt->base)
+		return n;
+	attempt->kept = false;
+	lb_stream_release(client);
+	return SIZE_MAX;
 }
 
 int lb_stream_say(struct lb_client *client)
 {
 	struct lb_attempt *attempt = client->attempt;
-	size_t n = at_most(client->out_len, LB_CHUNK);
-	bool skips = attempt->sent > attempt->length; /* the server has these already */
+	size_t n =
+		attempt->whole ? 0 : at_most(client->out_len, LB_CHUNK); /* the caller's may be another's */
+	bool skips = attempt->sent > attempt->length;                    /* the server has these already */
 	int r = 0;
 
 	if (say_sync(client))
 		return 0;
 	if (attempt->sent < attempt->length)
 		return say_again(client);
-	if (is_kept(client))
-		n = at_most(at_most(n, interval(client)), lb_replay_room(&client->replay));
+	if (attempt->kept && !skips)
+		n = at_most(n, room(client));
 	if (n == 0)
 		return 1;
 	if (skips)

@@ -9,6 +9,7 @@
 #include "client/engine.h"
 #include "base/test.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* "Will never commit" is the client's word alone where no ledger has it: after a rollback, and after a refusal for
@@ -41,6 +42,7 @@ void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_
 	}
 	attempt->claimed = false;
 	attempt->course = LB_COURSE_ENDED;
+	client->some_ended = client->some_ended || attempt != client->stage;
 	attempt->verdict = verdict;
 	attempt->reason = reason;
 	if (verdict == LB_VERDICT_COMMITTED)
@@ -55,6 +57,8 @@ bool lb_delivery_commit_sent(const struct lb_client *client)
 /* The reason that a connection gives for a delivery that was not committed. */
 static enum lb_reason reason_of_end(const struct lb_client *client)
 {
+	if (client->postponed != LB_REASON_NONE)
+		return client->postponed;
 	return client->end.how == LB_END_PROTOCOL_ERROR ? LB_REASON_PROTOCOL : LB_REASON_BROKEN;
 }
 
@@ -84,10 +88,19 @@ static void mismatch(struct lb_client *client)
 	lb_client_break(client, LB_END_PROTOCOL_ERROR, LB_PARTY_SELF, EPROTO);
 }
 
-static void keep(struct lb_attempt *attempt, const struct lb_receipt *receipt)
+/* A reply for which there is no memory takes nothing from the verdict: asked again, the server gives it again. */
+static void keep(struct lb_attempt *attempt, const struct lb_event *event)
 {
-	attempt->stored = *receipt;
+	attempt->stored = event->receipt;
 	attempt->has_stored = true;
+	attempt->reply_len = event->reply_len;
+	if (event->reply_len == 0)
+		return;
+	attempt->reply = malloc(event->reply_len);
+	if (attempt->reply == NULL)
+		attempt->err = ENOMEM;
+	else
+		memcpy(attempt->reply, event->reply, event->reply_len);
 }
 
 void lb_delivery_compare(struct lb_client *client)
@@ -98,18 +111,23 @@ void lb_delivery_compare(struct lb_client *client)
 		lb_delivery_end(client, LB_VERDICT_REFUSED, LB_REASON_DIFFERENT);
 }
 
-static void committed(struct lb_client *client, const struct lb_receipt *receipt)
+static void committed(struct lb_client *client, const struct lb_event *event)
 {
+	const struct lb_receipt *receipt = &event->receipt;
 	struct lb_attempt *attempt = client->attempt;
 
 	attempt->handle = 0;
-	if (!is_about_ours(client, receipt) || attempt->course == LB_COURSE_OPEN ||
-		(attempt->course == LB_COURSE_COMMIT && !is_what_was_written(attempt, receipt))) {
+	if (!is_about_ours(client, receipt) ||
+		(attempt->accepted && (attempt->course == LB_COURSE_OPEN ||
+					      (attempt->course == LB_COURSE_COMMIT &&
+						      !is_what_was_written(attempt, receipt))))) {
 		mismatch(client);
 		return;
 	}
-	keep(attempt, receipt);
-	if (attempt->course == LB_COURSE_BEGIN)
+	keep(attempt, event);
+	/* In answer to BEGIN, whatever was said meanwhile. */
+	if (!attempt->accepted && (attempt->course == LB_COURSE_BEGIN || attempt->course == LB_COURSE_OPEN ||
+					  attempt->course == LB_COURSE_COMMIT))
 		attempt->course = LB_COURSE_COMPARE;
 	if (attempt->course == LB_COURSE_COMPARE && attempt->whole)
 		lb_delivery_compare(client);
@@ -143,15 +161,15 @@ static void refused(struct lb_client *client, enum lb_reason reason)
 }
 
 /* RESOLVE found it committed. */
-static void found(struct lb_client *client, const struct lb_receipt *receipt)
+static void found(struct lb_client *client, const struct lb_event *event)
 {
 	struct lb_attempt *attempt = client->attempt;
 
-	if (!is_about_ours(client, receipt)) {
+	if (!is_about_ours(client, &event->receipt)) {
 		mismatch(client);
 		return;
 	}
-	keep(attempt, receipt);
+	keep(attempt, event);
 	if (attempt->intent != LB_INTENT_REFUSED)
 		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
 	else if (attempt->reason == LB_REASON_DIFFERENT)
@@ -178,7 +196,7 @@ static void resolved(struct lb_client *client, const struct lb_event *event)
 	if (event->type == LB_EVENT_REFUSED)
 		lb_delivery_end(client, LB_VERDICT_IN_DOUBT, event->reason);
 	else if (event->verdict == LB_VERDICT_COMMITTED)
-		found(client, &event->receipt);
+		found(client, event);
 	else if (event->verdict == LB_VERDICT_FORGOTTEN)
 		lb_delivery_end(client, LB_VERDICT_FORGOTTEN, LB_REASON_FORGOTTEN);
 	else if (event->verdict != LB_VERDICT_ROLLED_BACK)
@@ -191,20 +209,17 @@ static void resolved(struct lb_client *client, const struct lb_event *event)
 		lb_delivery_end(client, LB_VERDICT_ROLLED_BACK, event->reason);
 }
 
-void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
+static void answer(struct lb_client *client, const struct lb_event *event)
 {
 	struct lb_attempt *attempt = client->attempt;
 
-	if (!lb_delivery_is_undecided(client))
-		return; /* it comes too late: the verdict was given out */
 	if (attempt->asked != 0 && event->handle == attempt->asked) {
 		resolved(client, event);
 		return;
 	}
-	if (attempt->handle == 0 || event->handle != attempt->handle)
-		return;
 	switch (event->type) {
 	case LB_EVENT_BEGIN_OK:
+		attempt->accepted = true;
 		if (attempt->course == LB_COURSE_BEGIN)
 			lb_stream_open(client, event);
 		break;
@@ -212,7 +227,7 @@ void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
 		lb_stream_synced(client, event->offset);
 		break;
 	case LB_EVENT_COMMITTED:
-		committed(client, &event->receipt);
+		committed(client, event);
 		break;
 	case LB_EVENT_REFUSED:
 		refused(client, event->reason);
@@ -230,6 +245,21 @@ void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
 	default:
 		break;
 	}
+}
+
+/* An answer that names none of them comes too late: the verdict was given out. */
+void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
+{
+	if (lb_undecided_find(client, event->handle)) {
+		struct lb_attempt *attempt = client->attempt;
+
+		answer(client, event);
+		if (attempt->course == LB_COURSE_ENDED)
+			client->failures = 0;
+	}
+	client->attempt = client->stage;
+	lb_retry_postponed(client);
+	lb_undecided_collect(client);
 }
 
 /* No answer will come to what was asked, or none is waited for any longer. reason: why not, if COMMIT was not sent. */
@@ -291,6 +321,13 @@ void lb_delivery_cut(struct lb_client *client, int error)
 	case LB_OPERATION_BEGIN:
 	case LB_OPERATION_WRITE:
 		attempt->cut = reason;
+		break;
+	case LB_OPERATION_DECISION:
+		break;
+	case LB_OPERATION_COMMIT_ASYNC: /* as if it had not been said */
+		attempt->whole = false;
+		if (attempt->course == LB_COURSE_COMMIT)
+			attempt->course = LB_COURSE_OPEN;
 		break;
 	case LB_OPERATION_COMMIT:
 		cut_commit(client, reason);

@@ -38,7 +38,7 @@ static int connect_to(struct lb_host *host, const struct lb_endpoint *endpoint)
 	struct lb_conn_options options = {.role = LB_ROLE_SERVER,
 		.ledger = fake->ledger,
 		.max_delivery = LB_UNKNOWN,
-		.features = fake->resumes ? LB_FEATURE_RESUME : 0,
+		.features = LB_FEATURE_REPLY | (fake->resumes ? LB_FEATURE_RESUME : 0),
 		.busy = fake->busy};
 
 	assert_int_equal(lb_endpoint_port(endpoint), (fake->connects - fake->first_endpoint) % 3 + 1);
@@ -76,7 +76,7 @@ static void say(struct fake *fake)
 		}
 }
 
-static struct lb_receipt receipt_of_received(struct fake *fake)
+struct lb_receipt fake_received(struct fake *fake)
 {
 	struct lb_receipt receipt = {.id = fake->id,
 		.ledger = fake->ledger,
@@ -136,7 +136,7 @@ static void answer(struct fake *fake, const struct lb_event *event)
 				lb_conn_refused(fake->server, event->handle, fake->refuse_data, NULL), 0);
 		break;
 	case LB_EVENT_COMMIT:
-		receipt = receipt_of_received(fake);
+		receipt = fake_received(fake);
 		if (fake->refuse_commit != LB_REASON_NONE)
 			assert_int_equal(
 				lb_conn_refused(fake->server, event->handle, fake->refuse_commit, NULL), 0);
@@ -265,6 +265,7 @@ static ssize_t send_some(struct lb_host *host, int fd, const struct iovec *iov, 
 		fake->to_client_len = 24;
 	}
 	fake->sent += total;
+	fake->sends++;
 	return total > 0 ? (ssize_t)total : -EAGAIN;
 }
 

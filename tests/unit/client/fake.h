@@ -37,6 +37,7 @@ struct fake {
 	size_t          to_client_len;
 	size_t          room;    /* bytes that our kernel still takes */
 	uint64_t        sent;    /* bytes that it took */
+	unsigned        sends;   /* in as many calls */
 	uint64_t        drained; /* how much `room` grows when the client waits for it */
 	enum fake_cut   broken;
 	int             send_error; /* -errno of the next sends */
@@ -104,6 +105,9 @@ struct told fake_close(struct fake *fake, struct lb_client *client);
 
 /* The answer to a BEGIN at which it was silent. */
 void fake_begin_ok(struct fake *fake);
+
+/* The receipt of what the server has received of the delivery that was begun last. */
+struct lb_receipt fake_received(struct fake *fake);
 
 /* A second connection, to the same server or to one with another ledger, as another process would make it. */
 void fake_restart(struct fake *fake);

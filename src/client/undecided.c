@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deliveries whose verdict nobody waits for: those that were committed and are undecided stay beside the one that the
+ * calls are about, until their verdict is handed on. Owns these lists. What is said of each, and what the answers mean,
+ * is as for any other: it is put at hand for that.
+ */
+#include "client/engine.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void add(struct lb_attempts *list, struct lb_attempt *attempt)
+{
+	list->at[list->n++] = attempt;
+}
+
+static struct lb_attempt *take(struct lb_attempts *list, unsigned i)
+{
+	struct lb_attempt *attempt = list->at[i];
+
+	list->n--;
+	memmove(list->at + i, list->at + i + 1, (list->n - i) * sizeof *list->at);
+	return attempt;
+}
+
+void lb_undecided_init(struct lb_client *client)
+{
+	client->stage = client->attempt = client->attempts;
+	for (unsigned i = 1; i <= LB_UNDECIDED_MAX; i++)
+		add(&client->spare, &client->attempts[i]);
+}
+
+void lb_undecided_deinit(struct lb_client *client)
+{
+	for (unsigned i = 0; i <= LB_UNDECIDED_MAX; i++)
+		free(client->attempts[i].reply);
+	free(client->reply);
+}
+
+void lb_attempt_clear(struct lb_attempt *attempt)
+{
+	const size_t small = offsetof(struct lb_attempt, course);
+	struct lb_journal_entry *entry = &attempt->entry;
+
+	free(attempt->reply); /* if nobody was given it */
+	memset((char *)attempt + small, 0, sizeof *attempt - small);
+	memset(&entry->id, 0, sizeof entry->id);
+	memset(&entry->ledger, 0, sizeof entry->ledger);
+	entry->attempt = 0;
+	entry->address[0] = entry->name[0] = entry->source[0] = '\0';
+}
+
+void lb_undecided_each(struct lb_client *client, void (*what)(struct lb_client *client))
+{
+	struct lb_attempt *hand = client->attempt;
+
+	for (unsigned i = 0; i <= client->undecided.n; i++) {
+		client->attempt = i < client->undecided.n ? client->undecided.at[i] : client->stage;
+		if (lb_delivery_is_undecided(client))
+			what(client);
+	}
+	client->attempt = hand;
+}
+
+static bool is_named(const struct lb_attempt *attempt, uint32_t handle)
+{
+	return handle != 0 && (attempt->handle == handle || attempt->asked == handle);
+}
+
+bool lb_undecided_find(struct lb_client *client, uint32_t handle)
+{
+	client->attempt = client->stage;
+	for (unsigned i = 0; i < client->undecided.n && !is_named(client->attempt, handle); i++)
+		client->attempt = client->undecided.at[i];
+	return is_named(client->attempt, handle) && lb_delivery_is_undecided(client);
+}
+
+int lb_client_start_commit_async(struct lb_client *client, lb_time deadline)
+{
+	int r;
+
+	if (client->attempt->cut != LB_REASON_NONE)
+		return -EINVAL;
+	if (client->verdicts.n > 0 && client->spare.n == 0)
+		return -ENOBUFS;
+	r = lb_client_start_commit(client, deadline);
+	if (r == 0)
+		client->operation = LB_OPERATION_COMMIT_ASYNC;
+	return r;
+}
+
+/* There is nothing more that the caller would have to wait for. */
+static bool is_on_its_way(const struct lb_attempt *attempt)
+{
+	switch (attempt->course) {
+	case LB_COURSE_OPEN:
+	case LB_COURSE_COMPARE:
+		return false;
+	case LB_COURSE_COMMIT:
+		return attempt->said;
+	default: /* it waits for another connection, or for what became of an earlier attempt; or it has ended */
+		return true;
+	}
+}
+
+bool lb_undecided_put(struct lb_client *client)
+{
+	struct lb_attempt *attempt = client->stage, *next;
+
+	if (!is_on_its_way(attempt) || client->spare.n == 0)
+		return false;
+	next = take(&client->spare, client->spare.n - 1);
+	lb_attempt_clear(next);
+	next->entry.id = attempt->entry.id; /* of the delivery that was begun last */
+	attempt->committed = client->started;
+	add(&client->undecided, attempt);
+	client->stage = client->attempt = next;
+	if (attempt->course == LB_COURSE_ENDED)
+		client->some_ended = true;
+	else if (attempt->course != LB_COURSE_COMMIT)
+		client->repeating = true;
+	return true;
+}
+
+static bool has_to_speak(const struct lb_attempt *attempt)
+{
+	switch (attempt->course) {
+	case LB_COURSE_BEGIN:
+	case LB_COURSE_OPEN:
+		return true;
+	case LB_COURSE_COMMIT:
+	case LB_COURSE_ROLLBACK:
+		return !attempt->said;
+	case LB_COURSE_RESOLVE:
+		return attempt->asked == 0;
+	default:
+		return false;
+	}
+}
+
+bool lb_undecided_choose(struct lb_client *client)
+{
+	if (client->postponed != LB_REASON_NONE)
+		return client->stage->handle != 0;
+	for (unsigned i = 0; i < client->undecided.n && client->repeating; i++) {
+		client->attempt = client->undecided.at[i];
+		if (has_to_speak(client->attempt))
+			return true;
+	}
+	client->repeating = false;
+	client->attempt = client->stage;
+	return true;
+}
+
+bool lb_undecided_wait_here(const struct lb_client *client)
+{
+	for (unsigned i = 0; i < client->undecided.n; i++)
+		if (client->undecided.at[i]->handle != 0 || client->undecided.at[i]->asked != 0)
+			return true;
+	return false;
+}
+
+static void fill(struct lb_client *client, struct lb_attempt *attempt, struct lb_decision *decision)
+{
+	client->attempt = attempt;
+	lb_client_outcome(client, &decision->receipt, &decision->outcome);
+	client->attempt = client->stage;
+	decision->outcome.took = attempt->took;
+	decision->tag = attempt->tag;
+	decision->reply = lb_client_reply(client, &decision->reply_len);
+	add(&client->spare, attempt);
+	client->told++;
+}
+
+void lb_undecided_collect(struct lb_client *client)
+{
+	lb_time now;
+
+	if (!client->some_ended)
+		return;
+	client->some_ended = false;
+	now = client->host->clock->now(client->host);
+	for (unsigned i = 0; i < client->undecided.n;) {
+		struct lb_attempt *attempt = client->undecided.at[i];
+		struct lb_decision decision;
+
+		if (attempt->course != LB_COURSE_ENDED) {
+			i++;
+			continue;
+		}
+		take(&client->undecided, i);
+		attempt->took = now - attempt->committed;
+		if (client->decided == NULL) {
+			add(&client->verdicts, attempt);
+			continue;
+		}
+		fill(client, attempt, &decision);
+		client->decided(client->decided_arg, &decision);
+	}
+	lb_stream_release(client);
+}
+
+int lb_client_start_decision(struct lb_client *client, lb_time deadline)
+{
+	if (client->operation != LB_OPERATION_NONE)
+		return -EBUSY;
+	if (client->undecided.n + client->verdicts.n == 0)
+		return -ENOENT;
+	lb_client_begin_operation(client, LB_OPERATION_DECISION, deadline);
+	client->told_before = client->told;
+	return 0;
+}
+
+bool lb_undecided_has_told(const struct lb_client *client)
+{
+	return client->verdicts.n > 0 || client->told > client->told_before;
+}
+
+void lb_undecided_fetch(struct lb_client *client, struct lb_decision *decision)
+{
+	fill(client, take(&client->verdicts, 0), decision);
+}
