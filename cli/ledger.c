@@ -12,7 +12,7 @@
 
 struct listing {
 	bool json;
-	struct lb_uuid ledger;
+	struct lb_ledger_info info;
 	uint64_t committed, fenced;
 };
 
@@ -43,9 +43,13 @@ static int print_head(const struct listing *listing)
 {
 	char ledger[LB_UUID_TEXT];
 
+	lb_uuid_text(&listing->info.ledger, ledger);
 	if (listing->json)
-		return 0;
-	lb_print_line(STDOUT_FILENO, "ledger %s", lb_uuid_text(&listing->ledger, ledger));
+		return lb_print_json(
+			STDOUT_FILENO, json_pack("{s:s, s:s, s:I}", "event", "ledger", "ledger", ledger,
+					       "keep_receipts", (json_int_t)listing->info.keep_receipts));
+	lb_print_line(STDOUT_FILENO, "ledger %s, which remembers %u settled deliveries of each client",
+		ledger, listing->info.keep_receipts);
 	return lb_print_line(STDOUT_FILENO, "%-24s  %-11s  %14s  %-39s  %-36s  %s", "committed at", "verdict",
 		"bytes", "digest", "id", "name");
 }
@@ -57,7 +61,7 @@ static int row(void *arg, const struct lb_ledger_row *row)
 	bool committed = row->verdict == LB_VERDICT_COMMITTED;
 	int r = 0;
 
-	result.receipt.ledger = listing->ledger;
+	result.receipt.ledger = listing->info.ledger;
 	result.reason = committed ? LB_REASON_NONE : LB_REASON_FENCED;
 	if (listing->committed + listing->fenced == 0)
 		r = print_head(listing);
@@ -78,7 +82,7 @@ static int ledger(int argc, char **argv)
 	if (argc - optind != 1)
 		return lb_args_wrong(
 			"ledger", "it takes one PATH, the directory that 'lastbyte serve --into' names");
-	r = lb_ledger_read(argv[optind], &listing.ledger, row, &listing, why);
+	r = lb_ledger_read(argv[optind], &listing.info, row, &listing, why);
 	if (r == -EPIPE) /* whoever read it has seen enough, as with `| head` */
 		return 0;
 	if (r < 0) {
@@ -86,10 +90,10 @@ static int ledger(int argc, char **argv)
 			why[0] != '\0' ? why : strerror(-r));
 		return r == -EIO ? lb_verdict_exit(LB_VERDICT_NOT_COMMITTED) : LB_EXIT_USAGE;
 	}
-	if (listing.json)
-		return 0;
 	if (listing.committed + listing.fenced == 0)
 		print_head(&listing);
+	if (listing.json)
+		return 0;
 	lb_print_line(STDOUT_FILENO, "%" PRIu64 " committed, %" PRIu64 " that never will be",
 		listing.committed, listing.fenced);
 	return 0;
@@ -101,12 +105,12 @@ const struct lb_command lb_command_ledger = {
 	.summary = "Lists what was committed into a directory, and what never will be",
 	.details = "PATH is the directory that 'lastbyte serve --into dir:PATH' names. It may be in use: the "
 		   "rows\n"
-		   "are those of one moment, in the order of their commit. What lies more than 1024 "
-		   "deliveries below\n"
-		   "a client's lowest open one is not kept.\n"
+		   "are those of one moment, in the order of their commit. What lies far below a client's "
+		   "lowest open\n"
+		   "delivery is not kept: see 'lastbyte serve --keep-receipts'.\n"
 		   "\n"
 		   "Options:\n"
-		   "  --json  an object for each row, one on a line (off: a table)\n"
+		   "  --json  objects, one on a line: the ledger itself, then each row (off: a table)\n"
 		   "\n"
 		   "Exit codes: 0; 2 when PATH has no ledger, or none that can be read; 4 when its disk "
 		   "reports an error.\n",

@@ -84,6 +84,12 @@ LB_PUBLIC void lb_server_stop(struct lb_server *server);
 
 LB_PUBLIC void lb_server_free(struct lb_server *server); /* NULL is fine */
 
+/* What a ledger says of itself. */
+struct lb_ledger_info {
+	struct lb_uuid ledger;
+	unsigned       keep_receipts; /* settled deliveries of each client that it remembers, one by one */
+};
+
 /* One row of a ledger. */
 struct lb_ledger_row {
 	struct lb_receipt receipt;
@@ -91,10 +97,11 @@ struct lb_ledger_row {
 };
 
 /*
- * Reads the ledger of the sink at `path`, also while a server uses it, rows in order of commit. Stops when
- * `row` returns other than 0 and returns that. -ENOENT: there is no ledger.
+ * Reads the ledger of the sink at `path`, also while a server uses it: the rows of one moment, in order of commit.
+ * *infop is filled before the first of them. Stops when `row` returns other than 0 and returns that. -ENOENT: there is
+ * no ledger. -ENOTSUP: it is of another version; a server brings one of an older version up to date when it starts.
  */
-LB_PUBLIC LB_CHECKED int lb_ledger_read(const char *path, struct lb_uuid *uuidp,
+LB_PUBLIC LB_CHECKED int lb_ledger_read(const char *path, struct lb_ledger_info *infop,
 	int (*row)(void *arg, const struct lb_ledger_row *row), void *arg, char why[256]);
 
 #ifdef __cplusplus

@@ -8,6 +8,7 @@
 #include "base/test.h"
 #include <errno.h>
 #include <lastbyte/conn.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum row_state { ROW_COMMITTED = 1, ROW_FENCED = 2 };
@@ -19,27 +20,28 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 	/* always one row */
 	[LB_LEDGER_SQL_LOOK] =
 		"SELECT ifnull(c.settled, 1), ifnull(c.floor, 1), d.state, d.name, d.placed, d.length,"
-		" d.digest, d.committed_at, d.durability"
+		" d.digest, d.committed_at, d.durability, d.reply"
 		" FROM (SELECT ?1 AS client, ?2 AS number) AS q"
 		" LEFT JOIN clients AS c ON c.client = q.client"
-		" LEFT JOIN deliveries AS d ON d.client = q.client AND d.number = q.number",
+		" LEFT JOIN verdicts AS d ON d.client = q.client AND d.number = q.number",
+	[LB_LEDGER_SQL_SEQUENCE] = "SELECT sequence FROM meta",
+	[LB_LEDGER_SQL_COUNT] = "UPDATE meta SET sequence = ?1",
 	/* A number that was settled meanwhile never gets a row again. */
 	[LB_LEDGER_SQL_INSERT] =
-		"INSERT INTO deliveries(client, number, sequence, " LB_LEDGER_COLUMNS ")"
-		" SELECT ?1, ?2, (SELECT ifnull(max(sequence), 0) + 1 FROM deliveries), ?3, ?4, ?5, ?6, ?7, "
-		"?8, ?9"
+		"INSERT INTO verdicts(client, number, sequence, " LB_LEDGER_COLUMNS ")"
+		" SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11"
 		" WHERE ?2 - ifnull((SELECT settled FROM clients WHERE client = ?1), 1)"
 		" BETWEEN 0 AND " LB_TEXT_OF(LB_NUMBERS_OPEN_MAX) " - 1"
 								  " ON CONFLICT(client, number) DO NOTHING",
-	[LB_LEDGER_SQL_PLACED] = "UPDATE deliveries SET placed = ?3 WHERE client = ?1 AND number = ?2",
-	[LB_LEDGER_SQL_SETTLE] =
-		"INSERT INTO clients(client, settled, floor) VALUES(?1, ?2, max(?2 - " LB_TEXT_OF(
-			LB_LEDGER_KEPT) ", 1))"
-					" ON CONFLICT(client) DO UPDATE SET settled = excluded.settled, "
-					"floor = excluded.floor"
-					" WHERE excluded.settled > clients.settled",
-	[LB_LEDGER_SQL_PRUNE] = "DELETE FROM deliveries WHERE client = ?1 AND number < max(?2 - " LB_TEXT_OF(
-		LB_LEDGER_KEPT) ", 1)",
+	[LB_LEDGER_SQL_PLACED] = "UPDATE verdicts SET placed = ?3 WHERE client = ?1 AND number = ?2",
+	/* What is below the floor was forgotten: it never sinks, whatever is kept from now on. */
+	[LB_LEDGER_SQL_SETTLE] = "INSERT INTO clients(client, settled, floor)"
+				 " VALUES(?1, ?2, max(?2 - (SELECT keep FROM meta), 1))"
+				 " ON CONFLICT(client) DO UPDATE SET settled = excluded.settled, floor = "
+				 "max(floor, excluded.floor)"
+				 " WHERE excluded.settled > settled",
+	[LB_LEDGER_SQL_PRUNE] = "DELETE FROM verdicts WHERE client = ?1"
+				" AND number < (SELECT floor FROM clients WHERE client = ?1)",
 	[LB_LEDGER_SQL_PART_LOOK] = "SELECT client, number, attempt, declared, size, age, name FROM parts "
 				    "WHERE client = ?1 AND number = ?2",
 	/* Whoever was fenced or settled while it was received leaves nothing. */
@@ -47,7 +49,7 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 		"INSERT OR REPLACE INTO parts(client, number, sequence, attempt, declared, size, name, age)"
 		" SELECT ?1, ?2, (SELECT ifnull(max(sequence), 0) + 1 FROM parts), ?3, ?4, ?5, ?6, 0"
 		" WHERE ?2 >= ifnull((SELECT settled FROM clients WHERE client = ?1), 1)"
-		" AND NOT EXISTS (SELECT 1 FROM deliveries WHERE client = ?1 AND number = ?2)",
+		" AND NOT EXISTS (SELECT 1 FROM verdicts WHERE client = ?1 AND number = ?2)",
 	[LB_LEDGER_SQL_PART_LIST] =
 		"SELECT client, number, attempt, declared, size, age, name FROM parts ORDER BY sequence DESC",
 	[LB_LEDGER_SQL_PART_AGE] = "UPDATE parts SET age = ?3 WHERE client = ?1 AND number = ?2",
@@ -156,44 +158,85 @@ static enum lb_ledger_state without_row(sqlite3_stmt *row, uint64_t number)
 	return number - settled >= LB_NUMBERS_OPEN_MAX ? LB_LEDGER_BEYOND : LB_LEDGER_UNSEEN;
 }
 
+static int copy_reply(sqlite3_stmt *row, int column, struct lb_ledger_reply *replyp)
+{
+	const void *bytes = sqlite3_column_blob(row, column);
+	size_t len = (size_t)sqlite3_column_bytes(row, column);
+
+	if (len == 0)
+		return SQLITE_OK;
+	replyp->bytes = malloc(len);
+	if (replyp->bytes == NULL)
+		return SQLITE_NOMEM;
+	memcpy(replyp->bytes, bytes, len);
+	replyp->len = len;
+	return SQLITE_OK;
+}
+
 /* SQLite's code; inside a transaction or outside. */
 int lb_ledger_look_within(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
-	struct lb_receipt *receiptp)
+	struct lb_receipt *receiptp, struct lb_ledger_reply *replyp)
 {
 	sqlite3_stmt *row = lb_ledger_bind(ledger, LB_LEDGER_SQL_LOOK, id);
+	int copied = SQLITE_OK, rc;
 
 	if (sqlite3_step(row) == SQLITE_ROW) {
 		*statep = lb_ledger_row_read(row, 2, id, &ledger->uuid, receiptp);
 		if (*statep == LB_LEDGER_UNSEEN)
 			*statep = without_row(row, id->number);
+		if (*statep == LB_LEDGER_COMMITTED && replyp != NULL)
+			copied = copy_reply(row, 9, replyp);
 	}
+	rc = sqlite3_reset(row);
+	return rc == SQLITE_OK ? copied : rc;
+}
+
+/* The place of the last row in the order of commit. */
+static int read_sequence(struct lb_ledger *ledger, sqlite3_int64 *sequencep)
+{
+	sqlite3_stmt *row = ledger->statements[LB_LEDGER_SQL_SEQUENCE];
+
+	if (sqlite3_step(row) == SQLITE_ROW)
+		*sequencep = sqlite3_column_int64(row, 0);
 	return sqlite3_reset(row);
 }
 
-/* *statep: what was there first; UNSEEN: it is in now. */
-static int insert(struct lb_ledger *ledger, enum row_state state, struct lb_receipt *receipt,
-	enum lb_ledger_state *statep)
+static int write_sequence(struct lb_ledger *ledger, sqlite3_int64 sequence)
 {
+	sqlite3_bind_int64(ledger->statements[LB_LEDGER_SQL_COUNT], 1, sequence);
+	return lb_ledger_run(ledger->statements[LB_LEDGER_SQL_COUNT]);
+}
+
+/* The entry's state: what was there first; UNSEEN: it is in now. */
+static int insert(
+	struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence, struct lb_ledger_entry *entry)
+{
+	struct lb_receipt *receipt = &entry->receipt;
 	sqlite3_stmt *row = lb_ledger_bind(ledger, LB_LEDGER_SQL_INSERT, &receipt->id);
 	int rc;
 
-	if (!lb_ledger_is_storable(&receipt->id)) {
-		*statep = LB_LEDGER_BEYOND;
+	entry->state = LB_LEDGER_BEYOND;
+	if (!lb_ledger_is_storable(&receipt->id))
 		return SQLITE_OK;
-	}
-	sqlite3_bind_int(row, 3, state);
-	sqlite3_bind_int64(row, 8, receipt->committed_at);
+	sqlite3_bind_int64(row, 3, sequence);
+	sqlite3_bind_int(row, 4, state);
+	sqlite3_bind_int64(row, 9, receipt->committed_at);
 	if (state == ROW_COMMITTED) {
-		sqlite3_bind_text(row, 4, receipt->name, -1, SQLITE_STATIC);
-		sqlite3_bind_text(row, 5, receipt->placed, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(row, 6, (sqlite3_int64)receipt->length);
-		sqlite3_bind_blob(row, 7, receipt->digest.bytes, sizeof receipt->digest.bytes, SQLITE_STATIC);
-		sqlite3_bind_int(row, 9, receipt->durability);
+		sqlite3_bind_text(row, 5, receipt->name, -1, SQLITE_STATIC);
+		sqlite3_bind_text(row, 6, receipt->placed, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(row, 7, (sqlite3_int64)receipt->length);
+		sqlite3_bind_blob(row, 8, receipt->digest.bytes, sizeof receipt->digest.bytes, SQLITE_STATIC);
+		sqlite3_bind_int(row, 10, receipt->durability);
+		if (entry->reply.len > 0)
+			sqlite3_bind_blob64(row, 11, entry->reply.bytes, entry->reply.len, SQLITE_STATIC);
 	}
 	rc = lb_ledger_run(row);
-	*statep = LB_LEDGER_UNSEEN;
-	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) == 0 && !LB_BUG("no_ledger_row_check"))
-		rc = lb_ledger_look_within(ledger, &receipt->id, statep, receipt);
+	entry->state = LB_LEDGER_UNSEEN;
+	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) == 0 && !LB_BUG("no_ledger_row_check")) {
+		free(entry->reply.bytes);
+		entry->reply = (struct lb_ledger_reply){0};
+		rc = lb_ledger_look_within(ledger, &receipt->id, &entry->state, receipt, &entry->reply);
+	}
 	return rc;
 }
 
@@ -204,48 +247,60 @@ static int forget_part(struct lb_ledger *ledger, const struct lb_id *id)
 }
 
 int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
-	struct lb_receipt *receiptp)
+	struct lb_receipt *receiptp, struct lb_ledger_reply *replyp)
 {
 	int err = lb_ledger_mend(ledger), rc;
 
 	*receiptp = (struct lb_receipt){.id = *id, .ledger = ledger->uuid};
+	if (replyp != NULL)
+		*replyp = (struct lb_ledger_reply){0};
 	*statep = LB_LEDGER_BEYOND;
 	if (err != 0 || !lb_ledger_is_storable(id))
 		return err;
-	rc = lb_ledger_look_within(ledger, id, statep, receiptp);
+	rc = lb_ledger_look_within(ledger, id, statep, receiptp, replyp);
 	return rc == SQLITE_OK ? 0 : lb_ledger_give_up(ledger, rc);
 }
 
-int lb_ledger_commit(
-	struct lb_ledger *ledger, struct lb_receipt *receipts, enum lb_ledger_state *states, size_t n)
+/* All of them, in a transaction that has begun; SQLite's code. */
+static int insert_all(
+	struct lb_ledger *ledger, enum row_state state, struct lb_ledger_entry *entries, size_t n)
 {
-	int err = lb_ledger_begin(ledger), rc = SQLITE_OK;
+	sqlite3_int64 first = 0, last;
+	int rc = read_sequence(ledger, &first);
 
-	if (err != 0)
-		return err;
+	last = first;
 	for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
-		rc = insert(ledger, ROW_COMMITTED, &receipts[i], &states[i]);
+		rc = insert(ledger, state, last + 1, &entries[i]);
 		if (rc == SQLITE_OK)
-			rc = forget_part(ledger, &receipts[i].id);
+			rc = forget_part(ledger, &entries[i].receipt.id);
+		last += entries[i].state == LB_LEDGER_UNSEEN;
 	}
-	return lb_ledger_end(ledger, rc);
+	return rc == SQLITE_OK && last > first ? write_sequence(ledger, last) : rc;
+}
+
+int lb_ledger_commit(struct lb_ledger *ledger, struct lb_ledger_entry *entries, size_t n)
+{
+	int err = lb_ledger_begin(ledger);
+
+	return err != 0 ? err : lb_ledger_end(ledger, insert_all(ledger, ROW_COMMITTED, entries, n));
 }
 
 int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
-	struct lb_receipt *receiptp)
+	struct lb_receipt *receiptp, struct lb_ledger_reply *replyp)
 {
-	int err = lb_ledger_begin(ledger), rc;
+	struct lb_ledger_entry fence = {.receipt = {.id = *id, .ledger = ledger->uuid}};
+	int err = lb_ledger_begin(ledger);
 
-	*receiptp = (struct lb_receipt){.id = *id, .ledger = ledger->uuid};
-	if (err != 0)
-		return err;
-	receiptp->committed_at = ledger->host->clock->wall(ledger->host);
-	rc = insert(ledger, ROW_FENCED, receiptp, statep);
-	if (rc == SQLITE_OK)
-		rc = forget_part(ledger, id);
-	err = lb_ledger_end(ledger, rc);
-	if (err == 0 && *statep == LB_LEDGER_UNSEEN)
-		*statep = LB_LEDGER_FENCED;
+	if (err == 0) {
+		fence.receipt.committed_at = ledger->host->clock->wall(ledger->host);
+		err = lb_ledger_end(ledger, insert_all(ledger, ROW_FENCED, &fence, 1));
+	}
+	*statep = fence.state == LB_LEDGER_UNSEEN ? LB_LEDGER_FENCED : fence.state;
+	*receiptp = fence.receipt;
+	if (replyp != NULL)
+		*replyp = fence.reply;
+	else
+		free(fence.reply.bytes);
 	return err;
 }
 

@@ -20,9 +20,18 @@ enum lb_ledger_state {
 	LB_LEDGER_BEYOND, /* no row, and LB_NUMBERS_OPEN_MAX or more above the client's lowest open number */
 };
 
-/* Opens or creates it, makes what it says durable (a checkpoint), and reads its identity. */
-int lb_ledger_open(
-	struct lb_host *host, const char *vfs, const char *path, struct lb_ledger **ledgerp, char why[256]);
+#define LB_LEDGER_KEEP 1024
+
+struct lb_ledger_options {
+	/* Settled numbers of each client whose rows are kept: it is written into the ledger. 0: as it says there, and
+	 * LB_LEDGER_KEEP in a new one. What was pruned once stays forgotten, whatever is set later. */
+	unsigned keep;
+};
+
+/* Opens or creates it, brings one of an older version up to date, makes what it says durable (a checkpoint), and reads
+ * its identity. `options` NULL: the defaults. -ENOTSUP: a newer version made it. */
+int                   lb_ledger_open(struct lb_host *host, const char *vfs, const char *path,
+			  const struct lb_ledger_options *options, struct lb_ledger **ledgerp, char why[256]);
 void                  lb_ledger_close(struct lb_ledger *ledger);
 const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger);
 
@@ -30,26 +39,37 @@ const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger);
  * All return 0, or -ENOSPC: not done, or -EIO: broken. After -EIO every call first reopens the database,
  * makes it durable by a checkpoint and goes on from what it reads; while that fails it returns -EIO again.
  */
-int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
-	struct lb_receipt *receiptp);
+/* What the application has answered, and goes out with the receipt. On the heap: whoever has it frees `bytes`. */
+struct lb_ledger_reply {
+	void  *bytes; /* NULL: none */
+	size_t len;
+};
 
-/* Inserts n rows in one transaction. states[i] is what was there first: UNSEEN: receipts[i] is in the ledger
- * now; else what was there is left, and receipts[i] holds it. On -ENOSPC no row was inserted. On -EIO any may
- * be, durable or not: look before answering. */
-int lb_ledger_commit(
-	struct lb_ledger *ledger, struct lb_receipt *receipts, enum lb_ledger_state *states, size_t n);
+/* A row: as it is to be inserted, and then as it is there. */
+struct lb_ledger_entry {
+	struct lb_receipt      receipt;
+	struct lb_ledger_reply reply;
+	enum lb_ledger_state   state;
+};
+
+/* What is there of an id. The receipt and the reply are those of a commit; NULL where no reply is wanted. */
+int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
+	struct lb_receipt *receiptp, struct lb_ledger_reply *replyp);
+
+/* Inserts n rows in one transaction. The state is what was there first: UNSEEN: the entry is in the ledger now;
+ * else what was there is left, and the entry holds it, its own reply freed. On -ENOSPC no row was inserted. On
+ * -EIO any may be, durable or not: look before answering. */
+int lb_ledger_commit(struct lb_ledger *ledger, struct lb_ledger_entry *entries, size_t n);
 
 /* Inserts a fence unless there is a row, or no room for one. *statep: FENCED, or what was there first. */
 int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
-	struct lb_receipt *receiptp);
+	struct lb_receipt *receiptp, struct lb_ledger_reply *replyp);
 
 /* The file had to be placed under another name. */
 int lb_ledger_placed(struct lb_ledger *ledger, const struct lb_id *id, const char *placed);
 
-/* Raises the client's lowest open number, and prunes rows that lie more than LB_LEDGER_KEPT below it. */
+/* Raises the client's lowest open number, and prunes rows that lie more than the kept ones below it. */
 int lb_ledger_settle(struct lb_ledger *ledger, const struct lb_id *lowest);
-
-#define LB_LEDGER_KEPT 1024
 
 /* ledger_part.c: what was received of a delivery that is not decided, and is durable. A row speaks of bytes
  * that were synced before it was written; commit, fence and settle remove it in their own transaction. */

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of the ledger: ledger_db.c (the database and its schema), ledger.c (what is asked of it),
- * ledger_part.c (parts of deliveries) and ledger_read.c (reading beside a server). */
+/* The inside of the ledger: ledger_db.c (the database), ledger_schema.c (its tables and identity), ledger.c (what is
+ * asked of it), ledger_part.c (parts of deliveries) and ledger_read.c (reading beside a server). */
 #ifndef SERVER_LEDGER_DB_H
 #define SERVER_LEDGER_DB_H
 
 #include "server/ledger.h"
 #include <sqlite3.h>
 
-#define LB_LEDGER_SCHEMA  1
+#define LB_LEDGER_SCHEMA  2
 #define LB_LEDGER_WAIT_MS 10000 /* for a lock of another process on the database */
 
 #define LB_TEXT_OF(x)  LB_TEXT_OF_(x)
 #define LB_TEXT_OF_(x) #x
 
 /* A row's columns, in the order in which lb_ledger_row_read finds them. */
-#define LB_LEDGER_COLUMNS "state, name, placed, length, digest, committed_at, durability"
+#define LB_LEDGER_COLUMNS "state, name, placed, length, digest, committed_at, durability, reply"
 
 enum lb_ledger_statement {
 	LB_LEDGER_SQL_BEGIN,
 	LB_LEDGER_SQL_END,
 	LB_LEDGER_SQL_UNDO,
 	LB_LEDGER_SQL_LOOK,
+	LB_LEDGER_SQL_SEQUENCE,
+	LB_LEDGER_SQL_COUNT,
 	LB_LEDGER_SQL_INSERT,
 	LB_LEDGER_SQL_PLACED,
 	LB_LEDGER_SQL_SETTLE,
@@ -45,8 +47,16 @@ struct lb_ledger {
 	bool            full_is_certain; /* SQLITE_FULL means that no record of the transaction is complete */
 };
 
-/* Reads the identity; *versionp is 0 when there is no schema yet. SQLite's result codes. */
+/* ledger_schema.c, with SQLite's result codes. */
+/* Reads the identity; *versionp is 0 when there is no schema yet, and what follows is unknown if it is a newer one. */
 int lb_ledger_identity(sqlite3 *db, int *versionp, struct lb_uuid *uuidp);
+/* How many settled numbers are kept. */
+int lb_ledger_keep(sqlite3 *db, unsigned *keepp);
+/* One transaction, synced: makes the schema (if `first` is given, with these options) or an older one this one. */
+int lb_ledger_begin_anew(struct lb_ledger *ledger, const struct lb_ledger_options *first);
+/* Hands the only row of a statement to `take`. */
+int  lb_ledger_ask(sqlite3 *db, const char *sql, void (*take)(sqlite3_stmt *row, void *arg), void *arg);
+void lb_ledger_take_int(sqlite3_stmt *row, void *arg);
 
 /* The row of `id` in the columns from `first` on. */
 enum lb_ledger_state lb_ledger_row_read(sqlite3_stmt *row, int first, const struct lb_id *id,
@@ -62,7 +72,7 @@ int  lb_ledger_begin(struct lb_ledger *ledger);
 int  lb_ledger_end(struct lb_ledger *ledger, int rc);
 int  lb_ledger_give_up(struct lb_ledger *ledger, int rc);
 int  lb_ledger_look_within(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
-	 struct lb_receipt *receiptp);
+	 struct lb_receipt *receiptp, struct lb_ledger_reply *replyp);
 void lb_ledger_copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column);
 
 /* Makes a connection that is broken whole again: 0, or -EIO. */

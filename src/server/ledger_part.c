@@ -58,7 +58,7 @@ int lb_ledger_part_put(
 	sqlite3_bind_text(row, 6, part->name, -1, SQLITE_STATIC);
 	rc = lb_ledger_run(row);
 	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) == 0)
-		rc = lb_ledger_look_within(ledger, &part->id, statep, &receipt);
+		rc = lb_ledger_look_within(ledger, &part->id, statep, &receipt, NULL);
 	return lb_ledger_end(ledger, rc);
 }
 

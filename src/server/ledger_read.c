@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reading a ledger beside the server that uses it. Owns a connection of its own for as long as one call lasts.
- * Writes nothing, and holds no lock while its caller looks at a row: a reader that takes its time would keep a
- * server from opening the ledger.
+ * Writes nothing but a temporary copy of the rows, in their order, and holds no lock while its caller looks at one: a
+ * reader that takes its time would keep a server from opening the ledger, and its log from ever being short again.
  */
 #include "server/ledger_db.h"
 #include <errno.h>
@@ -10,15 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_TOGETHER 64
-
 struct reader {
 	const char *path; /* of the sink */
 	char *file;
 	sqlite3 *db;
 	sqlite3_stmt *next;
-	struct lb_uuid uuid;
-	struct lb_ledger_row rows[ROWS_TOGETHER];
+	struct lb_ledger_info info;
 };
 
 static int fail(const struct reader *reader, int err, const char *what, char why[256])
@@ -69,12 +66,20 @@ static int connect_to(struct reader *reader, const char *name, int flags, int *v
 	if (rc != SQLITE_OK)
 		return rc;
 	sqlite3_busy_timeout(reader->db, LB_LEDGER_WAIT_MS);
-	rc = lb_ledger_identity(reader->db, versionp, &reader->uuid);
-	if (rc == SQLITE_OK && *versionp == LB_LEDGER_SCHEMA)
-		rc = sqlite3_prepare_v2(reader->db,
-			"SELECT sequence, client, number, " LB_LEDGER_COLUMNS " FROM deliveries"
-			" WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-			-1, &reader->next, NULL);
+	rc = sqlite3_exec(reader->db, "BEGIN", NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = lb_ledger_identity(reader->db, versionp, &reader->info.ledger);
+	if (rc != SQLITE_OK || *versionp != LB_LEDGER_SCHEMA)
+		return rc;
+	rc = lb_ledger_keep(reader->db, &reader->info.keep_receipts);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(reader->db,
+			"CREATE TEMP TABLE copy AS SELECT client, number, " LB_LEDGER_COLUMNS
+			" FROM verdicts ORDER BY sequence; COMMIT",
+			NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(
+			reader->db, "SELECT * FROM temp.copy ORDER BY rowid", -1, &reader->next, NULL);
 	return rc;
 }
 
@@ -115,49 +120,33 @@ static int connect_any(struct reader *reader, bool *immutablep, char why[256])
 		return fail_sqlite(reader, rc, why);
 	if (version == 0)
 		return fail(reader, -ENOENT, "there is none yet", why);
-	if (version != LB_LEDGER_SCHEMA)
+	if (version > LB_LEDGER_SCHEMA)
 		return fail(reader, -ENOTSUP, "a newer version made it", why);
+	if (version < LB_LEDGER_SCHEMA)
+		return fail(reader, -ENOTSUP,
+			"an older version made it, and the next start of a server brings it up to date", why);
 	return 0;
-}
-
-/* The next rows after *afterp: their number, or negative SQLite's code. */
-static int fetch(struct reader *reader, sqlite3_int64 *afterp)
-{
-	int n = 0, rc;
-
-	sqlite3_bind_int64(reader->next, 1, *afterp);
-	sqlite3_bind_int(reader->next, 2, ROWS_TOGETHER);
-	while (sqlite3_step(reader->next) == SQLITE_ROW && n < ROWS_TOGETHER) {
-		struct lb_ledger_row *row = &reader->rows[n++];
-		struct lb_id id = {.number = (uint64_t)sqlite3_column_int64(reader->next, 2)};
-
-		*afterp = sqlite3_column_int64(reader->next, 0);
-		if (sqlite3_column_bytes(reader->next, 1) == sizeof id.client)
-			memcpy(id.client, sqlite3_column_blob(reader->next, 1), sizeof id.client);
-		row->verdict = lb_ledger_row_read(reader->next, 3, &id, &reader->uuid, &row->receipt) ==
-					       LB_LEDGER_COMMITTED
-				       ? LB_VERDICT_COMMITTED
-				       : LB_VERDICT_ROLLED_BACK;
-	}
-	rc = sqlite3_reset(reader->next);
-	return rc == SQLITE_OK ? n : -rc;
 }
 
 static int read_all(struct reader *reader, int (*row)(void *arg, const struct lb_ledger_row *row), void *arg,
 	char why[256])
 {
-	sqlite3_int64 after = INT64_MIN;
-	int n;
+	struct lb_ledger_row found;
+	int r = 0, rc;
 
-	while ((n = fetch(reader, &after)) > 0) {
-		for (int i = 0; i < n; i++) {
-			int r = row(arg, &reader->rows[i]);
+	while (r == 0 && sqlite3_step(reader->next) == SQLITE_ROW) {
+		struct lb_id id = {.number = (uint64_t)sqlite3_column_int64(reader->next, 1)};
 
-			if (r != 0)
-				return r;
-		}
+		if (sqlite3_column_bytes(reader->next, 0) == sizeof id.client)
+			memcpy(id.client, sqlite3_column_blob(reader->next, 0), sizeof id.client);
+		found.verdict = lb_ledger_row_read(reader->next, 2, &id, &reader->info.ledger,
+					&found.receipt) == LB_LEDGER_COMMITTED
+					? LB_VERDICT_COMMITTED
+					: LB_VERDICT_ROLLED_BACK;
+		r = row(arg, &found);
 	}
-	return n < 0 ? fail_sqlite(reader, -n, why) : 0;
+	rc = sqlite3_reset(reader->next);
+	return rc == SQLITE_OK || r != 0 ? r : fail_sqlite(reader, rc, why);
 }
 
 /* Before SQLite is asked, which would tell of one error for all that can be wrong here. */
@@ -177,7 +166,7 @@ static int check_file(struct reader *reader, char why[256])
 	return err == 0 ? 0 : fail(reader, err, strerrordesc_np(-err), why);
 }
 
-LB_PUBLIC int lb_ledger_read(const char *path, struct lb_uuid *uuidp,
+LB_PUBLIC int lb_ledger_read(const char *path, struct lb_ledger_info *infop,
 	int (*row)(void *arg, const struct lb_ledger_row *row), void *arg, char why[256])
 {
 	struct reader *reader = calloc(1, sizeof *reader);
@@ -194,7 +183,7 @@ LB_PUBLIC int lb_ledger_read(const char *path, struct lb_uuid *uuidp,
 	if (r == 0)
 		r = connect_any(reader, &immutable, why);
 	if (r == 0) {
-		*uuidp = reader->uuid;
+		*infop = reader->info;
 		r = read_all(reader, row, arg, why);
 		if (r == 0 && immutable && !log_is_empty(reader))
 			r = fail(reader, -EAGAIN, "a server has begun to use it meanwhile", why);

@@ -84,7 +84,7 @@ static bool is_open_in_ledger(struct lb_dir *dir, struct lb_intake *intake)
 {
 	enum lb_ledger_state state;
 
-	if (lb_ledger_look(dir->ledger, &intake->id, &state, &intake->receipt) != 0) {
+	if (lb_ledger_look(dir->ledger, &intake->id, &state, &intake->receipt, NULL) != 0) {
 		lb_dir_doubt(intake); /* an earlier attempt may have committed it */
 		return false;
 	}
@@ -179,8 +179,8 @@ static void dir_rollback(struct lb_sink *sink, struct lb_intake *intake)
 static int fence(struct lb_dir *dir, struct lb_resolution *resolution, enum lb_ledger_state *statep)
 {
 	if (LB_BUG("fence_not_durable"))
-		return lb_ledger_look(dir->ledger, &resolution->id, statep, &resolution->receipt);
-	return lb_ledger_fence(dir->ledger, &resolution->id, statep, &resolution->receipt);
+		return lb_ledger_look(dir->ledger, &resolution->id, statep, &resolution->receipt, NULL);
+	return lb_ledger_fence(dir->ledger, &resolution->id, statep, &resolution->receipt, NULL);
 }
 
 static void dir_resolve(struct lb_sink *sink, struct lb_resolution *resolution)

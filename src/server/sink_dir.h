@@ -24,9 +24,8 @@ struct lb_dir {
 	uint64_t keep_room; /* so much at least may be left before one has to look at all that is kept */
 	lb_time  swept;     /* when the ages of parts were counted last */
 	/* of one commit */
-	struct lb_intake    *batch[LB_DIR_BATCH];
-	struct lb_receipt    receipts[LB_DIR_BATCH];
-	enum lb_ledger_state states[LB_DIR_BATCH];
+	struct lb_intake      *batch[LB_DIR_BATCH];
+	struct lb_ledger_entry entries[LB_DIR_BATCH];
 	/* of one read */
 	uint8_t buf[LB_DIR_READ];
 };

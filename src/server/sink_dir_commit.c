@@ -92,7 +92,7 @@ static bool is_committed_after_all(struct lb_dir *dir, struct lb_intake *intake)
 {
 	enum lb_ledger_state state;
 
-	if (lb_ledger_look(dir->ledger, &intake->id, &state, &intake->receipt) != 0) {
+	if (lb_ledger_look(dir->ledger, &intake->id, &state, &intake->receipt, NULL) != 0) {
 		lb_dir_doubt(intake);
 		lb_dir_release(dir, intake);
 		return false;
@@ -115,16 +115,18 @@ static size_t make_rows(struct lb_dir *dir, size_t n)
 	size_t committed = 0;
 	int err;
 
-	for (size_t i = 0; i < n; i++)
-		fill_receipt(dir, dir->batch[i], now, &dir->receipts[i]);
-	err = n > 0 ? lb_ledger_commit(dir->ledger, dir->receipts, dir->states, n) : 0;
+	for (size_t i = 0; i < n; i++) {
+		fill_receipt(dir, dir->batch[i], now, &dir->entries[i].receipt);
+		dir->entries[i].reply = (struct lb_ledger_reply){0};
+	}
+	err = n > 0 ? lb_ledger_commit(dir->ledger, dir->entries, n) : 0;
 	for (size_t i = 0; i < n; i++) {
 		struct lb_intake *intake = dir->batch[i];
 		bool is_in = false;
 
 		if (err == 0) {
-			intake->receipt = dir->receipts[i];
-			is_in = is_ours(dir, intake, dir->states[i]);
+			intake->receipt = dir->entries[i].receipt;
+			is_in = is_ours(dir, intake, dir->entries[i].state);
 		} else if (err == -ENOSPC) {
 			lb_dir_decide(intake, LB_REASON_DISK_FULL);
 			lb_dir_discard(dir, intake);

@@ -135,7 +135,7 @@ static int open_ledger(struct opening *opening)
 	if (path == NULL)
 		return fail(opening, -ENOMEM, "cannot open");
 	snprintf(path, room, "%s/.lastbyte/ledger.db", opening->path);
-	err = lb_ledger_open(opening->host, opening->vfs, path, &dir->ledger, opening->why);
+	err = lb_ledger_open(opening->host, opening->vfs, path, NULL, &dir->ledger, opening->why);
 	free(path);
 	if (err == 0)
 		dir->sink.ledger = *lb_ledger_uuid(dir->ledger);
@@ -167,7 +167,7 @@ static int place_if_committed(struct lb_dir *dir, const struct lb_id *id)
 {
 	struct lb_receipt receipt;
 	enum lb_ledger_state state;
-	int part_dir, err = lb_ledger_look(dir->ledger, id, &state, &receipt);
+	int part_dir, err = lb_ledger_look(dir->ledger, id, &state, &receipt, NULL);
 
 	if (err != 0 || state != LB_LEDGER_COMMITTED)
 		return err;

@@ -48,7 +48,7 @@ class Server:
     def committed(self):
         """The ids in the ledger that are committed, as often as they are there."""
         lines = subprocess.run([COMMAND, "ledger", "--json", self.inbox], stdout=subprocess.PIPE, text=True, check=True).stdout
-        return sorted(row["id"] for row in map(json.loads, lines.splitlines()) if row["verdict"] == "committed")
+        return sorted(row["id"] for row in map(json.loads, lines.splitlines()) if row.get("verdict") == "committed")
 
     def has(self, *deliveries):
         """These are committed, once each, with their bytes, and nothing else is."""

@@ -141,7 +141,7 @@ class Place:
 
     def ledger(self, inbox=None):
         done = subprocess.run([COMMAND, "ledger", "--json", inbox or self.inbox], capture_output=True, check=True)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return [json.loads(line) for line in done.stdout.splitlines()[1:]]
 
     def committed(self):
         return [row for row in self.ledger() if row["verdict"] == "committed"]

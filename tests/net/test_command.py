@@ -101,6 +101,9 @@ def _(place):
     place.resolve("0123456789abcdef0123456789abcdef:7", server.address).exits(1)
     lines = call("ledger", place.inbox).exits(0).out.splitlines()
     same(len(lines), 5, lines)
+    same(lines[0], f"ledger {server.ledger}, which remembers 1024 settled deliveries of each client")
+    head = call("ledger", "--json", place.inbox).exits(0).objects[0]
+    same(head, {"event": "ledger", "ledger": server.ledger, "keep_receipts": 1024})
     same([line for line in lines if sent.id in line and "committed" in line and line.endswith("  x")], [lines[2]])
     assert "0123456789abcdef0123456789abcdef:7" in lines[3] and "rolled_back" in lines[3], lines
     same(lines[4], "1 committed, 1 that never will be")

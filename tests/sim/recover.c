@@ -138,7 +138,7 @@ static void check_row(struct sim_check *check, struct lb_ledger *ledger, struct 
 	if (memcmp(lb_ledger_uuid(ledger), &ident->ledger, sizeof ident->ledger) != 0)
 		return;
 	ident->found = true;
-	if (lb_ledger_look(ledger, &ident->id, &state, &receipt) != 0)
+	if (lb_ledger_look(ledger, &ident->id, &state, &receipt, NULL) != 0)
 		sim_violation(check->world, 2, "the ledger cannot be read at the end");
 	if (ident->committed && state != LB_LEDGER_COMMITTED)
 		sim_violation(check->world, 2, "%s was said to be committed, and the ledger does not say so",
@@ -167,7 +167,7 @@ static void check_ledger(struct sim_check *check, struct sim_machine *machine)
 		return;
 	}
 	if (lb_ledger_open(&copy.process->host, copy.process->name, "/" SIM_INBOX "/.lastbyte/ledger.db",
-		    &ledger, why) != 0)
+		    NULL, &ledger, why) != 0)
 		sim_violation(check->world, 2, "the ledger cannot be opened at the end: %s", why);
 	for (struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
 		check_row(check, ledger, ident);

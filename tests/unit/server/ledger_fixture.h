@@ -5,13 +5,15 @@
 
 #include "lib/scratch.h"
 #include "server/ledger.h"
+#include <sqlite3.h>
 #include <string.h>
 
 struct fixture {
-	struct scratch    scratch;
-	struct lb_ledger *ledger;
-	const char       *vfs;
-	char              why[256];
+	struct scratch           scratch;
+	struct lb_ledger        *ledger;
+	struct lb_ledger_options options;
+	const char              *vfs;
+	char                     why[256];
 };
 
 static inline struct lb_id id_of(uint64_t number)
@@ -37,8 +39,9 @@ static inline struct lb_receipt receipt_of(uint64_t number)
 
 static inline void ledger_open(struct fixture *fx)
 {
-	assert_int_equal(lb_ledger_open(lb_host_real(), fx->vfs,
-				 scratch_path(&fx->scratch, ".lastbyte/ledger.db"), &fx->ledger, fx->why),
+	assert_int_equal(
+		lb_ledger_open(lb_host_real(), fx->vfs, scratch_path(&fx->scratch, ".lastbyte/ledger.db"),
+			&fx->options, &fx->ledger, fx->why),
 		0);
 }
 
@@ -46,6 +49,16 @@ static inline void ledger_reopen(struct fixture *fx)
 {
 	lb_ledger_close(fx->ledger);
 	ledger_open(fx);
+}
+
+/* Another connection to its database, as another process has it. */
+static inline sqlite3 *connect_beside(struct fixture *fx)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(scratch_path(&fx->scratch, ".lastbyte/ledger.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "SELECT uuid FROM meta", NULL, NULL, NULL), SQLITE_OK);
+	return db;
 }
 
 static inline int fixture_make(void **state)
@@ -76,17 +89,17 @@ static inline enum lb_ledger_state looked(struct fixture *fx, uint64_t number)
 	struct lb_receipt    receipt;
 	struct lb_id         id = id_of(number);
 
-	assert_int_equal(lb_ledger_look(fx->ledger, &id, &state, &receipt), 0);
+	assert_int_equal(lb_ledger_look(fx->ledger, &id, &state, &receipt, NULL), 0);
 	return state;
 }
 
 static inline enum lb_ledger_state committed(struct fixture *fx, uint64_t number)
 {
-	struct lb_receipt    receipt = receipt_of(number);
-	enum lb_ledger_state state;
+	struct lb_ledger_entry entry = {.receipt = receipt_of(number)};
 
-	assert_int_equal(lb_ledger_commit(fx->ledger, &receipt, &state, 1), 0);
-	return state;
+	assert_int_equal(lb_ledger_commit(fx->ledger, &entry, 1), 0);
+	free(entry.reply.bytes);
+	return entry.state;
 }
 
 static inline enum lb_ledger_state fenced(struct fixture *fx, uint64_t number)
@@ -95,7 +108,7 @@ static inline enum lb_ledger_state fenced(struct fixture *fx, uint64_t number)
 	struct lb_receipt    receipt;
 	struct lb_id         id = id_of(number);
 
-	assert_int_equal(lb_ledger_fence(fx->ledger, &id, &state, &receipt), 0);
+	assert_int_equal(lb_ledger_fence(fx->ledger, &id, &state, &receipt, NULL), 0);
 	return state;
 }
 

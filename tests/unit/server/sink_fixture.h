@@ -289,8 +289,8 @@ static inline enum lb_ledger_state in_ledger(struct fixture *fx, uint64_t number
 	struct lb_id         id = id_of(number);
 
 	assert_int_equal(
-		lb_ledger_open(&fx->host, NULL, inbox(fx, ".lastbyte/ledger.db"), &ledger, fx->why), 0);
-	assert_int_equal(lb_ledger_look(ledger, &id, &answer, receiptp), 0);
+		lb_ledger_open(&fx->host, NULL, inbox(fx, ".lastbyte/ledger.db"), NULL, &ledger, fx->why), 0);
+	assert_int_equal(lb_ledger_look(ledger, &id, &answer, receiptp, NULL), 0);
 	lb_ledger_close(ledger);
 	return answer;
 }

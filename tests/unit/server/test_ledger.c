@@ -14,46 +14,104 @@ static void a_number_that_was_never_seen_is_unseen(void **state)
 static void a_commit_keeps_its_receipt(void **state)
 {
 	struct fixture *fx = *state;
-	struct lb_receipt receipt = receipt_of(7), stored;
+	struct lb_ledger_entry entry = {.receipt = receipt_of(7)};
+	struct lb_receipt stored;
 	enum lb_ledger_state answer;
 
-	snprintf(receipt.placed, sizeof receipt.placed, "another name");
-	assert_int_equal(lb_ledger_commit(fx->ledger, &receipt, &answer, 1), 0);
-	assert_int_equal(answer, LB_LEDGER_UNSEEN);
+	snprintf(entry.receipt.placed, sizeof entry.receipt.placed, "another name");
+	assert_int_equal(lb_ledger_commit(fx->ledger, &entry, 1), 0);
+	assert_int_equal(entry.state, LB_LEDGER_UNSEEN);
 	ledger_reopen(fx);
-	assert_int_equal(lb_ledger_look(fx->ledger, &receipt.id, &answer, &stored), 0);
+	assert_int_equal(lb_ledger_look(fx->ledger, &entry.receipt.id, &answer, &stored, NULL), 0);
 	assert_int_equal(answer, LB_LEDGER_COMMITTED);
-	assert_receipt_equal(&stored, &receipt);
+	assert_receipt_equal(&stored, &entry.receipt);
 	assert_memory_equal(&stored.ledger, lb_ledger_uuid(fx->ledger), sizeof stored.ledger);
 }
 
 static void a_second_commit_of_an_id_is_told_of_the_first(void **state)
 {
 	struct fixture *fx = *state;
-	struct lb_receipt first = receipt_of(1), second = receipt_of(1);
+	struct lb_ledger_entry second = {.receipt = receipt_of(1)};
+	struct lb_receipt first = receipt_of(1);
+
+	committed(fx, 1);
+	second.receipt.length = 1;
+	snprintf(second.receipt.name, sizeof second.receipt.name, "another");
+	assert_int_equal(lb_ledger_commit(fx->ledger, &second, 1), 0);
+	assert_int_equal(second.state, LB_LEDGER_COMMITTED);
+	assert_receipt_equal(&second.receipt, &first);
+}
+
+static struct lb_ledger_reply reply_of(const char *text)
+{
+	struct lb_ledger_reply reply = {.bytes = strdup(text), .len = strlen(text)};
+
+	assert_non_null(reply.bytes);
+	return reply;
+}
+
+static void assert_reply(struct lb_ledger_reply *reply, const char *text)
+{
+	assert_int_equal(reply->len, strlen(text));
+	assert_memory_equal(reply->bytes, text, reply->len);
+	free(reply->bytes);
+	*reply = (struct lb_ledger_reply){0};
+}
+
+static void a_reply_comes_back_with_every_receipt_and_is_never_replaced(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_ledger_entry first = {.receipt = receipt_of(1), .reply = reply_of("done")};
+	struct lb_ledger_entry second = {.receipt = receipt_of(1), .reply = reply_of("done again")};
+	struct lb_ledger_reply reply;
+	struct lb_receipt stored;
 	enum lb_ledger_state answer;
 
-	assert_int_equal(lb_ledger_commit(fx->ledger, &first, &answer, 1), 0);
-	second.length = 1;
-	snprintf(second.name, sizeof second.name, "another");
-	assert_int_equal(lb_ledger_commit(fx->ledger, &second, &answer, 1), 0);
+	assert_int_equal(lb_ledger_commit(fx->ledger, &first, 1), 0);
+	assert_reply(&first.reply, "done");
+	assert_int_equal(lb_ledger_commit(fx->ledger, &second, 1), 0);
+	assert_int_equal(second.state, LB_LEDGER_COMMITTED);
+	assert_reply(&second.reply, "done");
+	ledger_reopen(fx);
+	assert_int_equal(lb_ledger_look(fx->ledger, &first.receipt.id, &answer, &stored, &reply), 0);
 	assert_int_equal(answer, LB_LEDGER_COMMITTED);
-	assert_receipt_equal(&second, &first);
+	assert_reply(&reply, "done");
+	assert_int_equal(lb_ledger_fence(fx->ledger, &first.receipt.id, &answer, &stored, &reply), 0);
+	assert_int_equal(answer, LB_LEDGER_COMMITTED);
+	assert_reply(&reply, "done");
+}
+
+static void what_never_commits_has_no_reply(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_ledger_entry late = {.receipt = receipt_of(1), .reply = reply_of("too late")};
+	struct lb_ledger_reply reply;
+	struct lb_receipt stored;
+	enum lb_ledger_state answer;
+
+	assert_int_equal(lb_ledger_fence(fx->ledger, &late.receipt.id, &answer, &stored, &reply), 0);
+	assert_null(reply.bytes);
+	assert_int_equal(lb_ledger_commit(fx->ledger, &late, 1), 0);
+	assert_int_equal(late.state, LB_LEDGER_FENCED);
+	assert_null(late.reply.bytes);
+	assert_int_equal(lb_ledger_look(fx->ledger, &late.receipt.id, &answer, &stored, &reply), 0);
+	assert_null(reply.bytes);
 }
 
 static void many_commit_together_and_each_gets_its_own_answer(void **state)
 {
 	struct fixture *fx = *state;
-	struct lb_receipt receipts[] = {receipt_of(1), receipt_of(2), receipt_of(3), receipt_of(4)};
-	enum lb_ledger_state states[4];
+	struct lb_ledger_entry entries[4];
 
+	for (unsigned i = 0; i < 4; i++)
+		entries[i] = (struct lb_ledger_entry){.receipt = receipt_of(i + 1)};
 	assert_int_equal(committed(fx, 2), LB_LEDGER_UNSEEN);
 	assert_int_equal(fenced(fx, 3), LB_LEDGER_FENCED);
-	assert_int_equal(lb_ledger_commit(fx->ledger, receipts, states, 4), 0);
-	assert_int_equal(states[0], LB_LEDGER_UNSEEN);
-	assert_int_equal(states[1], LB_LEDGER_COMMITTED);
-	assert_int_equal(states[2], LB_LEDGER_FENCED);
-	assert_int_equal(states[3], LB_LEDGER_UNSEEN);
+	assert_int_equal(lb_ledger_commit(fx->ledger, entries, 4), 0);
+	assert_int_equal(entries[0].state, LB_LEDGER_UNSEEN);
+	assert_int_equal(entries[1].state, LB_LEDGER_COMMITTED);
+	assert_int_equal(entries[2].state, LB_LEDGER_FENCED);
+	assert_int_equal(entries[3].state, LB_LEDGER_UNSEEN);
 	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
 	assert_int_equal(looked(fx, 4), LB_LEDGER_COMMITTED);
 }
@@ -75,8 +133,8 @@ static void a_fence_after_the_commit_returns_the_receipt(void **state)
 	struct lb_receipt receipt = receipt_of(1), stored;
 	enum lb_ledger_state answer;
 
-	assert_int_equal(lb_ledger_commit(fx->ledger, &receipt, &answer, 1), 0);
-	assert_int_equal(lb_ledger_fence(fx->ledger, &receipt.id, &answer, &stored), 0);
+	committed(fx, 1);
+	assert_int_equal(lb_ledger_fence(fx->ledger, &receipt.id, &answer, &stored, NULL), 0);
 	assert_int_equal(answer, LB_LEDGER_COMMITTED);
 	assert_receipt_equal(&stored, &receipt);
 }
@@ -115,9 +173,9 @@ static void settled_rows_are_kept_for_a_while(void **state)
 	committed(fx, 1);
 	fenced(fx, 2);
 	committed(fx, 3);
-	settle(fx, LB_LEDGER_KEPT + 1);
+	settle(fx, LB_LEDGER_KEEP + 1);
 	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
-	settle(fx, LB_LEDGER_KEPT + 3);
+	settle(fx, LB_LEDGER_KEEP + 3);
 	assert_int_equal(looked(fx, 1), LB_LEDGER_FORGOTTEN);
 	assert_int_equal(looked(fx, 2), LB_LEDGER_FORGOTTEN);
 	assert_int_equal(looked(fx, 3), LB_LEDGER_COMMITTED);
@@ -129,7 +187,7 @@ static void what_is_forgotten_never_commits_a_second_time(void **state)
 	struct fixture *fx = *state;
 
 	committed(fx, 1);
-	settle(fx, LB_LEDGER_KEPT + 2);
+	settle(fx, LB_LEDGER_KEEP + 2);
 	assert_int_equal(committed(fx, 1), LB_LEDGER_FORGOTTEN);
 	assert_int_equal(fenced(fx, 1), LB_LEDGER_FORGOTTEN);
 	ledger_reopen(fx);
@@ -140,10 +198,67 @@ static void the_lowest_open_number_never_sinks(void **state)
 {
 	struct fixture *fx = *state;
 
-	settle(fx, LB_LEDGER_KEPT + 10);
+	settle(fx, LB_LEDGER_KEEP + 10);
 	settle(fx, 2);
-	assert_int_equal(looked(fx, LB_LEDGER_KEPT + 9), LB_LEDGER_SETTLED);
+	assert_int_equal(looked(fx, LB_LEDGER_KEEP + 9), LB_LEDGER_SETTLED);
 	assert_int_equal(looked(fx, 9), LB_LEDGER_FORGOTTEN);
+}
+
+static void keep(struct fixture *fx, unsigned numbers)
+{
+	fx->options.keep = numbers;
+	ledger_reopen(fx);
+}
+
+static void how_many_are_kept_is_a_setting_that_the_ledger_remembers(void **state)
+{
+	struct fixture *fx = *state;
+
+	keep(fx, 2);
+	for (uint64_t number = 1; number <= 5; number++)
+		committed(fx, number);
+	settle(fx, 4);
+	assert_int_equal(looked(fx, 1), LB_LEDGER_FORGOTTEN);
+	assert_int_equal(looked(fx, 2), LB_LEDGER_COMMITTED);
+	keep(fx, 0); /* none is set: as it says there */
+	settle(fx, 5);
+	assert_int_equal(looked(fx, 2), LB_LEDGER_FORGOTTEN);
+	assert_int_equal(looked(fx, 3), LB_LEDGER_COMMITTED);
+	assert_int_equal(looked(fx, 6), LB_LEDGER_UNSEEN);
+}
+
+static void what_is_forgotten_stays_so_when_more_is_kept_from_now_on(void **state)
+{
+	struct fixture *fx = *state;
+
+	keep(fx, 1);
+	committed(fx, 1);
+	settle(fx, 9);
+	assert_int_equal(looked(fx, 7), LB_LEDGER_FORGOTTEN);
+	keep(fx, 100);
+	assert_int_equal(looked(fx, 7), LB_LEDGER_FORGOTTEN);
+	settle(fx, 12);
+	assert_int_equal(committed(fx, 1), LB_LEDGER_FORGOTTEN);
+	assert_int_equal(looked(fx, 7), LB_LEDGER_FORGOTTEN);
+	assert_int_equal(looked(fx, 8), LB_LEDGER_SETTLED);
+	assert_int_equal(looked(fx, 12), LB_LEDGER_UNSEEN);
+}
+
+static void what_was_kept_is_forgotten_with_the_next_settling_when_less_is(void **state)
+{
+	struct fixture *fx = *state;
+
+	committed(fx, 1);
+	committed(fx, 8);
+	settle(fx, 9);
+	keep(fx, 3);
+	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
+	assert_int_equal(looked(fx, 2), LB_LEDGER_SETTLED);
+	settle(fx, 10);
+	assert_int_equal(looked(fx, 1), LB_LEDGER_FORGOTTEN);
+	assert_int_equal(looked(fx, 2), LB_LEDGER_FORGOTTEN);
+	assert_int_equal(looked(fx, 7), LB_LEDGER_SETTLED);
+	assert_int_equal(looked(fx, 8), LB_LEDGER_COMMITTED);
 }
 
 static void clients_do_not_touch_each_other(void **state)
@@ -155,12 +270,12 @@ static void clients_do_not_touch_each_other(void **state)
 
 	committed(fx, 1);
 	settle(fx, 5000);
-	assert_int_equal(lb_ledger_look(fx->ledger, &other, &answer, &receipt), 0);
+	assert_int_equal(lb_ledger_look(fx->ledger, &other, &answer, &receipt, NULL), 0);
 	assert_int_equal(answer, LB_LEDGER_UNSEEN);
-	assert_int_equal(lb_ledger_fence(fx->ledger, &other, &answer, &receipt), 0);
+	assert_int_equal(lb_ledger_fence(fx->ledger, &other, &answer, &receipt, NULL), 0);
 	assert_int_equal(answer, LB_LEDGER_FENCED);
 	settle(fx, 9000);
-	assert_int_equal(lb_ledger_look(fx->ledger, &other, &answer, &receipt), 0);
+	assert_int_equal(lb_ledger_look(fx->ledger, &other, &answer, &receipt, NULL), 0);
 	assert_int_equal(answer, LB_LEDGER_FENCED);
 }
 
@@ -186,11 +301,11 @@ static void another_place_is_written_into_the_receipt(void **state)
 	committed(fx, 1);
 	committed(fx, 2);
 	assert_int_equal(lb_ledger_placed(fx->ledger, &receipt.id, "elsewhere"), 0);
-	assert_int_equal(lb_ledger_look(fx->ledger, &receipt.id, &answer, &stored), 0);
+	assert_int_equal(lb_ledger_look(fx->ledger, &receipt.id, &answer, &stored, NULL), 0);
 	snprintf(receipt.placed, sizeof receipt.placed, "elsewhere");
 	assert_receipt_equal(&stored, &receipt);
 	receipt = receipt_of(2);
-	assert_int_equal(lb_ledger_look(fx->ledger, &receipt.id, &answer, &stored), 0);
+	assert_int_equal(lb_ledger_look(fx->ledger, &receipt.id, &answer, &stored, NULL), 0);
 	assert_receipt_equal(&stored, &receipt);
 }
 
@@ -200,6 +315,8 @@ int main(void)
 		ledger_test(a_number_that_was_never_seen_is_unseen),
 		ledger_test(a_commit_keeps_its_receipt),
 		ledger_test(a_second_commit_of_an_id_is_told_of_the_first),
+		ledger_test(a_reply_comes_back_with_every_receipt_and_is_never_replaced),
+		ledger_test(what_never_commits_has_no_reply),
 		ledger_test(many_commit_together_and_each_gets_its_own_answer),
 		ledger_test(what_was_fenced_never_commits),
 		ledger_test(a_fence_after_the_commit_returns_the_receipt),
@@ -208,6 +325,9 @@ int main(void)
 		ledger_test(settled_rows_are_kept_for_a_while),
 		ledger_test(what_is_forgotten_never_commits_a_second_time),
 		ledger_test(the_lowest_open_number_never_sinks),
+		ledger_test(how_many_are_kept_is_a_setting_that_the_ledger_remembers),
+		ledger_test(what_is_forgotten_stays_so_when_more_is_kept_from_now_on),
+		ledger_test(what_was_kept_is_forgotten_with_the_next_settling_when_less_is),
 		ledger_test(clients_do_not_touch_each_other),
 		ledger_test(numbers_that_no_client_counts_to_have_no_place),
 		ledger_test(another_place_is_written_into_the_receipt),

@@ -22,10 +22,10 @@ static int take(void *arg, const struct lb_ledger_row *row)
 	return seen->n == seen->stop_after ? 42 : 0;
 }
 
-static int read_it(struct fixture *fx, struct seen *seen, struct lb_uuid *uuidp)
+static int read_it(struct fixture *fx, struct seen *seen, struct lb_ledger_info *infop)
 {
 	seen->fx = fx;
-	return lb_ledger_read(fx->scratch.path, uuidp, take, seen, fx->why);
+	return lb_ledger_read(fx->scratch.path, infop, take, seen, fx->why);
 }
 
 static void rows_come_in_the_order_of_commit_while_a_server_uses_it(void **state)
@@ -33,13 +33,13 @@ static void rows_come_in_the_order_of_commit_while_a_server_uses_it(void **state
 	struct fixture *fx = *state;
 	struct lb_receipt receipt = receipt_of(9);
 	struct seen seen = {0};
-	struct lb_uuid uuid;
+	struct lb_ledger_info info;
 
 	committed(fx, 9);
 	fenced(fx, 2);
 	committed(fx, 5);
-	assert_int_equal(read_it(fx, &seen, &uuid), 0);
-	assert_memory_equal(&uuid, lb_ledger_uuid(fx->ledger), sizeof uuid);
+	assert_int_equal(read_it(fx, &seen, &info), 0);
+	assert_memory_equal(&info.ledger, lb_ledger_uuid(fx->ledger), sizeof info.ledger);
 	assert_int_equal(seen.n, 3);
 	assert_receipt_equal(&seen.rows[0].receipt, &receipt);
 	assert_int_equal(seen.rows[0].verdict, LB_VERDICT_COMMITTED);
@@ -53,27 +53,26 @@ static void it_can_be_read_without_a_server(void **state)
 {
 	struct fixture *fx = *state;
 	struct seen seen = {0};
-	struct lb_uuid uuid;
+	struct lb_ledger_info info;
 
 	committed(fx, 1);
 	lb_ledger_close(fx->ledger);
 	fx->ledger = NULL;
-	assert_int_equal(read_it(fx, &seen, &uuid), 0);
+	assert_int_equal(read_it(fx, &seen, &info), 0);
 	assert_int_equal(seen.n, 1);
 }
 
 static void all_rows_come_however_many_there_are(void **state)
 {
 	struct fixture *fx = *state;
-	struct lb_receipt receipts[200];
-	enum lb_ledger_state states[200];
+	struct lb_ledger_entry entries[200] = {0};
 	struct seen seen = {0};
-	struct lb_uuid uuid;
+	struct lb_ledger_info info;
 
 	for (unsigned i = 0; i < 200; i++)
-		receipts[i] = receipt_of(200 - i);
-	assert_int_equal(lb_ledger_commit(fx->ledger, receipts, states, 200), 0);
-	assert_int_equal(read_it(fx, &seen, &uuid), 0);
+		entries[i].receipt = receipt_of(200 - i);
+	assert_int_equal(lb_ledger_commit(fx->ledger, entries, 200), 0);
+	assert_int_equal(read_it(fx, &seen, &info), 0);
 	assert_int_equal(seen.n, 200);
 	for (unsigned i = 0; i < 200; i++)
 		assert_int_equal(seen.rows[i].receipt.id.number, 200 - i);
@@ -83,11 +82,11 @@ static void the_caller_can_stop(void **state)
 {
 	struct fixture *fx = *state;
 	struct seen seen = {.stop_after = 2};
-	struct lb_uuid uuid;
+	struct lb_ledger_info info;
 
 	for (uint64_t number = 1; number <= 4; number++)
 		committed(fx, number);
-	assert_int_equal(read_it(fx, &seen, &uuid), 42);
+	assert_int_equal(read_it(fx, &seen, &info), 42);
 	assert_int_equal(seen.n, 2);
 }
 
@@ -96,11 +95,11 @@ static void a_slow_reader_keeps_no_server_from_opening_it(void **state)
 {
 	struct fixture *fx = *state;
 	struct seen seen = {.reopen = true};
-	struct lb_uuid uuid;
+	struct lb_ledger_info info;
 
 	committed(fx, 1);
 	committed(fx, 2);
-	assert_int_equal(read_it(fx, &seen, &uuid), 0);
+	assert_int_equal(read_it(fx, &seen, &info), 0);
 	assert_int_equal(seen.n, 2);
 }
 
@@ -108,15 +107,15 @@ static void without_a_ledger_nothing_is_made(void **state)
 {
 	struct fixture *fx = *state;
 	struct seen seen = {0};
-	struct lb_uuid uuid;
+	struct lb_ledger_info info;
 
 	lb_ledger_close(fx->ledger);
 	fx->ledger = NULL;
 	assert_int_equal(unlink(scratch_path(&fx->scratch, ".lastbyte/ledger.db")), 0);
-	assert_int_equal(read_it(fx, &seen, &uuid), -ENOENT);
+	assert_int_equal(read_it(fx, &seen, &info), -ENOENT);
 	assert_non_null(strstr(fx->why, fx->scratch.path));
 	assert_int_equal(rmdir(scratch_path(&fx->scratch, ".lastbyte")), 0); /* so it is empty */
-	assert_int_equal(read_it(fx, &seen, &uuid), -ENOENT);
+	assert_int_equal(read_it(fx, &seen, &info), -ENOENT);
 	assert_int_equal(access(scratch_path(&fx->scratch, ".lastbyte"), F_OK), -1);
 }
 
@@ -133,11 +132,11 @@ static int read_as_reader(struct fixture *fx)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		struct seen seen = {0};
-		struct lb_uuid uuid;
+		struct lb_ledger_info info;
 
 		if (getuid() == 0 && setuid(65534) != 0)
 			_exit(100);
-		err = read_it(fx, &seen, &uuid);
+		err = read_it(fx, &seen, &info);
 		_exit(err < 0 ? -err : seen.n == 1 ? 0 : 101);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -171,7 +170,7 @@ static void a_newer_ledger_is_refused(void **state)
 {
 	struct fixture *fx = *state;
 	struct seen seen = {0};
-	struct lb_uuid uuid;
+	struct lb_ledger_info info;
 	char command[400];
 
 	snprintf(command, sizeof command, "%s", scratch_path(&fx->scratch, ".lastbyte/ledger.db"));
@@ -183,10 +182,10 @@ static void a_newer_ledger_is_refused(void **state)
 		/* the file format has user_version at byte 60, big-endian */
 		assert_non_null(file);
 		assert_int_equal(fseek(file, 60, SEEK_SET), 0);
-		assert_int_equal(fwrite("\0\0\0\2", 1, 4, file), 4);
+		assert_int_equal(fwrite("\0\0\0\3", 1, 4, file), 4);
 		fclose(file);
 	}
-	assert_int_equal(read_it(fx, &seen, &uuid), -ENOTSUP);
+	assert_int_equal(read_it(fx, &seen, &info), -ENOTSUP);
 	assert_non_null(strstr(fx->why, "newer"));
 }
 

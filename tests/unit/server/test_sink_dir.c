@@ -284,7 +284,7 @@ static void settled_and_forgotten_are_different_answers(void **state)
 	struct fixture *fx = *state;
 	struct lb_intake intake = deliver(fx, 1, "a", "hello");
 
-	settle(fx, LB_LEDGER_KEPT + 2);
+	settle(fx, LB_LEDGER_KEEP + 2);
 	assert_answer(resolve(fx, 1), FORGOTTEN, FORGOTTEN);
 	assert_answer(resolve(fx, 9), ROLLED_BACK, SETTLED);
 	begin(fx, &intake, 1, "a");
