@@ -118,12 +118,13 @@ static bool is_name_free(struct lb_dir *dir, struct lb_intake *intake)
 		return false;
 	}
 	err = host->disk->stat(host, dir->inbox, intake->name, &st);
-	for (struct lb_intake *other = dir->intakes; err == -ENOENT && other != NULL; other = other->next)
-		if (strcmp(other->name, intake->name) == 0)
-			err = 0;
 	if (err != -ENOENT)
 		lb_dir_decide(intake, err == 0 ? LB_REASON_NAME_EXISTS : reason_of_name(err));
-	return err == -ENOENT;
+	/* Whether that one is going to commit is not decided yet; its client may even be gone. */
+	for (struct lb_intake *other = dir->intakes; err == -ENOENT && other != NULL; other = other->next)
+		if (strcmp(other->name, intake->name) == 0)
+			lb_dir_decide(intake, LB_REASON_BUSY);
+	return intake->reason == LB_REASON_NONE;
 }
 
 static void dir_begin(struct lb_sink *sink, struct lb_intake *intake)

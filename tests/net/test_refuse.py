@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 from libnet import SANITIZED, Answer, Skip, run, same, test, until
+from libretry import waits
 
 CONTENT = os.urandom(200000)
 
@@ -51,15 +52,20 @@ def _(place):
     same(len(place.committed()), 1)
 
 
-@test("a name that is being delivered is refused")
+@test("a name that is being delivered is not to be had now: exit 4, and --retry waits until that is decided")
 def _(place):
     server = place.serve()
     process = place.start("send", "--name", "x", "-", server.address, stdin=subprocess.PIPE)
     until("it is being delivered", place.parts)
-    answer = place.send(place.file("x", b"other"), server.address, state=place.under("second")).exits(1)
-    assert "the name exists" in answer.err, answer
-    Answer(process, CONTENT).exits(0)
-    same(place.read("x"), CONTENT)
+    other = place.file("x", b"other")
+    answer = place.send(other, server.address, state=place.under("second")).exits(4)
+    assert "another one of its name" in answer.err, answer
+    waiting = place.start("send", "--retry", other, server.address, state=place.under("third"))
+    assert "another one of its name" in waits(waiting)
+    process.kill()
+    Answer(process).exits(-9)
+    Answer(waiting).exits(0)
+    same(place.read("x"), b"other")
 
 
 @test("a name that an outsider takes meanwhile: both files are there, and the receipt says which is which")

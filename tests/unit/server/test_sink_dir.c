@@ -121,7 +121,7 @@ static void a_name_is_reserved_until_the_delivery_has_ended(void **state)
 
 	begin(fx, &first, 1, "a");
 	begin(fx, &second, 2, "a");
-	assert_answer(second, REFUSED, NAME_EXISTS);
+	assert_answer(second, NOT_COMMITTED, BUSY); /* the first may come to nothing */
 	fx->sink->ops->rollback(fx->sink, &first);
 	begin(fx, &second, 2, "a");
 	assert_answer(second, UNPROVEN, NONE);
