@@ -3,6 +3,7 @@
 #include "args.h"
 #include "command.h"
 #include "continue.h"
+#include "lines.h"
 #include "source.h"
 #include <errno.h>
 #include <getopt.h>
@@ -18,6 +19,7 @@ struct send {
 	char **files;
 	unsigned n;
 	bool quiet, continues; /* --continue: there are no files */
+	bool lines, records;
 };
 
 static int parse_continue(int argc, char **argv, struct send *send)
@@ -25,9 +27,37 @@ static int parse_continue(int argc, char **argv, struct send *send)
 	if (send->name != NULL || send->sending.id.number != 0)
 		return lb_args_wrong(
 			"send", "--continue goes through what is open; --name and --id are for a FILE");
+	if (send->lines || send->records)
+		return lb_args_wrong(
+			"send", "--continue goes through what is open; a FILE goes on without it");
 	if (argc - optind > 1)
 		return lb_args_wrong("send", "--continue takes no FILE, and one ADDR[:PORT] at most");
 	send->sending.peer.address = argv[optind]; /* NULL: all */
+	return -1;
+}
+
+/* --lines and --records. -1: they are well. */
+static int check_records(const struct send *send)
+{
+	char name[LB_NAME_MAX + 1];
+	const char *why;
+
+	if (send->lines && send->records)
+		return lb_args_wrong("send", "the FILE has --lines or --records, not both");
+	if (send->n > 1)
+		return lb_args_wrong(
+			"send", "--lines and --records take one FILE, and there are %u", send->n);
+	if (send->name == NULL)
+		return lb_args_wrong("send",
+			"--lines and --records need --name NAME: the records are NAME.%0*d and so on",
+			LB_LINES_DIGITS, 1);
+	if (send->sending.id.number != 0)
+		return lb_args_wrong("send", "--id is one delivery's, and each record is one");
+	if (strlen(send->name) + 1 + LB_LINES_DIGITS > LB_NAME_MAX)
+		return lb_args_wrong("send", "--name leaves no room for the number of a record");
+	lb_lines_name(send->name, 1, name);
+	if (lb_name_check(name, strlen(name), &why) != 0)
+		return lb_args_wrong("send", "--name: %s", why);
 	return -1;
 }
 
@@ -40,6 +70,8 @@ static int parse(int argc, char **argv, struct send *send)
 		{"name", LB_ARG_TEXT, &send->name},
 		{"id", LB_ARG_ID, &send->sending.id},
 		{"continue", LB_ARG_FLAG, &send->continues},
+		{"lines", LB_ARG_FLAG, &send->lines},
+		{"records", LB_ARG_FLAG, &send->records},
 		{"retry", LB_ARG_FLAG, &peer->retry},
 		{"replay", LB_ARG_SIZE, &replay},
 		{"deadline", LB_ARG_DURATION, &deadline},
@@ -69,7 +101,7 @@ static int parse(int argc, char **argv, struct send *send)
 		return lb_args_wrong("send", "--name can name one FILE, and there are %u", send->n);
 	if (send->n > 1 && send->sending.id.number != 0)
 		return lb_args_wrong("send", "--id is one delivery's, and there are %u", send->n);
-	return -1;
+	return send->lines || send->records ? check_records(send) : -1;
 }
 
 /* What a file is called at the server: --name, or the last part of its path. */
@@ -179,11 +211,16 @@ static int send_files(int argc, char **argv)
 	sending->buf = aligned_alloc(4096, LB_SENDING_BUFFER);
 	if (sending->buf == NULL)
 		return lb_args_wrong("send", "out of memory");
-	sending->progress.on = !send.quiet && lb_progress_possible();
+	sending->progress.on = !send.quiet && !send.lines && !send.records && lb_progress_possible();
 	sending->progress.quiet = send.quiet;
 	sending->peer.waiting = lb_deliver_waits;
 	sending->peer.waiting_arg = sending;
-	r = send.continues ? lb_continue(sending, &send.telling) : send_all(&send);
+	if (send.continues)
+		r = lb_continue(sending, &send.telling);
+	else if (send.lines || send.records)
+		r = lb_lines(sending, &send.telling, send.files[0], send.name, send.records);
+	else
+		r = send_all(&send);
 	free(sending->buf);
 	return r;
 }
@@ -193,52 +230,61 @@ const struct lb_command lb_command_send = {
 	.synopsis =
 		"[--name NAME] [--id CLIENT:N] [--retry] [--replay SIZE] [--deadline DUR]\n"
 		"                     [--state DIR] [--quiet] [--json] FILE... ADDR[:PORT]\n"
+		"       lastbyte send --lines|--records --name NAME [--retry] [--replay SIZE] [--deadline "
+		"DUR]\n"
+		"                     [--state DIR] [--quiet] [--json] FILE ADDR[:PORT]\n"
 		"       lastbyte send --continue [--retry] [--replay SIZE] [--deadline DUR] [--state DIR]\n"
 		"                     [--quiet] [--json] [ADDR[:PORT]]",
 	.summary = "Delivers files: exit code 0 means that the other end has them on disk, once",
-	.details = "FILE - is standard input, and needs --name. ADDR is IPv4, IPv6 in brackets or a name, "
-		   "all addresses of\n"
-		   "which are tried in order; a PORT that is not given is 7117. A file that an earlier run "
-		   "left undecided at\n"
-		   "the same ADDR is settled first, and never delivered twice.\n"
-		   "\n"
-		   "Options:\n"
-		   "  --name NAME     what the FILE is called there (the last part of its path)\n"
-		   "  --id CLIENT:N   the id of an earlier delivery: the same content is committed once, and "
-		   "the receipt\n"
-		   "                  is printed again; any other content is refused (a new id)\n"
-		   "  --continue      no FILE: finishes what earlier runs have left open at ADDR, or "
-		   "anywhere, if "
-		   "its file is still\n"
-		   "                  there, and asks what became of the rest, which settles it (off)\n"
-		   "  --retry         when the connection cannot be made or breaks, or the server restarts "
-		   "or is "
-		   "busy: try again,\n"
-		   "                  until the deadline (off: once)\n"
-		   "  --replay SIZE   what may have to be sent again then, and of a pipe is kept in memory "
-		   "(16M)\n"
-		   "  --deadline DUR  for everything together: ms, s, m or h (none, but a server without a "
-		   "sign of life is\n"
-		   "                  given up after 60s)\n"
-		   "  --state DIR     where this client's journal is ($XDG_STATE_HOME/lastbyte, or "
-		   "~/.local/state/lastbyte)\n"
-		   "  --quiet         no progress bar (there is one if standard error is a terminal)\n"
-		   "  --json          an object for each FILE on standard output (off: lines)\n"
-		   "\n"
-		   "Standard output gets a line for each committed FILE: committed CLIENT:N NAME BYTES "
-		   "xxh128:HEX TIME.\n"
-		   "Standard error gets one for each other: VERDICT CLIENT:N NAME: why. With several files, "
-		   "which share one\n"
-		   "connection, the exit code is the most serious one in the order 0, 4, 1, 5, 3. A FILE "
-		   "that cannot be opened\n"
-		   "or that is a directory is a usage error, and nothing is sent. A file that changes while "
-		   "it is read is\n"
-		   "rolled back. SIGINT rolls back what is not being committed, and ends it.\n"
-		   "With --retry it goes on at the last byte that the server has made durable, and standard "
-		   "error says why it\n"
-		   "waits. Of a pipe, what it has not made durable yet is kept; if a server cannot say so, "
-		   "nothing is kept, and\n"
-		   "a pipe of which something was sent is not committed when its connection breaks.\n",
+	.details =
+		"FILE - is standard input, and needs --name. ADDR is IPv4, IPv6 in brackets or a name, "
+		"all addresses of\n"
+		"which are tried in order; a PORT that is not given is 7117. A file that an earlier run "
+		"left undecided at\n"
+		"the same ADDR is settled first, and never delivered twice.\n"
+		"\n"
+		"Options:\n"
+		"  --name NAME     what the FILE is called there (the last part of its path)\n"
+		"  --id CLIENT:N   the id of an earlier delivery: the same content is committed once, and "
+		"the receipt\n"
+		"                  is printed again; any other content is refused (a new id)\n"
+		"  --continue      no FILE: finishes what earlier runs have left open at ADDR, or "
+		"anywhere, if "
+		"its file is still\n"
+		"                  there, and asks what became of the rest, which settles it (off)\n"
+		"  --lines         each line of the FILE is a delivery of its own, without its newline: "
+		"NAME.000000000001 and so\n"
+		"                  on, sent when it is there, many at a time (off)\n"
+		"  --records       the same for records that each follow their length: 4 bytes, big-endian "
+		"(off)\n"
+		"  --retry         when the connection cannot be made or breaks, or the server restarts "
+		"or is "
+		"busy: try again,\n"
+		"                  until the deadline (off: once)\n"
+		"  --replay SIZE   what may have to be sent again then, and of a pipe is kept in memory "
+		"(16M)\n"
+		"  --deadline DUR  for everything together: ms, s, m or h (none, but a server without a "
+		"sign of life is\n"
+		"                  given up after 60s)\n"
+		"  --state DIR     where this client's journal is ($XDG_STATE_HOME/lastbyte, or "
+		"~/.local/state/lastbyte)\n"
+		"  --quiet         no progress bar (there is one if standard error is a terminal)\n"
+		"  --json          an object for each FILE on standard output (off: lines)\n"
+		"\n"
+		"Standard output gets a line for each committed FILE: committed CLIENT:N NAME BYTES "
+		"xxh128:HEX TIME.\n"
+		"Standard error gets one for each other: VERDICT CLIENT:N NAME: why. With several files, "
+		"which share one\n"
+		"connection, the exit code is the most serious one in the order 0, 4, 1, 5, 3. A FILE "
+		"that cannot be opened\n"
+		"or that is a directory is a usage error, and nothing is sent. A file that changes while "
+		"it is read is\n"
+		"rolled back. SIGINT rolls back what is not being committed, and ends it.\n"
+		"With --retry it goes on at the last byte that the server has made durable, and standard "
+		"error says why it\n"
+		"waits. Of a pipe, what it has not made durable yet is kept; if a server cannot say so, "
+		"nothing is kept, and\n"
+		"a pipe of which something was sent is not committed when its connection breaks.\n",
 	.more = lb_help_exits,
 	.run = send_files,
 };

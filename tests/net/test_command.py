@@ -15,7 +15,7 @@ CONTENT = os.urandom(70000)
 KEYS = ["verdict", "id", "name", "bytes", "digest", "committed_at", "durability", "ledger", "ended", "seconds"]
 OPTIONS = {
     "serve": "--listen --into --insecure --max-delivery --max-sessions --keep-parts --parts-max --idle-timeout --drain-timeout --json",
-    "send": "--name --id --continue --retry --replay --deadline --state --quiet --json",
+    "send": "--name --id --continue --lines --records --retry --replay --deadline --state --quiet --json",
     "resolve": "--state --deadline --json",
     "ledger": "--json",
     "pipe": "--policy --deadline --farewell --expect --json",
