@@ -2,6 +2,7 @@
 /* `lastbyte serve`: options in, one server, a line for each delivery that ends. */
 #include "args.h"
 #include "command.h"
+#include "log.h"
 #include "print.h"
 #include "signals.h"
 #include <getopt.h>
@@ -22,6 +23,7 @@ struct serving {
 	struct lb_server_options options;
 	struct lb_sink_dir_options kept;
 	struct lb_server *server;
+	struct lb_log *log;
 	sigset_t signals;
 	atomic_bool over;
 };
@@ -61,7 +63,7 @@ static int parse(int argc, char **argv, struct serving *serving)
 	return -1;
 }
 
-static void report(void *arg, const struct lb_report *report)
+static void print_report(void *arg, const struct lb_report *report)
 {
 	const struct serving *serving = arg;
 	struct lb_result result = {.receipt = report->receipt,
@@ -86,6 +88,23 @@ static void report(void *arg, const struct lb_report *report)
 		lb_result_id(&result, id), result.receipt.name, result.receipt.length,
 		lb_result_digest(&result, digest), (double)result.took / SECOND, lb_end_word(result.ended),
 		committed ? "" : ": ", committed ? "" : lb_result_why(&result, why, sizeof why));
+}
+
+static void print_lost(void *arg, uint64_t lines)
+{
+	const struct serving *serving = arg;
+
+	if (serving->json)
+		lb_print_json(
+			STDOUT_FILENO, json_pack("{s:s, s:I}", "event", "lost", "lines", (json_int_t)lines));
+	else
+		lb_print_line(
+			STDERR_FILENO, "%" PRIu64 " lines are lost that were to be here: nobody read", lines);
+}
+
+static void report(void *arg, const struct lb_report *report)
+{
+	lb_log_put(((struct serving *)arg)->log, report);
 }
 
 static void announce(const struct serving *serving, const struct lb_sink *sink)
@@ -124,6 +143,7 @@ static void *watch(void *arg)
 
 static int run(struct serving *serving, const struct lb_sink *sink)
 {
+	const struct lb_log_printer printer = {.print = print_report, .lost = print_lost, .arg = serving};
 	pthread_t watcher;
 	int r;
 
@@ -131,7 +151,8 @@ static int run(struct serving *serving, const struct lb_sink *sink)
 		&serving->signals); /* every thread inherits it, so that they reach the watcher alone */
 	sigaddset(&serving->signals, WAKE);
 	sigprocmask(SIG_BLOCK, &serving->signals, NULL);
-	if (pthread_create(&watcher, NULL, watch, serving) != 0) {
+	serving->log = lb_log_new(&printer);
+	if (serving->log == NULL || pthread_create(&watcher, NULL, watch, serving) != 0) {
 		lb_print_line(STDERR_FILENO, "lastbyte serve: no thread can be started");
 		return lb_verdict_exit(LB_VERDICT_NOT_COMMITTED);
 	}
@@ -170,6 +191,8 @@ static int serve(int argc, char **argv)
 		r = run(&serving, sink);
 	}
 	lb_server_free(serving.server);
+	if (serving.log != NULL)
+		lb_log_end(serving.log);
 	lb_sink_close(sink);
 	return r;
 }
@@ -206,7 +229,11 @@ const struct lb_command lb_command_serve = {
 		"each delivery\n"
 		"that ends: verdict, id, name, bytes, digest, seconds, how its connection ended, and why if "
 		"it is not\n"
-		"committed. A second signal ends it at once; that is safe, the next start recovers.\n"
+		"committed. Deliveries wait for a reader of these lines who is slow, and for no second for "
+		"one "
+		"who does not\n"
+		"read: then lines are lost, and it says how many.\n"
+		"A second signal ends it at once; that is safe, the next start recovers.\n"
 		"\n"
 		"Exit codes: 0 after SIGTERM, SIGINT or SIGHUP; 2 when it could not start; 4 when it had to "
 		"give up.\n",

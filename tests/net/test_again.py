@@ -297,12 +297,12 @@ def _(place):
     assert "in_doubt" in told.err, told
 
 
-@test("two runs for the same file at once make two deliveries, one of which is refused")
+@test("two runs for the same file at once make two deliveries, one of which finds the name busy")
 def _(place):
     server = place.serve()
     path = place.file("x", CONTENT)
     process, proxy = begun_unheard(place, server, path)
-    place.send(path, proxy.address).exits(1)
+    place.send(path, proxy.address).exits(4)
     proxy.release()
     Answer(process).exits(0)
     same(place.visible(), ["x"])

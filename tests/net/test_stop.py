@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Signals, and where a server may listen and store."""
+import json
 import os
 import signal
 import socket
 import subprocess
-from libnet import COMMAND, Answer, Skip, call, run, same, test, until
-from libwire import frames
+from libnet import COMMAND, Answer, Skip, call, run, same, stop, test, until
+from libwire import Wire, frames
 
 CONTENT = os.urandom(300000)
+FLOOD = 3000  # lines: more than a pipe and the server hold
 
 
 def begin_slowly(place, server, name="x", address=None):
@@ -247,6 +249,45 @@ def _(place):
         place.send(place.file(name, CONTENT), address).exits(0)
     process.send_signal(signal.SIGTERM)
     same(process.wait(60), 0)
+
+
+def unread(place):
+    """A server, and its address, of whose lines nobody reads more than the first; many were to be there by now."""
+    process = subprocess.Popen([COMMAND, "serve", "--json", "--listen", "127.0.0.1:0", "--into", f"dir:{place.inbox}"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    place.stack.callback(stop, process)
+    event = json.loads(process.stdout.readline())
+    address = f"{event['address']}:{event['port']}"
+    with Wire(address) as wire:
+        wire.greet()
+        for _ in range(FLOOD // 100):
+            wire.say(*(wire.begin_bytes("no/name") for _ in range(100)))
+            for _ in range(100):
+                same(wire.refused(), "bad_name")
+    return process, address
+
+
+@test("nobody reads the server's lines: it serves on, and SIGTERM stops it")
+def _(place):
+    process, address = unread(place)
+    place.send(place.file("x", CONTENT), address).exits(0)
+    same(place.visible(), ["x"])
+    process.send_signal(signal.SIGTERM)
+    same(process.wait(60), 0)
+
+
+@test("who reads the server's lines again is told how many are lost, and gets the later ones")
+def _(place):
+    process, address = unread(place)
+    read, lost = 0, 0
+    process.send_signal(signal.SIGTERM)
+    for line in process.stdout:
+        event = json.loads(line)
+        read += event["event"] == "delivery"
+        lost += event["lines"] if event["event"] == "lost" else 0
+    same(process.wait(60), 0)
+    assert lost > 0, read
+    same(read + lost, FLOOD)
 
 
 run()
