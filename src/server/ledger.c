@@ -151,7 +151,7 @@ static enum lb_ledger_state without_row(sqlite3_stmt *row, uint64_t number)
 	uint64_t settled = (uint64_t)sqlite3_column_int64(row, 0),
 		 floor = (uint64_t)sqlite3_column_int64(row, 1);
 
-	if (number < floor)
+	if (number < floor && !LB_BUG("forgotten_is_settled"))
 		return LB_LEDGER_FORGOTTEN;
 	if (number < settled)
 		return LB_LEDGER_SETTLED;

@@ -29,6 +29,7 @@ void sim_check_deinit(struct sim_check *check)
 		check->idents = ident->next;
 		free(ident);
 	}
+	sim_check_forget_settled(check);
 	while (check->wiped != NULL) {
 		struct sim_ledger *ledger = check->wiped;
 
@@ -149,6 +150,7 @@ bool sim_source_is_known(const struct sim_check *check, const struct sim_source 
 static void check_is_committed(struct sim_check *check, struct sim_ident *ident, const char *who)
 {
 	ident->committed = true;
+	sim_check_may_commit(check, ident);
 	if (ident->never)
 		sim_violation(check->world, 6,
 			"%s says that %s is committed, after it was said that it never will be", who,
@@ -226,7 +228,10 @@ void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_
 		check_is_not_committed(check, ident, false);
 		break;
 	case LB_VERDICT_FORGOTTEN:
-		sim_violation(check->world, 8, "%s is forgotten, and nothing was ever pruned", source->name);
+		if (!ident->forgotten)
+			sim_violation(check->world, 8,
+				"the client is told that %s is forgotten, by no ledger", source->name);
+		break;
 	case LB_VERDICT_IN_DOUBT:
 		break;
 	case LB_VERDICT_UNPROVEN:
@@ -263,16 +268,6 @@ void sim_check_begun(struct sim_check *check, const struct lb_uuid *ledger, cons
 	check_ledger(check, sim_check_ident(check, &intake->id, source), ledger, "begun at");
 }
 
-void sim_check_settles(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_id *lowest)
-{
-	for (const struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
-		if (ident->undecided > 0 && ident->id.number < lowest->number &&
-			memcmp(ident->id.client, lowest->client, sizeof lowest->client) == 0 &&
-			memcmp(&ident->ledger, ledger, sizeof *ledger) == 0)
-			sim_violation(check->world, 8, "%s is settled, and its client does not know its end",
-				name_of(ident));
-}
-
 void sim_check_commits(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_intake *intake)
 {
 	struct sim_ident *ident = sim_check_ident(check, &intake->id, NULL);
@@ -303,10 +298,10 @@ void sim_check_resolved(struct sim_check *check, struct sim_machine *machine, co
 {
 	struct sim_ident *ident = sim_check_ident(check, &resolution->id, NULL);
 
-	if (resolution->verdict == LB_VERDICT_NOT_COMMITTED || resolution->verdict == LB_VERDICT_IN_DOUBT)
+	sim_check_is_past(check, ident, ledger, resolution->reason);
+	if (resolution->verdict == LB_VERDICT_NOT_COMMITTED || resolution->verdict == LB_VERDICT_IN_DOUBT ||
+		resolution->verdict == LB_VERDICT_FORGOTTEN)
 		return;
-	if (resolution->verdict == LB_VERDICT_FORGOTTEN)
-		sim_violation(check->world, 8, "an id is forgotten, and nothing was ever pruned");
 	check_ledger(check, ident, ledger, "resolved by");
 	if (resolution->verdict == LB_VERDICT_COMMITTED) {
 		check_receipt(check, ident, &resolution->receipt);

@@ -19,6 +19,7 @@ struct sim_source {
 	unsigned char     *bytes;
 	size_t             len;
 	struct lb_digest   digest;
+	bool               careless;         /* its client settles what it does not know the end of */
 	bool               wanted;           /* its user has asked for the commit of all of it */
 	bool               asked;            /* and COMMIT was sent */
 	unsigned           taken, destroyed; /* out of inboxes, by whoever reads them, or with them */
@@ -33,6 +34,7 @@ struct sim_ident {
 	bool               committed;  /* a sink has said so, or a client was told */
 	bool               never;      /* somebody was told that it never will be */
 	bool               not_yet;    /* its client was told so, and has not begun it again */
+	bool               forgotten;  /* a ledger has said so */
 	bool               found;      /* at the end, its ledger */
 	uint64_t           sync_asked; /* the greatest offset that a sink was asked to keep, */
 	uint64_t           synced;     /* and that it said it has kept */
@@ -45,6 +47,8 @@ struct sim_ledger {
 	struct lb_uuid     uuid;
 };
 
+struct sim_settled;
+
 struct sim_check {
 	struct sim_world   *world;
 	struct sim_machine *servers[2];
@@ -52,6 +56,8 @@ struct sim_check {
 	struct sim_source  *sources;
 	struct sim_ident   *idents;
 	struct sim_ledger  *wiped;
+	struct sim_settled *settled;
+	unsigned            keep;       /* settled numbers of each client that a ledger still knows */
 	bool                one_ledger; /* there will never be another */
 	unsigned            recoveries; /* percent of occasions on which a copy of a disk is recovered */
 };
@@ -94,12 +100,20 @@ void sim_check_names(struct sim_check *check, struct sim_ident *ident, const str
 
 /* What a server's sink does. */
 void sim_check_begun(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_intake *intake);
-void sim_check_settles(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_id *lowest);
 void sim_check_commits(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_intake *intake);
 void sim_check_committed(
 	struct sim_check *check, struct sim_machine *machine, const struct lb_intake *intake);
 void sim_check_resolved(struct sim_check *check, struct sim_machine *machine, const struct lb_uuid *ledger,
 	const struct lb_resolution *resolution);
+
+/* settle.c: what a client says that it is done with; whether a ledger may have forgotten an id then; that one says it is
+ * forgotten, or settled (other reasons do not matter); that one says it is committed. */
+void sim_check_settles(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_id *lowest);
+void sim_check_forget_settled(struct sim_check *check);
+bool sim_check_may_be_forgotten(const struct sim_check *check, const struct sim_ident *ident);
+void sim_check_is_past(struct sim_check *check, struct sim_ident *ident, const struct lb_uuid *ledger,
+	enum lb_reason reason);
+void sim_check_may_commit(struct sim_check *check, const struct sim_ident *ident);
 
 /* resume.c: what it is asked to keep, says that it has kept, and goes on with; and what is said of that on the wire. */
 void sim_check_syncs(struct sim_check *check, const struct lb_intake *intake, uint64_t offset);

@@ -62,6 +62,9 @@ static void check_once(struct sim_check *check, const struct sim_source *source)
 
 	if (sim_source_delivered(check, source) <= 1)
 		return;
+	if (source->careless)
+		sim_violation(check->world, 8, "%s was delivered again when its ledger had forgotten it",
+			source->name);
 	for (int i = 0; i < check->n_servers; i++)
 		ledgers += sim_inbox_count(check->servers[i], source) > 0;
 	sim_violation(check->world, ledgers > 1 ? 7 : 3, "%s was delivered twice", source->name);

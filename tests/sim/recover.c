@@ -83,7 +83,8 @@ void sim_check_survives(struct sim_check *check, struct sim_machine *machine, co
 
 	copy_recover(&copy, machine);
 	copy.sink->ops->resolve(copy.sink, &resolution);
-	if (resolution.verdict != LB_VERDICT_COMMITTED)
+	if (resolution.verdict != LB_VERDICT_COMMITTED &&
+		!(resolution.verdict == LB_VERDICT_FORGOTTEN && sim_check_may_be_forgotten(check, ident)))
 		sim_violation(check->world, 2,
 			"%s is said to be committed, and a loss of power would undo it (%s, %s)",
 			source->name, lb_verdict_word(resolution.verdict), lb_reason_word(resolution.reason));
@@ -140,6 +141,8 @@ static void check_row(struct sim_check *check, struct lb_ledger *ledger, struct 
 	ident->found = true;
 	if (lb_ledger_look(ledger, &ident->id, &state, &receipt, NULL) != 0)
 		sim_violation(check->world, 2, "the ledger cannot be read at the end");
+	if (state == LB_LEDGER_FORGOTTEN && sim_check_may_be_forgotten(check, ident))
+		return;
 	if (ident->committed && state != LB_LEDGER_COMMITTED)
 		sim_violation(check->world, 2, "%s was said to be committed, and the ledger does not say so",
 			source->name);

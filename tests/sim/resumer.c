@@ -25,17 +25,38 @@ static void committed(struct talk *talk, const struct lb_event *event)
 	const struct lb_outcome outcome = {.verdict = LB_VERDICT_COMMITTED};
 
 	sim_check_told(resumer->check, &resumer->id, resumer->source, &outcome, &event->receipt);
-	resumer->done = talk->over = true;
+	resumer->done = resumer->asks_left == 0;
+	resumer->asks_left -= resumer->asks_left > 0;
+	talk->over = true;
 }
 
 static void refused(struct talk *talk, const struct lb_event *event)
 {
 	struct sim_resumer *resumer = talk->resumer;
+	const struct lb_outcome outcome = {
+		.verdict = lb_reason_verdict(event->reason), .reason = event->reason};
 
 	sim_trace(talk->world, "the resumer is refused: %s", lb_reason_word(event->reason));
+	resumer->settles_first = event->reason == LB_REASON_SETTLE_FIRST;
+	if (event->reason == LB_REASON_FENCED || event->reason == LB_REASON_SETTLED ||
+		event->reason == LB_REASON_FORGOTTEN) {
+		sim_check_told(resumer->check, &resumer->id, resumer->source, &outcome, NULL);
+		resumer->done = true;
+	}
 	/* Nobody can ask a ledger that is no more. And what is too large for this server stays so. */
 	resumer->done = resumer->done || event->reason == LB_REASON_TOO_LARGE;
 	talk->over = true;
+}
+
+/* Nobody may do this to a delivery whose end is not known: what is lost then is its receipt, and nothing else. */
+static void settle(struct talk *talk)
+{
+	struct sim_resumer *resumer = talk->resumer;
+	struct lb_id lowest = resumer->id;
+	uint64_t most = resumer->settles_first ? lowest.number : lowest.number + 2 * LB_NUMBERS_OPEN_MAX;
+
+	lowest.number = 1 + sim_below(talk->world, most);
+	talk->over = lb_conn_settled(talk->conn, &lowest) != 0;
 }
 
 static void begin(struct talk *talk, const struct lb_event *event)
@@ -52,6 +73,12 @@ static void begin(struct talk *talk, const struct lb_event *event)
 	if (memcmp(&resumer->ledger, &event->ledger, sizeof event->ledger) != 0) {
 		resumer->done = sim_check_is_wiped(resumer->check, &resumer->ledger);
 		talk->over = true;
+		return;
+	}
+	if (resumer->settles_first || (resumer->source->careless && sim_chance(talk->world, 40)))
+		settle(talk);
+	if (resumer->source->careless && sim_chance(talk->world, 15)) {
+		talk->over = lb_conn_resolve(talk->conn, &resumer->id, &resumer->ledger, &talk->handle) != 0;
 		return;
 	}
 	begin.attempt = ++resumer->count;
@@ -74,6 +101,12 @@ static void handle(struct talk *talk, const struct lb_event *event)
 		break;
 	case LB_EVENT_COMMITTED:
 		committed(talk, event);
+		break;
+	case LB_EVENT_RESOLVED:
+		if (event->verdict == LB_VERDICT_COMMITTED)
+			committed(talk, event);
+		else
+			refused(talk, event);
 		break;
 	case LB_EVENT_REFUSED:
 		refused(talk, event);
@@ -264,6 +297,11 @@ void sim_resumer_init(
 	resumer->id.number = 1;
 	memset(resumer->id.client, 0xe7, sizeof resumer->id.client);
 	resumer->source = sim_check_source(check, "eve.dat", (size_t)sim_below(world, 80000));
+	resumer->source->careless = sim_chance(world, 40);
+	if (resumer->source->careless) {
+		resumer->id.number = sim_chance(world, 50) ? 1 : (uint64_t)sim_between(world, 1000, 3000);
+		resumer->asks_left = (unsigned)sim_below(world, 4);
+	}
 	resumer->n_attempts = sim_chance(world, 30) ? 2 : 1;
 	for (int i = 0; i < resumer->n_attempts; i++) {
 		resumer->attempts[i].resumer = resumer;

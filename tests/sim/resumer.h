@@ -2,7 +2,7 @@
 /*
  * A user who writes the client by hand, on the bare machine of conn.h: one delivery, begun again and again after its
  * connection was cut, by one process or by two at once, and resumed wherever the server says. What it knows lies in no
- * file: it survives everything.
+ * file: it survives everything. A careless one settles its delivery before it knows the end, and asks on when it does.
  */
 #ifndef SIM_RESUMER_H
 #define SIM_RESUMER_H
@@ -26,8 +26,10 @@ struct sim_resumer {
 	struct sim_attempt attempts[2];
 	int                n_attempts;
 	struct lb_id       id;
-	struct lb_uuid     ledger; /* all zero: not known yet */
-	uint32_t           count;  /* of attempts */
+	struct lb_uuid     ledger;        /* all zero: not known yet */
+	uint32_t           count;         /* of attempts */
+	unsigned           asks_left;     /* when it knows the end already */
+	bool               settles_first; /* the server has asked for it */
 	bool               done, healed;
 	unsigned           tries; /* since it is */
 };

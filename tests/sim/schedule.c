@@ -6,6 +6,7 @@
 #include "sim/schedule.h"
 #include "sim/faults.h"
 #include "sim/wire.h"
+#include "server/ledger.h"
 #include <sqlite3.h>
 #include <string.h>
 
@@ -93,6 +94,7 @@ static void set_up(struct sim_schedule *schedule, uint64_t seed, bool tracing, i
 	sim_check_init(&schedule->check, world);
 	/* To recover a copy takes as long as the rest of a schedule: often in some, now and then in the others. */
 	schedule->check.recoveries = sim_chance(world, 10) ? 25 : 2;
+	schedule->check.keep = LB_LEDGER_KEEP;
 	sim_wire_watch(&schedule->net, &schedule->check);
 	schedule->n_servers = sim_chance(world, 30) ? 2 : 1;
 	schedule->n_clients = 1 + (int)sim_below(world, SIM_CLIENTS);

@@ -16,6 +16,9 @@ static void sink_begin(struct lb_sink *base, struct lb_intake *intake)
 	if (!sink->process->dead && intake->verdict == LB_VERDICT_COMMITTED)
 		sim_check_committed(sink->check, sink->process->machine, intake);
 	if (!sink->process->dead)
+		sim_check_is_past(sink->check, sim_check_ident(sink->check, &intake->id, NULL), &base->ledger,
+			intake->reason);
+	if (!sink->process->dead)
 		sim_check_resumed(sink->check, sink->process->machine, intake);
 }
 
