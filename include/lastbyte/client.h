@@ -47,6 +47,7 @@ struct lb_client_options {
 	lb_client_waiting *waiting; /* NULL, or told of each wait; must not call the client */
 	void              *waiting_arg;
 	bool               pipeline; /* for many small deliveries: see lb_client_commit_async */
+	unsigned           numbers;  /* that are reserved at once, 64 at most: see there; 0: 1 */
 	lb_client_decided *decided;  /* NULL: verdicts wait for lb_client_decision */
 	void              *decided_arg;
 };
@@ -59,8 +60,9 @@ struct lb_delivery {
 	/* Reads once more what was written, from `offset` on: how many bytes, at most len, 0 when there are none any
 	 * more, or a negative errno. NULL: that cannot be done. Called until the delivery has ended. */
 	ssize_t (*read_again)(void *arg, uint64_t offset, void *buf, size_t len);
-	void *read_again_arg;
-	void *tag; /* for struct lb_decision */
+	void       *read_again_arg;
+	void       *tag;  /* for struct lb_decision */
+	const char *note; /* with `numbers`, at most 255 bytes: for who finds them open; NULL: none */
 };
 
 /*
@@ -97,18 +99,21 @@ LB_PUBLIC LB_CHECKED int lb_client_open(const char *address, const struct lb_cli
 LB_PUBLIC LB_CHECKED int lb_client_find(const char *address, const struct lb_client_options *options,
 	const struct lb_delivery *delivery, struct lb_id *idp);
 
-/* A delivery that an earlier process has left open. */
+/* A delivery that an earlier process has left open, or several: numbers that it had reserved. */
 struct lb_open_delivery {
-	struct lb_id id;
+	struct lb_id id;      /* the first one */
+	uint32_t     count;   /* so many, from id.number on; 1: a delivery of its own */
 	const char  *address; /* as "ADDR:PORT" */
 	const char  *name;
 	const char  *source; /* as lb_client_begin was told; "": nothing */
+	const char  *note;   /* of the delivery for which they were reserved; "": none */
 };
 
 /*
  * Calls `each` for every delivery that the journal has open and no process works on, in the order in which they were
  * begun, until it returns other than 0. Those of `address`, or all if that is NULL. Connects to nothing; `each` must not
- * call the client. Each of them is settled by lb_client_begin with its id, name and content, or by lb_client_resolve.
+ * call the client. Each of them is settled by lb_client_begin with its id, name and content, or by lb_client_resolve;
+ * numbers that were reserved only by lb_client_resolve, with one client for all of them. Some may not have been used.
  * Returns 0, what `each` returned, or a negative errno as lb_client_open.
  */
 LB_PUBLIC LB_CHECKED int lb_client_each_open(const struct lb_client_options *options, const char *address,
@@ -165,6 +170,10 @@ LB_PUBLIC int lb_client_commit(
  * With `pipeline` nothing waits for the server's word that it takes a delivery: lb_client_begin returns before that,
  * and a refusal is told by lb_client_commit or the decision. lb_client_write then copies what is small: 0 proves
  * nothing. A delivery cannot be resumed.
+ *
+ * With `numbers` the journal gives out as many ids with one line that is made durable, to deliveries without a source and
+ * an id of their own: it is not synced for each. After a crash all of them are open until each was asked about. A server
+ * takes only 1024 numbers from the lowest open one on, of all clients of one state directory together.
  *
  * With `retry`, a connection that breaks leaves them undecided: over the next one they are begun again before anything
  * else, under their ids, read again, or out of a copy of at most `replay` bytes of all of them together, which is kept

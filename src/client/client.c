@@ -98,8 +98,12 @@ struct listing {
 static int list_entry(void *arg, const struct lb_journal_entry *entry)
 {
 	const struct listing *listing = arg;
-	const struct lb_open_delivery open = {
-		.id = entry->id, .address = entry->address, .name = entry->name, .source = entry->source};
+	const struct lb_open_delivery open = {.id = entry->id,
+		.count = entry->count,
+		.address = entry->address,
+		.name = entry->name,
+		.source = entry->source,
+		.note = entry->note};
 
 	if (listing->address[0] != '\0' && strcmp(listing->address, entry->address) != 0)
 		return 0;

@@ -50,10 +50,16 @@ static int record(struct lb_client *client)
 {
 	struct lb_attempt *attempt = client->attempt;
 	struct lb_journal_entry *entry = &attempt->entry;
-	int r;
+	int r = 0;
 
 	if (entry->attempt < UINT32_MAX)
 		entry->attempt++;
+	if (attempt->reservation != NULL)
+		return 0; /* who finds it after a crash only asks about it */
+	if (client->numbers > 1 && entry->id.number == 0 && entry->source[0] == '\0')
+		r = lb_numbers_give(client);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	r = lb_journal_begin(client->journal, entry);
 	attempt->claimed = r == 0;
 	LB_FAULT("client_recorded");
@@ -68,6 +74,8 @@ static int check(const struct lb_delivery *delivery)
 	if (lb_name_check(delivery->name, strnlen(delivery->name, LB_NAME_MAX + 1), &why) != 0)
 		return -EINVAL;
 	if (delivery->source != NULL && strlen(delivery->source) >= LB_SOURCE_MAX)
+		return -EINVAL;
+	if (delivery->note != NULL && strlen(delivery->note) > LB_NOTE_MAX)
 		return -EINVAL;
 	if (delivery->length > INT64_MAX && delivery->length != LB_UNKNOWN)
 		return -EINVAL;
@@ -98,6 +106,7 @@ static void describe(struct lb_client *client, const struct lb_delivery *deliver
 	strcpy(entry->address, client->address);
 	strcpy(entry->name, delivery->name);
 	strcpy(entry->source, delivery->source != NULL ? delivery->source : "");
+	strcpy(entry->note, delivery->note != NULL ? delivery->note : "");
 }
 
 /* What was started needs a connection, and the last one may have ended before. */
@@ -119,7 +128,7 @@ void lb_delivery_again(struct lb_client *client)
 	struct lb_attempt *attempt = client->attempt;
 	int r = 0;
 
-	if (attempt->claimed && is_another_ledger(client)) {
+	if ((attempt->claimed || attempt->reservation != NULL) && is_another_ledger(client)) {
 		met_another_ledger(client);
 		return;
 	}
@@ -197,6 +206,8 @@ int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb
 		return found;
 	}
 	attempt->earlier = true;
+	if (found == 1 && attempt->entry.count > 1)
+		lb_numbers_adopt(client);
 	attempt->course = LB_COURSE_RESOLVE;
 	attempt->intent = LB_INTENT_ASK;
 	lb_client_begin_operation(client, LB_OPERATION_RESOLVE, deadline);

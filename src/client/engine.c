@@ -103,6 +103,7 @@ int lb_client_start_open(struct lb_host *host, const char *address, const struct
 	client->waiting = options->waiting;
 	client->waiting_arg = options->waiting_arg;
 	client->pipeline = options->pipeline;
+	client->numbers = options->numbers < LB_NUMBERS_MAX ? options->numbers : LB_NUMBERS_MAX;
 	client->decided = options->decided;
 	client->decided_arg = options->decided_arg;
 	client->replay_size = options->replay != 0 ? options->replay : REPLAY;
@@ -348,6 +349,7 @@ void lb_client_free(struct lb_client *client)
 		return;
 	lb_link_abort(client);
 	lb_conn_free(client->conn);
+	lb_numbers_stop(client);
 	lb_journal_close(client->journal);
 	free(client->stash);
 	free(client->again);

@@ -18,6 +18,8 @@
 #define LB_CLIENT_READ 16384        /* bytes read at once: answers are short */
 #define LB_CHUNK       (256 * 1024) /* of DATA: hashed and sent while it is in the processor's cache */
 
+#define LB_RESERVATIONS (LB_UNDECIDED_MAX + 4) /* of which numbers are undecided, or in doubt */
+
 #define LB_RETRY_MOST (10 * INT64_C(1000000000)) /* ns: of a wait, and of a try to connect with `retry` */
 
 enum lb_operation {
@@ -62,6 +64,14 @@ enum lb_intent {
 	LB_INTENT_REFUSED, /* an attempt of ours was refused for `reason`, an earlier one may have committed */
 };
 
+/* Consecutive numbers of the journal, and which of them are done with. */
+struct lb_reservation {
+	struct lb_id   first; /* number 0: there is none */
+	struct lb_uuid ledger;
+	uint32_t       count, given;
+	uint64_t       ended; /* a bit for each */
+};
+
 /* One attempt at one delivery, or a question about one. What comes before `course` is large, and filled one by one. */
 struct lb_attempt {
 	struct lb_journal_entry entry;
@@ -90,11 +100,12 @@ struct lb_attempt {
 	uint64_t lowest;            /* open number of the journal, once this attempt was recorded */
 	bool     has_stored;
 	ssize_t (*read_again)(void *arg, uint64_t offset, void *buf, size_t len);
-	void   *read_again_arg;
-	void   *tag;
-	lb_time committed, took; /* since when it is undecided; how long that was */
-	void   *reply;
-	size_t  reply_len;
+	void                  *read_again_arg;
+	void                  *tag;
+	struct lb_reservation *reservation;     /* of its number; NULL: it has a line of its own */
+	lb_time                committed, took; /* since when it is undecided; how long that was */
+	void                  *reply;
+	size_t                 reply_len;
 };
 
 /* Attempts in an order. */
@@ -146,11 +157,15 @@ struct lb_client {
 	bool               repeating;  /* some of them are to be begun once more, before anything new is */
 	enum lb_reason postponed; /* BUSY, GOING_AWAY: for this some of them wait for another connection */
 	uint64_t       told, told_before; /* verdicts that were handed on: now, as lb_client_decision began */
-	bool           pipeline;
-	lb_client_decided *decided;
-	void              *decided_arg;
-	void              *reply; /* that the caller was given last */
-	size_t             reply_len;
+	struct lb_reservation  reservations[LB_RESERVATIONS];
+	struct lb_reservation *numbered; /* the one that gives out; NULL: none */
+	unsigned               numbers;  /* of one reservation */
+	uint64_t               lowest;   /* open number, as it was made */
+	bool                   pipeline;
+	lb_client_decided     *decided;
+	void                  *decided_arg;
+	void                  *reply; /* that the caller was given last */
+	size_t                 reply_len;
 
 	/* what is written: the caller's buffer, of which the machine holds `chunk`, or of whose rest we keep a copy */
 	const uint8_t   *out, *chunk;
@@ -223,6 +238,13 @@ bool lb_undecided_wait_here(const struct lb_client *client); /* for an answer ov
 void lb_undecided_collect(struct lb_client *client);         /* hands the verdicts on */
 bool lb_undecided_has_told(const struct lb_client *client);  /* lb_client_decision is over */
 void lb_undecided_fetch(struct lb_client *client, struct lb_decision *decision);
+
+/* numbers.c: the next number for the attempt at hand: 1, 0: it needs a line of its own, or a negative errno; the one that
+ * an earlier process has left, of a reservation; it is decided; no more are given out. */
+int  lb_numbers_give(struct lb_client *client);
+void lb_numbers_adopt(struct lb_client *client);
+void lb_numbers_end(struct lb_client *client);
+void lb_numbers_stop(struct lb_client *client);
 
 /* delivery.c */
 void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason);

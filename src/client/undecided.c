@@ -47,7 +47,7 @@ void lb_attempt_clear(struct lb_attempt *attempt)
 	memset(&entry->id, 0, sizeof entry->id);
 	memset(&entry->ledger, 0, sizeof entry->ledger);
 	entry->attempt = 0;
-	entry->address[0] = entry->name[0] = entry->source[0] = '\0';
+	entry->address[0] = entry->name[0] = entry->source[0] = entry->note[0] = '\0';
 }
 
 void lb_undecided_each(struct lb_client *client, void (*what)(struct lb_client *client))

@@ -35,6 +35,8 @@ void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_
 		r = lb_journal_done(client->journal, id);
 	else if (attempt->claimed)
 		lb_journal_release(client->journal, id);
+	if (attempt->reservation != NULL && verdict != LB_VERDICT_IN_DOUBT)
+		lb_numbers_end(client);
 	if (r < 0 && is_our_word(verdict, reason)) {
 		verdict = LB_VERDICT_NOT_COMMITTED;
 		reason = LB_REASON_JOURNAL;

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Numbers out of reservations: the journal gives out many with one line, and has it back when the end of each of them is
+ * known. Owns what is known of each reservation. One of which a number stays in doubt is left open.
+ */
+#include "client/engine.h"
+#include <string.h>
+
+static struct lb_reservation *find(struct lb_client *client, uint64_t first)
+{
+	for (unsigned i = 0; i < LB_RESERVATIONS; i++)
+		if (client->reservations[i].first.number == first)
+			return &client->reservations[i];
+	return NULL;
+}
+
+static void end(struct lb_client *client, struct lb_reservation *reservation, uint64_t number)
+{
+	uint64_t all = UINT64_MAX >> (64 - reservation->count);
+
+	reservation->ended |= UINT64_C(1) << (number - reservation->first.number);
+	if (reservation->ended != all)
+		return;
+	/* If that cannot be written down it stays open there, and is asked about once more. */
+	(void)lb_journal_settle(client->journal, &reservation->first);
+	if (client->numbered == reservation)
+		client->numbered = NULL;
+	reservation->first.number = 0;
+}
+
+/* No more of them are given out. */
+static void stop(struct lb_client *client)
+{
+	struct lb_reservation *reservation = client->numbered;
+
+	client->numbered = NULL;
+	while (reservation != NULL && reservation->given < reservation->count)
+		end(client, reservation, reservation->first.number + reservation->given++);
+}
+
+static int reserve(struct lb_client *client, struct lb_reservation *reservation)
+{
+	struct lb_journal_entry *entry = &client->attempt->entry;
+	int r = lb_journal_reserve(client->journal, entry, client->numbers, entry->note, NULL);
+
+	if (r < 0)
+		return r;
+	*reservation = (struct lb_reservation){
+		.first = entry->id, .ledger = entry->ledger, .count = client->numbers};
+	client->numbered = reservation;
+	return lb_journal_lowest(client->journal, &client->lowest);
+}
+
+int lb_numbers_give(struct lb_client *client)
+{
+	struct lb_attempt *attempt = client->attempt;
+	struct lb_reservation *reservation = client->numbered;
+	int r = 0;
+
+	if (reservation != NULL && (reservation->given == reservation->count ||
+					   memcmp(&reservation->ledger, &attempt->entry.ledger,
+						   sizeof reservation->ledger) != 0))
+		stop(client);
+	if (client->numbered == NULL) {
+		reservation = find(client, 0);
+		if (reservation == NULL)
+			return 0;
+		r = reserve(client, reservation);
+	}
+	if (r < 0)
+		return r;
+	attempt->reservation = client->numbered;
+	attempt->entry.id = client->numbered->first;
+	attempt->entry.id.number += client->numbered->given++;
+	attempt->lowest = client->lowest;
+	return 1;
+}
+
+void lb_numbers_adopt(struct lb_client *client)
+{
+	struct lb_journal_entry *entry = &client->attempt->entry;
+	struct lb_reservation *reservation = find(client, entry->first);
+
+	if (reservation == NULL)
+		reservation = find(client, 0);
+	if (reservation != NULL && reservation->first.number == 0) {
+		*reservation = (struct lb_reservation){.first = entry->id,
+			.ledger = entry->ledger,
+			.count = entry->count,
+			.given = entry->count};
+		reservation->first.number = entry->first;
+	}
+	client->attempt->reservation = reservation;
+}
+
+void lb_numbers_end(struct lb_client *client)
+{
+	struct lb_attempt *attempt = client->attempt;
+
+	end(client, attempt->reservation, attempt->entry.id.number);
+}
+
+void lb_numbers_stop(struct lb_client *client)
+{
+	stop(client);
+}
