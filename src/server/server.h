@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of the server: server.c (listening, stopping), session.c (one connection), task.c (its deliveries),
+ * The inside of the server: server.c (listening, stopping), session.c (one connection), session_end.c (its
+ * end), task.c (its deliveries),
  * sync.c (SYNC), question.c (RESOLVE and SETTLED), report.c (what is said of each in the log), and work.c (the worker's side). All
  * but work.c runs on the loop's thread.
  */
@@ -66,10 +67,11 @@ struct lb_session {
 	bool                 stopping; /* say ERROR(STOPPED) once the worker has nothing of it */
 	enum lb_end          how;
 	struct lb_ending_run run;
-	lb_time              fin_by; /* CLOSE_OK was said: the client's FIN shall come by then; 0: not yet */
-	struct lb_report     held;   /* of the last delivery, until it is clear how the connection ends */
-	lb_time              held_until; /* 0: none is held */
-	char                 peer[LB_ADDRESS_TEXT];
+	lb_time leave_at; /* the server stops, and nothing is open: it ends if silent until then; 0: not so */
+	lb_time fin_by;   /* CLOSE_OK was said: the client's FIN shall come by then; 0: not yet */
+	struct lb_report held;       /* of the last delivery, until it is clear how the connection ends */
+	lb_time          held_until; /* 0: none is held */
+	char             peer[LB_ADDRESS_TEXT];
 };
 
 struct lb_server {
@@ -102,12 +104,23 @@ void lb_server_accept_again(struct lb_server *server); /* a session has gone */
 /* Consumes fd. */
 void lb_session_new(struct lb_server *server, int fd, const struct lb_endpoint *peer);
 /* The machine has something to write, or takes more again. _soon: that is seen to by lb_sessions_write. */
-void lb_session_answered(struct lb_session *session);
-void lb_session_answered_soon(struct lb_session *session);
-void lb_session_answered_never(struct lb_session *session); /* it goes away */
-void lb_sessions_write(struct lb_server *server);
+void    lb_session_answered(struct lb_session *session);
+void    lb_session_answered_soon(struct lb_session *session);
+void    lb_session_answered_never(struct lb_session *session); /* it goes away */
+void    lb_sessions_write(struct lb_server *server);
+void    lb_session_watch(struct lb_session *session, int fd, uint32_t events);
+void    lb_session_unwatch(struct lb_session *session);
+lb_time lb_session_now(struct lb_session *session);
+void    lb_session_free(struct lb_session *session); /* drops the connection, whatever its state */
+
+/* session_end.c */
+/* The machine is done for, or there is nothing left to say: the rest is the socket's ending. */
+void lb_session_end(struct lb_session *session, enum lb_end how);
+void lb_session_step_ending(struct lb_session *session);
+void lb_session_broken(
+	struct lb_session *session, int err); /* recv(2) or send(2) says that it is gone; 0: FIN */
+void lb_session_judge_silence(struct lb_session *session, bool blocked); /* sets leave_at */
 void lb_session_stop(struct lb_session *session, bool at_once);
-void lb_session_free(struct lb_session *session); /* drops the connection, whatever its state */
 
 /* report.c */
 void lb_server_report(struct lb_server *server, struct lb_report *report);

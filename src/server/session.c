@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection at the server: bytes between its socket and its machine, time, and how it ends. What the
- * deliveries do is task.c's. A session lives until its socket is closed; lb_session_free is safe at any
+ * One connection at the server: bytes between its socket and its machine, and time. What the deliveries do is task.c's,
+ * how it ends session_end.c's. A session lives until its socket is closed; lb_session_free is safe at any
  * point but while it feeds its machine, which `feeding` guards.
  */
 #include "server/server.h"
@@ -11,21 +11,20 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define SECOND      INT64_C(1000000000)
-#define FIN_WAIT    (10 * SECOND) /* for the client's FIN after CLOSE_OK */
-#define ENDING_WAIT (30 * SECOND) /* at most, for the bytes that we still have to send */
-#define VECTORS     4
+#define SECOND   INT64_C(1000000000)
+#define FIN_WAIT (10 * SECOND) /* for the client's FIN after CLOSE_OK */
+#define VECTORS  4
 
 static void update(struct lb_session *session);
 
-static lb_time now_of(struct lb_session *session)
+lb_time lb_session_now(struct lb_session *session)
 {
 	struct lb_host *host = session->server->loop->host;
 
 	return host->clock->now(host);
 }
 
-static void watch(struct lb_session *session, int fd, uint32_t events)
+void lb_session_watch(struct lb_session *session, int fd, uint32_t events)
 {
 	struct lb_loop *loop = session->server->loop;
 
@@ -40,7 +39,7 @@ static void watch(struct lb_session *session, int fd, uint32_t events)
 	session->watching = loop->ops->watch(loop, &session->watch) == 0;
 }
 
-static void unwatch(struct lb_session *session)
+void lb_session_unwatch(struct lb_session *session)
 {
 	if (session->watching)
 		session->server->loop->ops->unwatch(session->server->loop, &session->watch);
@@ -57,7 +56,7 @@ void lb_session_free(struct lb_session *session)
 	lb_tasks_orphan(session);
 	lb_session_flush_report(session);
 	lb_session_answered_never(session);
-	unwatch(session);
+	lb_session_unwatch(session);
 	lb_timer_cancel(&server->loop->wheel, &session->timer);
 	if (session->ending ? session->run.fd >= 0 : session->watch.fd >= 0)
 		server->loop->host->net->abort(
@@ -72,81 +71,6 @@ void lb_session_free(struct lb_session *session)
 	free(session);
 	lb_server_accept_again(server);
 	lb_server_check_stopped(server);
-}
-
-static void step_ending(struct lb_session *session)
-{
-	struct lb_loop *loop = session->server->loop;
-	struct lb_outcome outcome;
-
-	/* The step closes the fd when it is done, and a watch must be gone before: it is cheap to renew. */
-	unwatch(session);
-	if (loop->host->net->end_step(loop->host, &session->run, &outcome)) {
-		lb_session_free(session);
-		return;
-	}
-	watch(session, session->run.fd, lb_ending_events(&session->run));
-	lb_timer_set(&loop->wheel, &session->timer, lb_ending_next(&session->run, now_of(session)));
-}
-
-/* The machine is done for, or there is nothing left to say: the rest is the socket's ending. */
-static void end(struct lb_session *session, enum lb_end how)
-{
-	struct lb_loop *loop = session->server->loop;
-	lb_time limit = session->server->stopping ? 2 * SECOND : ENDING_WAIT;
-	int fd = session->watch.fd;
-
-	if (session->ending)
-		return;
-	session->how = how;
-	session->ending = true;
-	lb_tasks_orphan(session);
-	lb_session_flush_report(session);
-	unwatch(session);
-	free(session->stash);
-	session->stash = NULL;
-	session->watch.fd = -1;
-	loop->host->net->end_start(loop->host, &session->run, fd, now_of(session) + limit);
-	step_ending(session);
-}
-
-/* CLOSE_OK was written, and the client's FIN came after all that it had to say: "then both just close". */
-static void agreed(struct lb_session *session)
-{
-	struct lb_host *host = session->server->loop->host;
-	int fd = session->watch.fd;
-
-	session->how = LB_END_CLOSE_OK;
-	unwatch(session);
-	session->watch.fd = -1;
-	host->net->close(host, fd);
-	lb_session_free(session);
-}
-
-/* recv(2) or send(2) says that the connection is gone. */
-static void broken(struct lb_session *session, int err)
-{
-	struct iovec iov[VECTORS];
-
-	switch (err) {
-	case 0:
-		session->how = LB_END_FIN;
-		break;
-	case -ECONNRESET:
-	case -EPIPE:
-		session->how = LB_END_RST;
-		break;
-	case -ETIMEDOUT:
-		session->how = LB_END_TIMEOUT;
-		break;
-	default:
-		session->how = LB_END_NET_ERROR;
-	}
-	if (err == 0 && lb_conn_state(session->conn) == LB_CONN_CLOSED &&
-		lb_conn_send(session->conn, iov, VECTORS) == 0)
-		agreed(session);
-	else
-		end(session, session->how);
 }
 
 static void handle(struct lb_session *session, const struct lb_event *event)
@@ -209,7 +133,8 @@ static void feed(struct lb_session *session, const uint8_t *buf, size_t len)
 
 	session->feeding = true;
 	while (used < len) {
-		size_t n = lb_conn_recv(session->conn, buf + used, len - used, now_of(session), &event);
+		size_t n =
+			lb_conn_recv(session->conn, buf + used, len - used, lb_session_now(session), &event);
 
 		if (n == 0 && event.type == LB_EVENT_NONE)
 			break;
@@ -238,7 +163,7 @@ static int flush(struct lb_session *session, bool *blockedp)
 		}
 		if (sent < 0)
 			return (int)sent;
-		lb_conn_sent(session->conn, (size_t)sent, now_of(session));
+		lb_conn_sent(session->conn, (size_t)sent, lb_session_now(session));
 	}
 	return 0;
 }
@@ -261,22 +186,26 @@ static void update(struct lb_session *session)
 			feed(session, session->stash, session->stash_len);
 		err = flush(session, &blocked);
 		if (err != 0) {
-			broken(session, err);
+			lb_session_broken(session, err);
 			return;
 		}
 	} while (session->stash_len > 0 && session->stash_len < kept);
 	state = lb_conn_state(session->conn);
 	if (state == LB_CONN_FAILED) {
-		end(session, session->how != LB_END_OPEN ? session->how : LB_END_LOCAL_ABORT);
+		lb_session_end(session, session->how != LB_END_OPEN ? session->how : LB_END_LOCAL_ABORT);
 		return;
 	}
 	if (state == LB_CONN_CLOSED && session->fin_by == 0)
-		session->fin_by = now_of(session) + FIN_WAIT;
+		session->fin_by = lb_session_now(session) + FIN_WAIT;
 	next = session->fin_by != 0 ? session->fin_by : lb_conn_deadline(session->conn);
 	if (session->held_until != 0 && session->held_until < next)
 		next = session->held_until;
+	lb_session_judge_silence(session, blocked);
+	if (session->leave_at != 0 && session->leave_at < next)
+		next = session->leave_at;
 	lb_timer_set(&loop->wheel, &session->timer, next);
-	watch(session, session->watch.fd, (session->stash_len == 0 ? EPOLLIN : 0) | (blocked ? EPOLLOUT : 0));
+	lb_session_watch(session, session->watch.fd,
+		(session->stash_len == 0 ? EPOLLIN : 0) | (blocked ? EPOLLOUT : 0));
 	if (!session->watching)
 		lb_session_free(session);
 }
@@ -295,7 +224,7 @@ static void ready(struct lb_watch *watched, uint32_t events)
 	ssize_t n;
 
 	if (session->ending) {
-		step_ending(session);
+		lb_session_step_ending(session);
 		return;
 	}
 	if (session->stash_len == 0 || (events & (EPOLLERR | EPOLLHUP)) != 0) {
@@ -304,11 +233,13 @@ static void ready(struct lb_watch *watched, uint32_t events)
 		if (n > 0 && session->stash_len > 0)
 			n = -ECONNRESET; /* it has been reset, and what is left of it was never asked to commit */
 		if (n == 0 || (n < 0 && n != -EAGAIN)) {
-			broken(session, (int)n);
+			lb_session_broken(session, (int)n);
 			return;
 		}
-		if (n > 0)
+		if (n > 0) {
+			session->leave_at = 0;
 			feed(session, server->buf, (size_t)n);
+		}
 	}
 	update(session);
 }
@@ -318,16 +249,20 @@ static void expired(struct lb_timer *timer)
 	struct lb_session *session =
 		(struct lb_session *)((char *)timer - offsetof(struct lb_session, timer));
 	struct lb_event event;
-	lb_time now = now_of(session);
+	lb_time now = lb_session_now(session);
 
 	if (session->ending) {
-		step_ending(session);
+		lb_session_step_ending(session);
 		return;
 	}
 	if (session->held_until != 0 && now >= session->held_until)
 		lb_session_flush_report(session);
 	if (session->fin_by != 0 && now >= session->fin_by) {
-		end(session, LB_END_TIMEOUT);
+		lb_session_end(session, LB_END_TIMEOUT);
+		return;
+	}
+	if (session->leave_at != 0 && now >= session->leave_at) {
+		lb_session_end(session, LB_END_LOCAL_ABORT);
 		return;
 	}
 	if (session->fin_by == 0 && now >= lb_conn_deadline(session->conn)) {
@@ -371,26 +306,4 @@ void lb_session_new(struct lb_server *server, int fd, const struct lb_endpoint *
 		session->next->prevp = &session->next;
 	server->sessions = session;
 	update(session);
-}
-
-/* Says GOING_AWAY: one that has nothing open is ended with it, any other may finish. At once: when its time is up. */
-void lb_session_stop(struct lb_session *session, bool at_once)
-{
-	bool idle = lb_conn_state(session->conn) == LB_CONN_READY && session->tasks == NULL, blocked;
-
-	if (session->ending)
-		return;
-	if (at_once && session->fin_by != 0) {
-		end(session, LB_END_TIMEOUT);
-		return;
-	}
-	if (at_once)
-		session->stopping = true;
-	else
-		lb_task_check(session,
-			lb_conn_going_away(session->conn)); /* from now on the machine refuses BEGIN */
-	if (!at_once && idle && flush(session, &blocked) == 0)
-		end(session, LB_END_LOCAL_ABORT);
-	else
-		update(session);
 }

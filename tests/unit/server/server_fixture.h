@@ -239,22 +239,28 @@ static inline struct lb_header wire_hear(struct wire *wire, unsigned type)
 	return header;
 }
 
-static inline void wire_open(struct wire *wire, struct serving *serving, uint8_t client, uint32_t features)
+static inline void wire_connect(struct wire *wire, struct serving *serving)
 {
-	struct lb_hello    hello   = {.min_version = 1,
-		     .max_version                  = 1,
-		     .features                     = features,
-		     .client                       = {client},
-		     .idle_ms                      = 60000};
 	struct sockaddr_in address = {.sin_family = AF_INET,
 		.sin_addr.s_addr                  = htonl(INADDR_LOOPBACK),
 		.sin_port                         = htons((uint16_t)lb_server_port(serving->server))};
-	uint8_t            payload[LB_PAYLOAD_MAX];
 
 	memset(wire, 0, sizeof *wire);
-	wire->client = client;
-	wire->fd     = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	wire->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(wire->fd, (struct sockaddr *)&address, sizeof address), 0);
+}
+
+static inline void wire_open(struct wire *wire, struct serving *serving, uint8_t client, uint32_t features)
+{
+	struct lb_hello hello = {.min_version = 1,
+		.max_version                  = 1,
+		.features                     = features,
+		.client                       = {client},
+		.idle_ms                      = 60000};
+	uint8_t         payload[LB_PAYLOAD_MAX];
+
+	wire_connect(wire, serving);
+	wire->client = client;
 	wire_say(wire, LB_FRAME_HELLO, payload, lb_hello_put(payload, &hello));
 	wire_send(wire);
 	wire_hear(wire, LB_FRAME_HELLO_OK);
