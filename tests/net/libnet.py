@@ -126,7 +126,7 @@ class Place:
 
     def visible(self):
         """The names in the inbox that are not the server's own."""
-        return sorted(name for name in os.listdir(self.inbox) if name != ".lastbyte")
+        return sorted(name for name in os.listdir(self.inbox) if not name.startswith(".lastbyte"))
 
     def parts(self):
         """What lies there of deliveries that are not complete."""
@@ -295,25 +295,36 @@ class Proxy:
             with self.lock:
                 self.sockets += [client, server]
             for direction, source, sink in (("up", client, server), ("down", server, client)):
-                limit = self.limits.pop(direction, None)
+                limit = self.limit(direction)
                 threading.Thread(target=self._pass, args=(direction, source, sink, limit), daemon=True).start()
 
+    def limit(self, direction):
+        """How many bytes of a new connection pass until reached() is asked; None: all."""
+        return self.limits.pop(direction, None)
+
+    def reached(self, source, sink):
+        """Cuts or holds. Returns whether the connection is still there, with no more limit."""
+        if self.how != "hold":
+            self.do_cut()
+            return False
+        self.held.set()
+        self.go.wait()
+        return True
+
     def _pass(self, direction, source, sink, limit):
-        passed = getattr(self, direction)
+        passed, count = getattr(self, direction), 0
         try:
             while True:
-                if limit is not None and len(passed) >= limit:
-                    if self.how != "hold":
-                        self.do_cut()
+                if limit is not None and count >= limit:
+                    if not self.reached(source, sink):
                         return
-                    self.held.set()
-                    self.go.wait()
                     limit = None
-                data = source.recv(65536 if limit is None else min(65536, limit - len(passed)))
+                data = source.recv(65536 if limit is None else min(65536, limit - count))
                 if not data:
                     sink.shutdown(socket.SHUT_WR)
                     return
                 passed += data
+                count += len(data)
                 sink.sendall(data)
         except ConnectionResetError:
             reset(sink)
@@ -328,11 +339,7 @@ class Proxy:
         """Cuts every connection now."""
         with self.lock:
             for end in self.sockets:
-                if (how or self.how) == "rst":
-                    reset(end)
-                else:
-                    with contextlib.suppress(OSError):
-                        end.shutdown(socket.SHUT_RDWR)
+                cut(end, how or self.how)
 
     def leave(self):
         """Cuts every connection now, and refuses others."""
@@ -361,6 +368,15 @@ def reset(end):
         end.shutdown(socket.SHUT_RD)
     with contextlib.suppress(OSError):
         end.close()
+
+
+def cut(end, how):
+    """With "rst", or with "fin"."""
+    if how == "rst":
+        reset(end)
+    else:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
 
 
 def connect(address):
