@@ -8,6 +8,11 @@
 
 const char *lb_test_bug;
 
+__attribute__((constructor)) static void plant(void)
+{
+	lb_test_bug = getenv("LASTBYTE_BUG");
+}
+
 int lb_test_has_bug(const char *name)
 {
 	return lb_test_bug != NULL && strcmp(lb_test_bug, name) == 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Switches that only test builds have (LB_TESTING): fault points, at which a process kills itself when the
- * environment variable LASTBYTE_FAULT names one, and planted bugs, which the simulation has to find.
+ * environment variable LASTBYTE_FAULT names one, and planted bugs, which the simulation has to find, and chaos those
+ * that LASTBYTE_BUG names.
  */
 #ifndef BASE_TEST_H
 #define BASE_TEST_H
