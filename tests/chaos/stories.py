@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""What clients do during a round, each on a thread of its own and with a state directory of its own. See STORIES."""
+import contextlib
+import os
+import shutil
+import threading
+from random import Random
+
+POINTS = ("client_recorded", "journal_written", "journal_synced", "client_commit", "client_commit_sent", "client_decided")
+
+
+class Client(threading.Thread):
+    """One of them: tells its story again and again until the faults are over."""
+
+    def __init__(self, world, label, story, seed):
+        super().__init__(daemon=True)
+        self.world, self.books, self.label, self.story, self.draw = world, world.books, label, story, Random(seed)
+        self.state = world.place.under(f"state-{label}")
+        if world.disk.can_fill() and self.draw.random() < 0.2:
+            self.state = os.path.join(world.disk.path, f"state-{label}")
+        os.makedirs(self.state)
+        self.states, self.count, self.restored = [self.state], 0, False
+
+    def run(self):
+        try:
+            while True:
+                self.story(self)
+                if self.world.calm.is_set():
+                    break
+        except Exception as why:
+            self.books.trouble(f"{self.story.__name__}: {why!r}")
+
+    def new(self, least=0):
+        """The name of a new file, of any length up to 4 MiB."""
+        self.count += 1
+        name = f"{self.label}-{self.count}"
+        length = max(least, int(2 ** self.draw.uniform(0, 22)) - 1)
+        with open(os.path.join(self.books.sources, name), "wb") as file:
+            file.write(self.draw.randbytes(length))
+        self.books.names.add(name)
+        if self.restored:
+            self.books.old.add(name)
+        return name
+
+    def path(self, name):
+        return os.path.join(self.books.sources, name)
+
+    def content(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def send(self, *options, names, **more):
+        paths = () if names is None else map(self.path, names)
+        return self.world.run("send", "--json", "--quiet", *options, *paths, names=names, state=self.state, **more)
+
+    def pipe(self, name, *options, meanwhile=None, **more):
+        content = None if meanwhile else self.content(name)
+        return self.world.run("send", "--json", "--quiet", *options, "--name", name, "-", names=[name], content=content,
+                              state=self.state, meanwhile=meanwhile, **more)
+
+    def go_on(self, *options, **more):
+        return self.send("--continue", *options, names=None, **more)
+
+    def resolve(self, identity):
+        return self.world.run("resolve", "--json", identity, names=[None], state=self.state)
+
+    def point(self):
+        """In one of four runs, where the client kills itself."""
+        return self.draw.choice(POINTS) if self.draw.random() < 0.25 else None
+
+    def afterwards(self, answer, names):
+        """
+        What a user does next: nothing, the same again, --continue, or a question. Not the same again after a kill: the
+        journal may know as decided what nobody was told.
+        """
+        told = {thing["name"]: thing for thing in answer.objects}
+        doubt = [thing["id"] for thing in answer.objects if thing["verdict"] == "in_doubt"]
+        again = [name for name in names if name in told and told[name]["verdict"] in ("in_doubt", "not_committed")]
+        choice = self.draw.randrange(4)
+        if choice == 1 and again and answer.code > 0:
+            self.send(names=again)
+        elif choice == 2:
+            self.go_on()
+        elif choice == 3 and doubt:
+            self.resolve(self.draw.choice(doubt))
+
+
+def files_patiently(client):
+    """Some files with --retry, read again from where the server has them."""
+    names = [client.new() for _ in range(client.draw.randrange(1, 4))]
+    answer = client.send("--retry", "--replay", client.draw.choice(("64K", "1M", "16M")), names=names, patient=True,
+                         point=client.point())
+    client.afterwards(answer, names)
+
+
+def pipe_patiently(client):
+    """A pipe with --retry: what is not durable is kept."""
+    client.pipe(client.new(), "--retry", "--replay", client.draw.choice(("64K", "1M")), patient=True, point=client.point())
+
+
+def plainly(client):
+    """Files, and whatever comes of it."""
+    names = [client.new() for _ in range(client.draw.randrange(1, 3))]
+    client.afterwards(client.send(names=names, point=client.point()), names)
+
+
+def stubbornly(client):
+    """A file, the same again until it is there."""
+    names = [client.new()]
+    for _ in range(20):
+        if client.send(names=names).code not in (3, 4):
+            break
+
+
+def hurriedly(client):
+    """With --retry, and a deadline that passes."""
+    options = ("--retry", "--deadline", f"{int(2 ** client.draw.uniform(4, 10))}ms")
+    if client.draw.random() < 0.5:
+        client.pipe(client.new(), *options, "--replay", "64K")
+    else:
+        names = [client.new()]
+        client.afterwards(client.send(*options, names=names), names)
+
+
+def together(client):
+    """Several at once with one state directory."""
+    threads = []
+    for _ in range(3):
+        name = client.new()
+        job = (lambda name=name: client.send("--retry", names=[name], patient=True)) if client.draw.random() < 0.7 else (
+            lambda name=name: client.pipe(name))
+        threads.append(threading.Thread(target=guarded, args=(client, job), daemon=True))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    client.go_on()
+
+
+def guarded(client, job):
+    try:
+        job()
+    except Exception as why:
+        client.books.trouble(f"together: {why!r}")
+
+
+def fenced(client):
+    """A pipe that somebody asks about before it ends, which settles it."""
+    name = client.new(least=200_000)
+    content = client.content(name)
+
+    def write(process):
+        for part in (content[:100_000], content[100_000:]):
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(part)
+                process.stdin.flush()
+            identity = begun(client, name, process)
+            if identity:
+                client.resolve(identity)
+
+    client.pipe(name, "--retry", "--replay", "1M", meanwhile=write)
+
+
+def begun(client, name, process):
+    """The id of a delivery, from the client's journal; None if it has ended without."""
+    while process.poll() is None and not client.world.calm.wait(0.01):
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(client.state, "journal"), encoding="utf-8") as journal:
+            header, *lines = journal.read().splitlines() or [""]
+            for words in map(str.split, lines):
+                if words[0] == "open" and words[5] == name:
+                    return f"{header.split()[2]}:{words[1]}"
+    return None
+
+
+def with_an_old_journal(client):
+    """The state directory is lost, and what comes back is an old copy of it."""
+    client.send("--retry", names=[client.new()])
+    old = client.state + ".old"
+    shutil.copytree(client.state, old)
+    lost = [client.new() for _ in range(client.draw.randrange(1, 3))]
+    client.books.old.update(lost)
+    client.send(names=lost)
+    last = client.world.place.under(f"lost-{client.label}-{client.count}")
+    shutil.move(client.state, last)
+    shutil.move(old, client.state)
+    client.states.append(last)
+    client.restored = True
+    client.send("--retry", names=[client.new() for _ in range(client.draw.randrange(1, 4))])
+
+
+STORIES = (files_patiently, pipe_patiently, plainly, stubbornly, hurriedly, together, fenced, with_an_old_journal)

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: MIT
+"""
+The world of a round: a small disk, a server that is started again whenever it is gone, a link that cuts and falls
+silent, the clients that run, and the storm of faults that comes over them.
+"""
+import contextlib
+import functools
+import heapq
+import itertools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from libnet import COMMAND, TESTING, Answer, Proxy, Server, cut
+
+SIZE = 192 << 20  # bytes of the small disk: some rounds' worth
+POINTS = ("commit_received", "commit_begun", "part_synced", "parts_synced", "row_committed", "renamed", "inbox_synced",
+          "commit_done", "sync_part_synced", "sync_row_put")
+
+
+class Disk:
+    """A file system of its own, so that it can be full: an image on the disk of `folder`, else memory, else none."""
+
+    def __init__(self, folder):
+        self.path, image = os.path.join(folder, "disk"), os.path.join(folder, "image")
+        self.filler, self.kind = os.path.join(self.path, "filler"), "that of the build folder, which cannot be full"
+        os.mkdir(self.path)
+        if "LASTBYTE_APART" not in os.environ:
+            return
+        with open(image, "wb") as file:
+            file.truncate(SIZE)
+        for kind, commands in (
+                ("ext4 in a loop device on the disk of the build folder",
+                 (["mkfs.ext4", "-q", "-F", "-m", "0", image], ["mount", "-o", "loop", image, self.path])),
+                ("tmpfs", (["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "chaos", self.path],))):
+            with contextlib.suppress(OSError, subprocess.CalledProcessError):
+                for command in commands:
+                    subprocess.run(command, check=True, capture_output=True,
+                                   env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+                self.kind = kind
+                return
+
+    def can_fill(self):
+        return self.path != os.path.dirname(self.path) and os.path.ismount(self.path)
+
+    def fill(self, leave):
+        """Until about `leave` bytes are free."""
+        with open(self.filler, "ab") as file:
+            while True:
+                state = os.statvfs(self.path)
+                step = (state.f_bavail * state.f_frsize - leave) // 2 // 4096 * 4096
+                if step <= 0:
+                    return
+                with contextlib.suppress(OSError):
+                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, step)
+                    continue
+                return
+
+    def heal(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.filler)
+
+    def clear(self):
+        for name in os.listdir(self.path):
+            shutil.rmtree(os.path.join(self.path, name), ignore_errors=True)
+
+
+class Link(Proxy):
+    """Each connection may be cut, in both ways, or fall silent, after so many bytes of either direction as are drawn."""
+
+    def __init__(self, target, draw, badness, did):
+        self.draw, self.badness, self.did, self.calm = draw, badness, did, threading.Event()
+        super().__init__(target)
+
+    def limit(self, direction):
+        if self.calm.is_set() or self.draw.random() >= self.badness:
+            return None
+        return int(2 ** self.draw.uniform(0, 22 if direction == "up" else 11))
+
+    def reached(self, source, sink):
+        how = self.draw.choice(("rst", "fin", "silence"))
+        if self.calm.is_set():
+            return True
+        self.did[f"link: {how}"] += 1
+        if how == "silence":
+            self.calm.wait(self.draw.uniform(0.05, 1.5))
+            if self.draw.random() < 0.5:
+                return True
+        for end in (source, sink):
+            cut(end, "rst" if how == "rst" else "fin")
+        return False
+
+    def heal(self):
+        """From now on nothing is cut; what was cut in one direction only, or is silent, ends."""
+        self.calm.set()
+        self.do_cut("rst")
+
+
+class Keeper:
+    """Keeps a server running on one port, and what the servers said."""
+
+    def __init__(self, world, options):
+        self.world, self.options, self.told, self.logged = world, options, [], []
+        self.address = "127.%d.%d.%d:0" % tuple(random.SystemRandom().randrange(1, 255) for _ in range(3))
+        self.server = None
+        self.start()
+        assert self.server, "no server to begin with"
+
+    def start(self, point=None):
+        env = {**self.world.env, **({"LASTBYTE_FAULT": point} if point else {})}
+        server = Server(self.world.place, self.options, listen=self.address, binary=TESTING if env else COMMAND, env=env,
+                        ready=False)
+        self.point, self.told = point, []
+        try:
+            event = server.event(lambda event: event["event"] == "listening")
+        except AssertionError as why:
+            code = server.wait()
+            self.world.books.check(self.world.full or point and code == -signal.SIGKILL, f"no server any more: exit {code}: {why}")
+            return
+        self.address = f"{event['address']}:{event['port']}"
+        self.server = server
+
+    def watch(self):
+        """Whether one runs. What it was that ended, it has to have a reason."""
+        if self.server and self.server.process.poll() is not None:
+            self.over()
+        return self.server is not None
+
+    def over(self):
+        server, self.server = self.server, None
+        code = server.wait()
+        self.logged += [event for event in server.events if event["event"] == "delivery"]
+        killed = code == -signal.SIGKILL and signal.SIGKILL in self.told
+        died = code == -signal.SIGKILL and self.point and not killed
+        stopped = code == 0 and signal.SIGTERM in self.told or code == 128 + signal.SIGTERM and self.told.count(signal.SIGTERM) > 1
+        self.world.did["server at a fault point"] += bool(died)
+        self.world.did["server gave up"] += code == 4
+        self.world.books.check(killed or died or stopped or code == 4 and self.world.full, f"the server ended with {code}: {server.errors.decode()}")
+
+    def signal(self, number):
+        self.told.append(number)
+        self.server.signal(number)
+
+    def stop(self):
+        """In order."""
+        if self.watch():
+            self.signal(signal.SIGTERM)
+            self.over()
+
+
+class World:
+    """A round. `rng` draws the plan alone, so that the same seed draws the same one."""
+
+    def __init__(self, place, disk, books, did, rng, first, bug):
+        self.place, self.disk, self.books, self.did = place, disk, books, did
+        self.env = {"LASTBYTE_BUG": bug} if bug else {}
+        self.full, self.calm, self.reading = False, threading.Event(), rng.random() < 0.5
+        self.running, self.lock, self.order, self.agenda, self.back = {}, threading.Lock(), itertools.count(), [], None
+        keeping = rng.choice(((), (), (), ("--keep-parts", "0s"), ("--parts-max", "1M")))
+        self.keeps = not keeping
+        self.keeper = Keeper(self, ("--idle-timeout", rng.choice(("1s", "3s", "60s")), "--drain-timeout",
+                                    rng.choice(("0s", "300ms", "5s")), *keeping))
+        self.link = Link(self.keeper.address, random.Random(rng.random()), rng.choice((0, 0.4, 0.8)), did)
+        place.stack.callback(self.link.close)
+        faults = self.faults()
+        chosen = [faults[first % len(faults)]] + [rng.choice(faults) for _ in range(rng.randrange(2, 7))]
+        self.plan = [(rng.uniform(0.1, 2.0), act, random.Random(rng.random())) for act in chosen]
+
+    def run(self, *args, names, content=None, state, meanwhile=None, point=None, patient=False):
+        """
+        A command, from its start to its end, through the link; books what it says. names: of its deliveries, None:
+        whatever is open; meanwhile(process): is called, and writes its input; point: where it kills itself; patient:
+        it goes on until all of them are committed.
+        """
+        env = {**self.env, **({"LASTBYTE_FAULT": point} if point else {})}
+        stdin = subprocess.DEVNULL if content is None and not meanwhile else subprocess.PIPE
+        process = self.place.start(*args, self.link.address, state=state, env=env, binary=TESTING if env else COMMAND, stdin=stdin)
+        hit = {signal.SIGKILL} if point else set()
+        with self.lock:
+            self.running[process] = hit
+        try:
+            if meanwhile:
+                meanwhile(process)
+            answer = Answer(process, content)
+        except subprocess.TimeoutExpired:
+            self.books.trouble(f"it does not end: {args}")
+            raise
+        finally:
+            with self.lock:
+                del self.running[process]
+        self.did["client at a fault point"] += bool(point) and answer.code == -signal.SIGKILL
+        self.books.heard(answer, names, hit, " ".join(map(str, args)), self.full)
+        if patient and not hit and not self.full:
+            lost = {thing.get("reason") for thing in answer.objects} - {None} - (set() if self.keeps else {"lost"})
+            self.books.check(not lost, f"it gave up: {args}: {answer!r}")
+        return answer
+
+    # The faults. Each returns False if there was nothing for it to hit.
+
+    def signal_client(self, number, draw):
+        with self.lock:
+            alive = [process for process in self.running if process.poll() is None]
+            if not alive:
+                return False
+            process = draw.choice(alive)
+            self.running[process].add(number)
+            process.send_signal(number)
+        self.did[f"client: {number.name}"] += 1
+        if number == signal.SIGSTOP:
+            self.later(draw.uniform(0.05, 1.0), lambda: process.send_signal(signal.SIGCONT))
+        return True
+
+    def signal_server(self, number, draw):
+        if not self.keeper.watch():
+            return False
+        self.did[f"server: {number.name}"] += 1
+        self.keeper.signal(number)
+        if number == signal.SIGSTOP:
+            process = self.keeper.server.process
+            self.later(draw.uniform(0.05, 1.0), lambda: process.send_signal(signal.SIGCONT))
+        return True
+
+    def arm_server(self, draw):
+        """The next server kills itself at a fault point."""
+        if not self.signal_server(signal.SIGKILL, draw):
+            return False
+        self.keeper.over()
+        self.keeper.start(draw.choice(POINTS))
+        return True
+
+    def fill_disk(self, draw):
+        if not self.disk.can_fill():
+            return True
+        self.full = True
+        self.disk.fill(draw.choice((0, 20_000, 300_000, 2_000_000)))
+        self.did["disk: full"] += 1
+        self.later(draw.uniform(0.1, 1.5), self.disk.heal)
+        return True
+
+    def cut_all(self, how, _):
+        self.link.do_cut(how)
+        self.did[f"all links: {how}"] += 1
+        return True
+
+    def faults(self):
+        """All of them: as many rounds in a row begin with another one each."""
+        acts = [(self.signal_server, signal.SIGKILL), (self.signal_client, signal.SIGKILL), (self.fill_disk,),
+                (self.arm_server,), (self.signal_client, signal.SIGSTOP), (self.signal_server, signal.SIGSTOP),
+                (self.signal_server, signal.SIGTERM), (self.signal_client, signal.SIGTERM), (self.cut_all, "rst"),
+                (self.cut_all, "fin")]
+        return [functools.partial(*act) for act in acts]
+
+    def later(self, seconds, act):
+        """What ends a fault."""
+        heapq.heappush(self.agenda, (time.monotonic() + seconds, next(self.order), act))
+
+    def tend(self, busy):
+        """The storm, until none of its faults is left, or nobody is busy; then all is healed, and who is busy ends."""
+        start, plan = time.monotonic(), sorted(self.plan, key=lambda entry: entry[0])
+        while self.agenda or plan and busy():
+            self.revive()
+            if self.agenda and self.agenda[0][0] <= time.monotonic():
+                heapq.heappop(self.agenda)[2]()
+            elif plan and busy() and start + plan[0][0] <= time.monotonic() and plan[0][1](plan[0][2]):
+                plan.pop(0)
+            time.sleep(0.005)
+        self.heal()
+        while busy():
+            self.revive()
+            time.sleep(0.005)
+
+    def revive(self):
+        """A server that is gone comes back after a while."""
+        if self.keeper.watch():
+            return
+        now = time.monotonic()
+        self.back = self.back or now + self.link.draw.uniform(0, 0.3)
+        if now >= self.back:
+            self.back = None
+            self.keeper.start()
+
+    def heal(self):
+        """All faults are over."""
+        self.disk.heal()
+        if self.keeper.watch() and self.keeper.point:
+            self.keeper.signal(signal.SIGKILL)
+            self.keeper.over()
+        if not self.keeper.watch():
+            self.keeper.start()
+        self.calm.set()
+        self.link.heal()
+
+    def read(self):
+        """Takes files away as they come, as the reader of an inbox does, so that a second one would not be refused."""
+        number = itertools.count()
+        while not self.calm.wait(0.02):
+            for name in self.place.visible():
+                with contextlib.suppress(FileNotFoundError):
+                    os.rename(os.path.join(self.place.inbox, name), os.path.join(self.books.taken, f"{name}#{next(number)}"))
+                    self.did["file taken"] += 1
