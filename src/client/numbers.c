@@ -14,17 +14,21 @@ static struct lb_reservation *find(struct lb_client *client, uint64_t first)
 	return NULL;
 }
 
-static void end(struct lb_client *client, struct lb_reservation *reservation, uint64_t number)
+static bool is_done(const struct lb_reservation *reservation)
 {
-	uint64_t all = UINT64_MAX >> (64 - reservation->count);
+	return reservation->first.number != 0 &&
+	       reservation->ended == UINT64_MAX >> (64 - reservation->count);
+}
 
+static void end(struct lb_reservation *reservation, uint64_t number)
+{
 	reservation->ended |= UINT64_C(1) << (number - reservation->first.number);
-	if (reservation->ended != all)
-		return;
-	/* If that cannot be written down it stays open there, and is asked about once more. */
+}
+
+/* If that cannot be written down it stays open there, and is asked about once more. */
+static void settle(struct lb_client *client, struct lb_reservation *reservation)
+{
 	(void)lb_journal_settle(client->journal, &reservation->first);
-	if (client->numbered == reservation)
-		client->numbered = NULL;
 	reservation->first.number = 0;
 }
 
@@ -35,16 +39,29 @@ static void stop(struct lb_client *client)
 
 	client->numbered = NULL;
 	while (reservation != NULL && reservation->given < reservation->count)
-		end(client, reservation, reservation->first.number + reservation->given++);
+		end(reservation, reservation->first.number + reservation->given++);
 }
 
+/* The same line closes the last one. */
 static int reserve(struct lb_client *client, struct lb_reservation *reservation)
 {
 	struct lb_journal_entry *entry = &client->attempt->entry;
-	int r = lb_journal_reserve(client->journal, entry, client->numbers, entry->note, NULL);
+	struct lb_reservation *last = NULL;
+	int r;
 
+	for (unsigned i = 0; i < LB_RESERVATIONS; i++) {
+		if (!is_done(&client->reservations[i]))
+			continue;
+		if (last != NULL)
+			settle(client, last);
+		last = &client->reservations[i];
+	}
+	r = lb_journal_reserve(
+		client->journal, entry, client->numbers, entry->note, last != NULL ? &last->first : NULL);
 	if (r < 0)
 		return r;
+	if (last != NULL)
+		last->first.number = 0;
 	*reservation = (struct lb_reservation){
 		.first = entry->id, .ledger = entry->ledger, .count = client->numbers};
 	client->numbered = reservation;
@@ -97,10 +114,15 @@ void lb_numbers_end(struct lb_client *client)
 {
 	struct lb_attempt *attempt = client->attempt;
 
-	end(client, attempt->reservation, attempt->entry.id.number);
+	end(attempt->reservation, attempt->entry.id.number);
+	if (attempt->claimed && is_done(attempt->reservation))
+		settle(client, attempt->reservation);
 }
 
 void lb_numbers_stop(struct lb_client *client)
 {
 	stop(client);
+	for (unsigned i = 0; i < LB_RESERVATIONS; i++)
+		if (is_done(&client->reservations[i]))
+			settle(client, &client->reservations[i]);
 }
