@@ -118,6 +118,8 @@ static void a_server_that_stops_takes_who_waits_and_says_goodbye(void **state)
 	fake_run(fake);
 	assert_int_equal(fake->accepted, 2);
 	assert_non_null(peer_heard(idle, LB_EVENT_GOING_AWAY));
+	assert_false(idle->gone); /* a COMMIT may be on its way */
+	fake_pass(fake, FAKE_SECOND);
 	assert_true(idle->gone);
 	assert_non_null(peer_heard(waits, LB_EVENT_GOING_AWAY));
 	fake_pass(fake, 20 * FAKE_SECOND);
