@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Has the records of one input delivered, one after another, over one connection. Decides when to stop: a record that was
+ * Has the records of one input delivered, many at a time, over one connection. Decides when to stop: a record that was
  * refused says nothing of the others, but where one is not committed for another reason, no more are read. Owns the count.
  */
 #include "lines.h"
@@ -60,18 +60,29 @@ static enum lb_reason stopped(struct lines *lines, int r)
 	return r == -EINTR ? LB_REASON_INTERRUPTED : r == -ETIMEDOUT ? LB_REASON_DEADLINE : LB_REASON_BROKEN;
 }
 
-static void decided(struct lines *lines, uint64_t index, const struct lb_receipt *receipt,
-	const struct lb_outcome *outcome)
+static void decided(void *arg, const struct lb_decision *decision)
 {
-	struct lb_result result = {.receipt = *receipt,
+	struct lines *lines = arg;
+	const struct lb_outcome *outcome = &decision->outcome;
+	struct lb_result result = {.receipt = decision->receipt,
 		.verdict = outcome->verdict,
 		.reason = outcome->reason,
 		.detail = lb_peer_trouble(outcome),
-		.ended = outcome->how,
 		.took = outcome->took};
 
 	lines->sending->peer.ended = outcome->how;
-	decide(lines, index, &result);
+	decide(lines, (uintptr_t)decision->tag, &result);
+}
+
+/* Gives up the record that was begun last, of which COMMIT was not said. */
+static void roll_back(struct lines *lines, enum lb_reason reason)
+{
+	struct lb_peer *peer = &lines->sending->peer;
+	struct lb_decision decision = {.tag = (void *)(uintptr_t)lines->records.index};
+
+	(void)lb_client_rollback(peer->client, reason, lb_peer_deadline(peer, SIGNAL_MS), &decision.receipt,
+		&decision.outcome);
+	decided(lines, &decision);
 }
 
 static void send_record(struct lines *lines, const uint8_t *record, size_t len)
@@ -79,9 +90,7 @@ static void send_record(struct lines *lines, const uint8_t *record, size_t len)
 	struct lb_peer *peer = &lines->sending->peer;
 	uint64_t index = lines->records.index;
 	char name[LB_NAME_MAX + 1];
-	const struct lb_delivery delivery = {.name = name, .length = len};
-	struct lb_receipt receipt;
-	struct lb_outcome outcome;
+	const struct lb_delivery delivery = {.name = name, .length = len, .tag = (void *)(uintptr_t)index};
 	int r;
 
 	lb_lines_name(lines->name, index, name);
@@ -89,11 +98,22 @@ static void send_record(struct lines *lines, const uint8_t *record, size_t len)
 	if (r == 0)
 		r = lb_client_write(peer->client, record, len, peer->deadline);
 	if (r == 0 || r == -ECONNABORTED)
-		(void)lb_client_commit(peer->client, peer->deadline, &receipt, &outcome);
-	else
-		(void)lb_client_rollback(peer->client, stopped(lines, r), lb_peer_deadline(peer, SIGNAL_MS),
-			&receipt, &outcome);
-	decided(lines, index, &receipt, &outcome);
+		r = lb_client_commit_async(peer->client, peer->deadline);
+	if (r < 0)
+		roll_back(lines, stopped(lines, r));
+}
+
+/* Waits for the verdicts of what was begun. */
+static void await_verdicts(struct lines *lines)
+{
+	struct lb_peer *peer = &lines->sending->peer;
+	int r;
+
+	do {
+		r = lb_client_decision(peer->client, lb_peer_deadline(peer, SIGNAL_MS), NULL);
+		if (r == -EINTR)
+			lb_peer_interrupted(peer);
+	} while (r == 0 || r == -EINTR);
 }
 
 /* Reads on. Meanwhile the connection is served. */
@@ -147,8 +167,11 @@ int lb_lines(struct lb_sending *sending, struct lb_telling *telling, const char 
 	struct lb_peer *peer = &sending->peer;
 	struct lines lines = {.sending = sending, .telling = telling, .name = name};
 	size_t most = peer->replay != 0 ? (size_t)peer->replay : LB_LINES_MOST;
-	int r = lb_peer_open(peer, "send");
+	int r;
 
+	peer->decided = decided;
+	peer->decided_arg = &lines;
+	r = lb_peer_open(peer, "send");
 	lb_progress_clear(&sending->progress);
 	if (r >= 0)
 		return r;
@@ -159,6 +182,8 @@ int lb_lines(struct lb_sending *sending, struct lb_telling *telling, const char 
 		decide_not(&lines, 1, peer->reason, peer->why[0] != '\0' ? peer->why : NULL);
 	else
 		send_records(&lines);
+	if (peer->client != NULL)
+		await_verdicts(&lines);
 	lb_records_close(&lines.records);
 	lb_peer_close(peer);
 	if (lines.stop)

@@ -59,6 +59,9 @@ int lb_peer_open(struct lb_peer *peer, const char *command)
 	options.replay = (size_t)peer->replay;
 	options.waiting = peer->waiting;
 	options.waiting_arg = peer->waiting_arg;
+	options.pipeline = peer->decided != NULL;
+	options.decided = peer->decided;
+	options.decided_arg = peer->decided_arg;
 	r = lb_client_open(peer->address, &options, peer->deadline, &peer->client, &outcome);
 	if (r == 0)
 		return -1;

@@ -13,12 +13,15 @@ struct lb_peer {
 	uint64_t           replay;  /* bytes that may have to be sent again; 0: as the library has it */
 	lb_client_waiting *waiting; /* told of the waits between tries; NULL: nobody */
 	void              *waiting_arg;
-	struct lb_client  *client;  /* NULL: there is no connection */
-	int                signals; /* readable while SIGINT, SIGTERM or SIGHUP is pending */
-	bool               interrupted;
-	enum lb_end        ended;    /* OPEN while it can be used */
-	enum lb_reason     reason;   /* why there is none */
-	char               why[256]; /* more about that, or "" */
+	lb_client_decided
+		*decided; /* many small deliveries, one after another: told each verdict; NULL: others */
+	void    *decided_arg;
+	struct lb_client *client;  /* NULL: there is no connection */
+	int               signals; /* readable while SIGINT, SIGTERM or SIGHUP is pending */
+	bool              interrupted;
+	enum lb_end       ended;    /* OPEN while it can be used */
+	enum lb_reason    reason;   /* why there is none */
+	char              why[256]; /* more about that, or "" */
 };
 
 /* Blocks the signals and connects. -1: go on; see `client`. Else the exit code of a mistake, which the user

@@ -140,6 +140,22 @@ def _(place):
     check(place, [b"one"])
 
 
+@test("a signal while verdicts are awaited: without them the records are in doubt, and committed only once")
+def _(place):
+    server = place.serve()
+    proxy = place.proxy(server.address, down=100, how="hold")
+    process = place.start("send", "--lines", "--name", "x", "-", proxy.address, stdin=subprocess.PIPE)
+    process.stdin.write(b"one\ntwo\nhalf")
+    process.stdin.flush()
+    until("they are committed", lambda: len(place.visible()) == 2)
+    process.send_signal(signal.SIGINT)
+    same(process.wait(60), 3)
+    said = process.stderr.read().decode()
+    same([line.split()[0] for line in said.splitlines() if re.match(r"\w+ \S+ x\.", line)], ["rolled_back", "in_doubt", "in_doubt"])
+    assert "0 records were committed; from record 1 on they were not" in said, said
+    check(place, [b"one", b"two"])
+
+
 @test("a cut link without --retry: what is committed was told, and from where on it is not")
 def _(place):
     path = place.file("f", b"\n".join(MANY))
