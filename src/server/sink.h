@@ -9,6 +9,7 @@
 
 #include "base/digest.h"
 #include "loop/host.h"
+#include "server/ledger.h"
 #include <lastbyte/server.h>
 
 /* One delivery at the server, from BEGIN to its verdict. The session fills the question, the sink the answer. */
@@ -78,6 +79,17 @@ struct lb_sink {
 	bool begins_at_once; /* begin, of a first attempt, neither blocks nor touches the ledger: on the loop's thread */
 	bool commits_at_once; /* so is all of commit, rollback and leave. Not of a sink that is resumable */
 };
+
+/* sink.c: answers that all sinks give alike. DISK_FULL, BUSY or IO_ERROR, for a negative errno. */
+enum lb_reason lb_sink_reason(int err);
+void           lb_intake_decide(struct lb_intake *intake, enum lb_reason reason);
+void lb_intake_decide_known(struct lb_intake *intake, enum lb_ledger_state state); /* no row to commit */
+void lb_intake_doubt(struct lb_intake *intake);
+/* What the ledger has said to a question (err 0), or why it did not. */
+void lb_resolution_decide(struct lb_resolution *resolution, int err, enum lb_ledger_state state);
+
+/* Whether an intake is not what the receipt speaks of; before it is complete, as far as BEGIN has said. */
+bool lb_intake_differs(const struct lb_intake *intake, const struct lb_receipt *receipt, bool is_complete);
 
 /* As lb_sink_dir_open, on any machine; vfs: SQLite's, by name, or NULL for its default. */
 int lb_sink_dir_open_on(struct lb_host *host, const char *vfs, const char *path,

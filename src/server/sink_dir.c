@@ -20,23 +20,6 @@ static bool is_id(const struct lb_id *a, const struct lb_id *b)
 	return a->number == b->number && memcmp(a->client, b->client, sizeof a->client) == 0;
 }
 
-enum lb_reason lb_dir_reason(int err)
-{
-	return err == -ENOSPC || err == -EDQUOT ? LB_REASON_DISK_FULL : LB_REASON_IO_ERROR;
-}
-
-void lb_dir_decide(struct lb_intake *intake, enum lb_reason reason)
-{
-	intake->reason = reason;
-	intake->verdict = lb_reason_verdict(reason);
-}
-
-void lb_dir_doubt(struct lb_intake *intake)
-{
-	intake->reason = LB_REASON_IO_ERROR;
-	intake->verdict = LB_VERDICT_IN_DOUBT;
-}
-
 struct lb_intake *lb_dir_find(struct lb_dir *dir, const struct lb_id *id)
 {
 	struct lb_intake *intake = dir->intakes;
@@ -46,54 +29,21 @@ struct lb_intake *lb_dir_find(struct lb_dir *dir, const struct lb_id *id)
 	return intake;
 }
 
-/* Invariant 4: the same id means the same name, length and digest. */
-bool lb_dir_differs(const struct lb_intake *intake, const struct lb_receipt *receipt, bool is_complete)
-{
-	if (strcmp(intake->name, receipt->name) != 0)
-		return true;
-	if (!is_complete)
-		return intake->declared != LB_UNKNOWN && intake->declared != receipt->length;
-	return intake->received != receipt->length ||
-	       memcmp(&intake->digest, &receipt->digest, sizeof receipt->digest) != 0;
-}
-
-/* Answers for an id whose fate the ledger knows. */
-void lb_dir_decide_known(struct lb_intake *intake, enum lb_ledger_state state)
-{
-	switch (state) {
-	case LB_LEDGER_FENCED:
-		lb_dir_decide(intake, LB_REASON_FENCED);
-		break;
-	case LB_LEDGER_SETTLED:
-		lb_dir_decide(intake, LB_REASON_SETTLED);
-		break;
-	case LB_LEDGER_FORGOTTEN:
-		lb_dir_decide(intake, LB_REASON_FORGOTTEN);
-		break;
-	case LB_LEDGER_BEYOND:
-		lb_dir_decide(intake, LB_REASON_SETTLE_FIRST);
-		break;
-	case LB_LEDGER_UNSEEN:
-	case LB_LEDGER_COMMITTED:
-		break;
-	}
-}
-
 /* Whether the ledger has no answer yet for this id. */
 static bool is_open_in_ledger(struct lb_dir *dir, struct lb_intake *intake)
 {
 	enum lb_ledger_state state;
 
 	if (lb_ledger_look(dir->ledger, &intake->id, &state, &intake->receipt, NULL) != 0) {
-		lb_dir_doubt(intake); /* an earlier attempt may have committed it */
+		lb_intake_doubt(intake); /* an earlier attempt may have committed it */
 		return false;
 	}
 	if (state != LB_LEDGER_COMMITTED)
-		lb_dir_decide_known(intake, state);
-	else if (lb_dir_differs(intake, &intake->receipt, false))
-		lb_dir_decide(intake, LB_REASON_DIFFERENT);
+		lb_intake_decide_known(intake, state);
+	else if (lb_intake_differs(intake, &intake->receipt, false))
+		lb_intake_decide(intake, LB_REASON_DIFFERENT);
 	else if (lb_dir_place_left(dir, &intake->receipt) != 0)
-		lb_dir_doubt(intake);
+		lb_intake_doubt(intake);
 	else
 		intake->verdict = LB_VERDICT_COMMITTED;
 	return state == LB_LEDGER_UNSEEN;
@@ -102,7 +52,7 @@ static bool is_open_in_ledger(struct lb_dir *dir, struct lb_intake *intake)
 static enum lb_reason reason_of_name(int err)
 {
 	return err == -ENAMETOOLONG || err == -EINVAL || err == -EILSEQ ? LB_REASON_BAD_NAME
-									: lb_dir_reason(err);
+									: lb_sink_reason(err);
 }
 
 static bool is_name_free(struct lb_dir *dir, struct lb_intake *intake)
@@ -114,16 +64,16 @@ static bool is_name_free(struct lb_dir *dir, struct lb_intake *intake)
 
 	/* The protocol has checked it. But a name with a slash in it would leave PATH. */
 	if (lb_name_check(intake->name, strlen(intake->name), &why) != 0) {
-		lb_dir_decide(intake, LB_REASON_BAD_NAME);
+		lb_intake_decide(intake, LB_REASON_BAD_NAME);
 		return false;
 	}
 	err = host->disk->stat(host, dir->inbox, intake->name, &st);
 	if (err != -ENOENT)
-		lb_dir_decide(intake, err == 0 ? LB_REASON_NAME_EXISTS : reason_of_name(err));
+		lb_intake_decide(intake, err == 0 ? LB_REASON_NAME_EXISTS : reason_of_name(err));
 	/* Whether that one is going to commit is not decided yet; its client may even be gone. */
 	for (struct lb_intake *other = dir->intakes; err == -ENOENT && other != NULL; other = other->next)
 		if (strcmp(other->name, intake->name) == 0)
-			lb_dir_decide(intake, LB_REASON_BUSY);
+			lb_intake_decide(intake, LB_REASON_BUSY);
 	return intake->reason == LB_REASON_NONE;
 }
 
@@ -139,21 +89,21 @@ static void dir_begin(struct lb_sink *sink, struct lb_intake *intake)
 	intake->part = intake->part_dir = -1;
 	intake->next = NULL;
 	if (lb_dir_find(dir, &intake->id) != NULL) {
-		lb_dir_decide(intake, LB_REASON_BUSY);
+		lb_intake_decide(intake, LB_REASON_BUSY);
 		return;
 	}
 	if (!LB_BUG("no_ledger_row_check") && (!is_open_in_ledger(dir, intake) || !is_name_free(dir, intake)))
 		return;
 	err = lb_dir_resume(dir, intake);
 	if (err != 0)
-		lb_dir_decide(intake, lb_dir_reason(err));
+		lb_intake_decide(intake, lb_sink_reason(err));
 	if (intake->verdict != LB_VERDICT_UNPROVEN) {
 		lb_dir_release(dir, intake);
 		return;
 	}
 	err = intake->offset == 0 ? lb_dir_part_create(dir, intake) : 0;
 	if (err != 0) {
-		lb_dir_decide(intake, reason_of_name(err));
+		lb_intake_decide(intake, reason_of_name(err));
 		lb_dir_discard(dir, intake);
 		return;
 	}
@@ -166,7 +116,7 @@ static enum lb_reason dir_write(struct lb_sink *sink, struct lb_intake *intake, 
 	int err = sink->host->disk->write(sink->host, intake->part, buf, len, intake->received);
 
 	if (err != 0)
-		return lb_dir_reason(err);
+		return lb_sink_reason(err);
 	intake->received += len;
 	return LB_REASON_NONE;
 }
@@ -190,29 +140,12 @@ static void dir_resolve(struct lb_sink *sink, struct lb_resolution *resolution)
 	enum lb_ledger_state state = LB_LEDGER_UNSEEN;
 	int err = fence(dir, resolution, &state);
 
-	resolution->reason = LB_REASON_NONE;
-	resolution->verdict = LB_VERDICT_ROLLED_BACK;
 	if (err == 0 && state == LB_LEDGER_COMMITTED)
 		err = lb_dir_place_left(dir, &resolution->receipt);
-	if (err != 0) {
-		resolution->reason = lb_dir_reason(err);
-		resolution->verdict = LB_VERDICT_NOT_COMMITTED;
-	} else if (state == LB_LEDGER_COMMITTED) {
-		resolution->verdict = LB_VERDICT_COMMITTED;
-	} else if (state == LB_LEDGER_SETTLED) {
-		resolution->reason = LB_REASON_SETTLED;
-	} else if (state == LB_LEDGER_FORGOTTEN) {
-		resolution->reason = LB_REASON_FORGOTTEN;
-		resolution->verdict = LB_VERDICT_FORGOTTEN;
-	} else if (state == LB_LEDGER_BEYOND) {
-		resolution->reason = LB_REASON_SETTLE_FIRST;
-		resolution->verdict = LB_VERDICT_NOT_COMMITTED;
-	} else {
-		resolution->reason = LB_REASON_FENCED;
-		/* what an attempt in doubt has left; one that is still received stays until its own end */
-		if (lb_dir_find(dir, &resolution->id) == NULL)
-			(void)lb_dir_part_remove(dir, &resolution->id);
-	}
+	lb_resolution_decide(resolution, err, state);
+	/* what an attempt in doubt has left; one that is still received stays until its own end */
+	if (resolution->reason == LB_REASON_FENCED && lb_dir_find(dir, &resolution->id) == NULL)
+		(void)lb_dir_part_remove(dir, &resolution->id);
 }
 
 static void dir_settle(struct lb_sink *sink, const struct lb_id *lowest)

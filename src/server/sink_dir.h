@@ -46,15 +46,6 @@ int            lb_dir_recover_parts(
 
 struct lb_intake *lb_dir_find(struct lb_dir *dir, const struct lb_id *id); /* being received; or NULL */
 
-/* Answers. */
-enum lb_reason lb_dir_reason(int err); /* DISK_FULL or IO_ERROR */
-void           lb_dir_decide(struct lb_intake *intake, enum lb_reason reason);
-void lb_dir_decide_known(struct lb_intake *intake, enum lb_ledger_state state); /* no row to commit */
-void lb_dir_doubt(struct lb_intake *intake);
-
-/* Whether an intake is not what the receipt speaks of; before it is complete, as far as BEGIN has said. */
-bool lb_dir_differs(const struct lb_intake *intake, const struct lb_receipt *receipt, bool is_complete);
-
 /* Syncs parts/: -EIO etc.: no intake of now can commit. */
 int lb_dir_sync_parts(struct lb_dir *dir);
 

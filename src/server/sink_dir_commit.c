@@ -46,14 +46,14 @@ static size_t make_durable(struct lb_dir *dir, struct lb_intake **intakes, size_
 		if (err == 0) {
 			dir->batch[alive++] = intakes[i];
 		} else {
-			lb_dir_decide(intakes[i], lb_dir_reason(err));
+			lb_intake_decide(intakes[i], lb_sink_reason(err));
 			lb_dir_discard(dir, intakes[i]);
 		}
 	}
 	err = alive > 0 ? lb_dir_sync_parts(dir) : 0;
 	LB_FAULT("parts_synced");
 	for (size_t i = 0; i < alive && err != 0; i++) {
-		lb_dir_decide(dir->batch[i], lb_dir_reason(err));
+		lb_intake_decide(dir->batch[i], lb_sink_reason(err));
 		lb_dir_discard(dir, dir->batch[i]);
 	}
 	return err == 0 ? alive : 0;
@@ -78,9 +78,9 @@ static bool is_ours(struct lb_dir *dir, struct lb_intake *intake, enum lb_ledger
 	if (state == LB_LEDGER_UNSEEN)
 		return true;
 	if (state != LB_LEDGER_COMMITTED)
-		lb_dir_decide_known(intake, state);
-	else if (lb_dir_differs(intake, &intake->receipt, true))
-		lb_dir_decide(intake, LB_REASON_DIFFERENT);
+		lb_intake_decide_known(intake, state);
+	else if (lb_intake_differs(intake, &intake->receipt, true))
+		lb_intake_decide(intake, LB_REASON_DIFFERENT);
 	else
 		intake->verdict = LB_VERDICT_COMMITTED; /* by another attempt, which placed it */
 	lb_dir_discard(dir, intake);
@@ -93,14 +93,14 @@ static bool is_committed_after_all(struct lb_dir *dir, struct lb_intake *intake)
 	enum lb_ledger_state state;
 
 	if (lb_ledger_look(dir->ledger, &intake->id, &state, &intake->receipt, NULL) != 0) {
-		lb_dir_doubt(intake);
+		lb_intake_doubt(intake);
 		lb_dir_release(dir, intake);
 		return false;
 	}
-	if (state == LB_LEDGER_COMMITTED && !lb_dir_differs(intake, &intake->receipt, true))
+	if (state == LB_LEDGER_COMMITTED && !lb_intake_differs(intake, &intake->receipt, true))
 		return true;
 	if (state == LB_LEDGER_UNSEEN) {
-		lb_dir_decide(intake, LB_REASON_IO_ERROR);
+		lb_intake_decide(intake, LB_REASON_IO_ERROR);
 		lb_dir_discard(dir, intake);
 		return false;
 	}
@@ -128,7 +128,7 @@ static size_t make_rows(struct lb_dir *dir, size_t n)
 			intake->receipt = dir->entries[i].receipt;
 			is_in = is_ours(dir, intake, dir->entries[i].state);
 		} else if (err == -ENOSPC) {
-			lb_dir_decide(intake, LB_REASON_DISK_FULL);
+			lb_intake_decide(intake, LB_REASON_DISK_FULL);
 			lb_dir_discard(dir, intake);
 		} else {
 			is_in = is_committed_after_all(dir, intake);
@@ -154,7 +154,7 @@ static void place_all(struct lb_dir *dir, size_t n)
 		if (lb_dir_place(dir, intake->part_dir, &intake->receipt) == 0) {
 			dir->batch[placed++] = intake;
 		} else {
-			lb_dir_doubt(intake);
+			lb_intake_doubt(intake);
 			lb_dir_release(dir, intake);
 		}
 		LB_FAULT("renamed");
@@ -169,7 +169,7 @@ static void place_all(struct lb_dir *dir, size_t n)
 			lb_dir_discard(dir, intake);
 		} else {
 			lb_dir_unplace(dir, intake->part_dir, &intake->receipt);
-			lb_dir_doubt(intake);
+			lb_intake_doubt(intake);
 			lb_dir_release(dir, intake);
 		}
 	}

@@ -45,17 +45,17 @@ enum lb_reason lb_dir_sync(struct lb_sink *sink, struct lb_intake *intake, uint6
 	if (err != 0) {
 		/* A later sync would say nothing of what this one has lost: without part_dir it cannot commit. */
 		lb_dir_close_fd(dir, &intake->part_dir);
-		return lb_dir_reason(err);
+		return lb_sink_reason(err);
 	}
 	memcpy(row.name, intake->name, sizeof row.name);
 	err = lb_ledger_part_put(dir->ledger, &row, &state);
 	LB_FAULT("sync_row_put");
 	if (err != 0)
-		return lb_dir_reason(err);
+		return lb_sink_reason(err);
 	if (state == LB_LEDGER_UNSEEN)
 		intake->durable = offset;
 	else
-		lb_dir_decide_known(&told, state);
+		lb_intake_decide_known(&told, state);
 	return told.reason;
 }
 
@@ -107,7 +107,7 @@ static int take_over(struct lb_dir *dir, struct lb_intake *intake, struct lb_led
 	err = lb_ledger_part_put(dir->ledger, row, &state);
 	if (err != 0)
 		return err;
-	lb_dir_decide_known(intake, state);
+	lb_intake_decide_known(intake, state);
 	intake->offset = intake->received = intake->durable = row->offset;
 	intake->linked = true;
 	return 0;
@@ -122,9 +122,9 @@ int lb_dir_resume(struct lb_dir *dir, struct lb_intake *intake)
 	if (err != 0 || !found)
 		return err;
 	if (intake->attempt < row.attempt)
-		lb_dir_decide(intake, LB_REASON_SUPERSEDED);
+		lb_intake_decide(intake, LB_REASON_SUPERSEDED);
 	else if (differs(intake, &row))
-		lb_dir_decide(intake, LB_REASON_DIFFERENT);
+		lb_intake_decide(intake, LB_REASON_DIFFERENT);
 	if (intake->verdict != LB_VERDICT_UNPROVEN)
 		return 0;
 	if (intake->resume) {
@@ -151,7 +151,7 @@ static void start_over(struct lb_dir *dir, struct lb_intake *intake, struct lb_h
 		err = lb_dir_part_create(dir, intake);
 	}
 	if (err != 0) {
-		lb_dir_decide(intake, lb_dir_reason(err));
+		lb_intake_decide(intake, lb_sink_reason(err));
 		lb_dir_discard(dir, intake);
 	}
 }

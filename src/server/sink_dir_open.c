@@ -298,14 +298,3 @@ LB_PUBLIC int lb_sink_dir_open(
 {
 	return lb_sink_dir_open_on(lb_host_real(), NULL, path, options, sinkp, why);
 }
-
-LB_PUBLIC const struct lb_uuid *lb_sink_ledger(const struct lb_sink *sink)
-{
-	return &sink->ledger;
-}
-
-LB_PUBLIC void lb_sink_close(struct lb_sink *sink)
-{
-	if (sink != NULL)
-		sink->ops->close(sink);
-}

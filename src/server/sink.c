@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* What every sink answers alike: verdicts and reasons out of what the ledger says, and the calls on any sink. Owns nothing. */
+#include "server/sink.h"
+#include <errno.h>
+#include <string.h>
+
+enum lb_reason lb_sink_reason(int err)
+{
+	if (err == -ENOSPC || err == -EDQUOT)
+		return LB_REASON_DISK_FULL;
+	return err == -EBUSY ? LB_REASON_BUSY : LB_REASON_IO_ERROR;
+}
+
+void lb_intake_decide(struct lb_intake *intake, enum lb_reason reason)
+{
+	intake->reason = reason;
+	intake->verdict = lb_reason_verdict(reason);
+}
+
+void lb_intake_doubt(struct lb_intake *intake)
+{
+	intake->reason = LB_REASON_IO_ERROR;
+	intake->verdict = LB_VERDICT_IN_DOUBT;
+}
+
+/* Invariant 4: the same id means the same name, length and digest. */
+bool lb_intake_differs(const struct lb_intake *intake, const struct lb_receipt *receipt, bool is_complete)
+{
+	if (strcmp(intake->name, receipt->name) != 0)
+		return true;
+	if (!is_complete)
+		return intake->declared != LB_UNKNOWN && intake->declared != receipt->length;
+	return intake->received != receipt->length ||
+	       memcmp(&intake->digest, &receipt->digest, sizeof receipt->digest) != 0;
+}
+
+/* Answers for an id whose fate the ledger knows. */
+void lb_intake_decide_known(struct lb_intake *intake, enum lb_ledger_state state)
+{
+	switch (state) {
+	case LB_LEDGER_FENCED:
+		lb_intake_decide(intake, LB_REASON_FENCED);
+		break;
+	case LB_LEDGER_SETTLED:
+		lb_intake_decide(intake, LB_REASON_SETTLED);
+		break;
+	case LB_LEDGER_FORGOTTEN:
+		lb_intake_decide(intake, LB_REASON_FORGOTTEN);
+		break;
+	case LB_LEDGER_BEYOND:
+		lb_intake_decide(intake, LB_REASON_SETTLE_FIRST);
+		break;
+	case LB_LEDGER_UNSEEN:
+	case LB_LEDGER_COMMITTED:
+		break;
+	}
+}
+
+void lb_resolution_decide(struct lb_resolution *resolution, int err, enum lb_ledger_state state)
+{
+	resolution->reason = LB_REASON_NONE;
+	resolution->verdict = LB_VERDICT_ROLLED_BACK;
+	if (err != 0) {
+		resolution->reason = lb_sink_reason(err);
+		resolution->verdict = LB_VERDICT_NOT_COMMITTED;
+	} else if (state == LB_LEDGER_COMMITTED) {
+		resolution->verdict = LB_VERDICT_COMMITTED;
+	} else if (state == LB_LEDGER_SETTLED) {
+		resolution->reason = LB_REASON_SETTLED;
+	} else if (state == LB_LEDGER_FORGOTTEN) {
+		resolution->reason = LB_REASON_FORGOTTEN;
+		resolution->verdict = LB_VERDICT_FORGOTTEN;
+	} else if (state == LB_LEDGER_BEYOND) {
+		resolution->reason = LB_REASON_SETTLE_FIRST;
+		resolution->verdict = LB_VERDICT_NOT_COMMITTED;
+	} else {
+		resolution->reason = LB_REASON_FENCED;
+	}
+}
+
+LB_PUBLIC const struct lb_uuid *lb_sink_ledger(const struct lb_sink *sink)
+{
+	return &sink->ledger;
+}
+
+LB_PUBLIC void lb_sink_close(struct lb_sink *sink)
+{
+	if (sink != NULL)
+		sink->ops->close(sink);
+}
