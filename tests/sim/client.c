@@ -26,8 +26,9 @@ static lb_time deadline_of(const struct hand *hand)
 	struct sim_world *world = hand->world;
 
 	if (hand->client->healed)
-		return world->now + 300 * SIM_SECOND;
-	return world->now + sim_between(world, 1, sim_chance(world, 20) ? 300 : 30000) * SIM_MS;
+		return sim_process_now(hand->process) + 300 * SIM_SECOND;
+	return sim_process_now(hand->process) +
+	       sim_between(world, 1, sim_chance(world, 20) ? 300 : 30000) * SIM_MS;
 }
 
 /* The user has an answer. */

@@ -66,6 +66,28 @@ static void cut(struct sim_schedule *schedule)
 		world->now + sim_between(world, SIM_MS, sim_chance(world, 50) ? SIM_SECOND : 60 * SIM_SECOND);
 }
 
+/* Its processes stop, as when it is busy with others or suspended; its kernel may go on, or not. */
+static void stall(struct sim_schedule *schedule)
+{
+	struct sim_world *world = &schedule->world;
+	struct sim_machine *machine = any_machine(schedule);
+
+	machine->stalled_until = world->now + sim_between(world, SIM_MS, 60 * SIM_SECOND);
+	if (sim_chance(world, 50))
+		machine->cut_until = machine->stalled_until;
+	sim_trace(world, "%s stalls for %lld ms", machine->name,
+		(long long)((machine->stalled_until - world->now) / SIM_MS));
+}
+
+static void set_clock(struct sim_schedule *schedule)
+{
+	const lb_time year = 365 * 24 * 3600 * SIM_SECOND;
+	struct sim_machine *machine = any_machine(schedule);
+
+	machine->wall_offset = sim_between(&schedule->world, -10 * year, 10 * year);
+	sim_trace(&schedule->world, "the clock of %s is set anew", machine->name);
+}
+
 static void fill_disk(struct sim_schedule *schedule)
 {
 	struct sim_machine *machine = any_machine(schedule);
@@ -158,6 +180,12 @@ void sim_fault_strike(struct sim_schedule *schedule, enum sim_fault fault)
 		break;
 	case SIM_FAULT_CUT:
 		cut(schedule);
+		break;
+	case SIM_FAULT_STALL:
+		stall(schedule);
+		break;
+	case SIM_FAULT_CLOCK:
+		set_clock(schedule);
 		break;
 	case SIM_FAULT_STUCK:
 		stick(schedule);

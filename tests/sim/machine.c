@@ -37,7 +37,7 @@ const struct lb_clock_ops sim_clock_ops = {.now = clock_now, .wall = clock_wall,
 
 lb_time sim_process_now(const struct sim_process *process)
 {
-	return process->world->now + process->after_death;
+	return process->world->now - process->machine->booted + process->after_death;
 }
 
 struct sim_process *sim_process_new(struct sim_machine *machine, const char *name, void *arg)
@@ -137,6 +137,7 @@ void sim_machine_lose_power(struct sim_machine *machine)
 		die(process);
 		sim_net_drop_process(process);
 	}
+	machine->booted = machine->world->now - sim_between(machine->world, SIM_MS, 100 * SIM_SECOND);
 	sim_disk_lose_power(machine->disk, machine->percent_kept);
 	if (sim_chance(machine->world, 30))
 		machine->wall_offset += sim_between(machine->world, -7200 * SIM_SECOND, 7200 * SIM_SECOND);
@@ -181,6 +182,8 @@ bool sim_process_step(struct sim_process *process, enum sim_op op)
 		return false;
 	}
 	takes = duration(world, op);
+	if (process->machine->stalled_until > world->now + takes)
+		takes = process->machine->stalled_until - world->now;
 	if (takes > 0 && world->current != NULL)
 		sim_task_pause(world, world->now + takes, false);
 	return !process->dead;
@@ -189,5 +192,6 @@ bool sim_process_step(struct sim_process *process, enum sim_op op)
 void sim_process_wait(struct sim_process *process, lb_time until)
 {
 	if (!process->dead)
-		sim_task_pause(process->world, until, true);
+		sim_task_pause(
+			process->world, until == LB_NEVER ? until : until + process->machine->booted, true);
 }

@@ -25,7 +25,9 @@ struct sim_machine {
 	bool                up;
 	lb_time             cut_until; /* off the network */
 	struct sim_disk    *disk;
-	int64_t             wall_offset; /* its clock on the wall is set anew at times */
+	int64_t             wall_offset;   /* its clock on the wall is set anew at times */
+	lb_time             booted;        /* where its monotonic clock has begun */
+	lb_time             stalled_until; /* none of its processes runs before then */
 	struct sim_process *processes;
 	/* faults in force */
 	unsigned sync_errors;  /* in a thousand */

@@ -220,7 +220,7 @@ static void finish_run(struct lb_ending_run *run, struct sim_socket *socket, str
 	count(outcomep, socket);
 	outcomep->err = run->err;
 	outcomep->discarded = run->discarded;
-	outcomep->took = socket->link->net->world->now - run->started;
+	outcomep->took = sim_process_now(socket->owner) - run->started;
 	run->fd = -1;
 }
 
@@ -232,9 +232,9 @@ static void net_end_start(struct lb_host *host, struct lb_ending_run *run, int f
 
 	*run = (struct lb_ending_run){.ending = &ending,
 		.fd = fd,
-		.started = process->world->now,
+		.started = sim_process_now(process),
 		.deadline = deadline,
-		.progress_at = process->world->now,
+		.progress_at = sim_process_now(process),
 		.acked_at = LB_NEVER};
 	if (alive)
 		sim_socket_finish(socket_of(process, fd, "end_start"));
@@ -270,7 +270,7 @@ static bool net_end_step(struct lb_host *host, struct lb_ending_run *run, struct
 		run->fd = -1;
 		return true;
 	}
-	now = process->world->now;
+	now = sim_process_now(process);
 	socket = socket_of(process, run->fd, "end_step");
 	discard(run, socket);
 	if (socket->acked != run->queued) {
@@ -306,7 +306,7 @@ static bool net_end_step(struct lb_host *host, struct lb_ending_run *run, struct
 static void net_abort(struct lb_host *host, int fd, struct lb_outcome *outcomep)
 {
 	struct sim_process *process = sim_process_of(host);
-	struct lb_ending_run run = {.started = process->world->now};
+	struct lb_ending_run run = {.started = sim_process_now(process)};
 
 	*outcomep = (struct lb_outcome){.how = LB_END_LOCAL_ABORT, .by = LB_PARTY_SELF};
 	if (sim_process_step(process, SIM_OP_NET)) {

@@ -68,7 +68,7 @@ static void fault_fires(struct sim_event *event)
 /* Each schedule has its own mix, some faults often and some never: what hides behind one shows under another. */
 static void choose_faults(struct sim_schedule *schedule)
 {
-	static const unsigned usual[SIM_FAULTS] = {30, 20, 15, 10, 8, 10, 12, 15, 8, 6, 4, 20, 3, 3, 5};
+	static const unsigned usual[SIM_FAULTS] = {30, 20, 15, 10, 8, 10, 12, 6, 6, 15, 8, 6, 4, 20, 3, 3, 5};
 	struct sim_world *world = &schedule->world;
 
 	for (int i = 0; i < SIM_FAULTS; i++)
