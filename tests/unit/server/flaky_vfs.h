@@ -9,7 +9,7 @@
 #include <string.h>
 
 static struct {
-	sqlite3_vfs        vfs;
+	sqlite3_vfs        vfs, *machine;
 	sqlite3_io_methods main, real_main, other,
 		real_other;    /* of the database, and of what lies beside it */
 	int         at, calls; /* which call fails, from 1, and how many there were; at 0: none does */
@@ -73,7 +73,7 @@ static int flaky_xOpen(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, i
 
 	file->pMethods = NULL;
 	if (rc == SQLITE_OK)
-		rc = sqlite3_vfs_find(NULL)->xOpen(vfs, name, file, flags, out_flags);
+		rc = flaky_vfs.machine->xOpen(vfs, name, file, flags, out_flags);
 	if (rc != SQLITE_OK)
 		return rc;
 	*(is_main ? &flaky_vfs.real_main : &flaky_vfs.real_other) = *methods = *file->pMethods;
@@ -89,14 +89,16 @@ static int flaky_xOpen(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, i
 	return SQLITE_OK;
 }
 
-static inline void flaky_vfs_init(void)
+/* is_default: for whoever names none, too. */
+static inline void flaky_vfs_init(bool is_default)
 {
 	memset(&flaky_vfs, 0, sizeof flaky_vfs);
-	flaky_vfs.vfs       = *sqlite3_vfs_find(NULL);
+	flaky_vfs.machine   = sqlite3_vfs_find(NULL);
+	flaky_vfs.vfs       = *flaky_vfs.machine;
 	flaky_vfs.vfs.zName = "flaky";
 	flaky_vfs.vfs.xOpen = flaky_xOpen;
 	flaky_vfs.vfs.pNext = NULL;
-	assert_int_equal(sqlite3_vfs_register(&flaky_vfs.vfs, 0), SQLITE_OK);
+	assert_int_equal(sqlite3_vfs_register(&flaky_vfs.vfs, is_default), SQLITE_OK);
 }
 
 static inline void flaky_vfs_deinit(void)

@@ -255,7 +255,7 @@ static void try(struct failure *failure)
 	scratch_make(&scratch);
 	life.dir = scratch_path(&scratch, "inbox");
 	flaky_init(&flaky, failure->disk, failure->full ? -ENOSPC : -EIO);
-	flaky_vfs_init();
+	flaky_vfs_init(false);
 	flaky_vfs.at = failure->vfs;
 	flaky_vfs.full = failure->full;
 	failing_begin(&failure->memory);
