@@ -15,16 +15,26 @@
 	65536   /* what is worth a write: DATA of many small deliveries, or of one in small pieces */
 #define PEEK 10 /* bytes of a header that hold type and handle, and leave some to wait for */
 
+/* One piece of memory, for a server that has many: the machine, its slots, its output, the frame that comes in. */
 struct lb_conn *lb_conn_new(const struct lb_conn_options *options, const uint8_t client[16], lb_time now)
 {
 	bool server = options->role == LB_ROLE_SERVER, reply = (options->features & LB_FEATURE_REPLY) != 0;
-	struct lb_conn *conn = calloc(1, sizeof *conn);
 	uint32_t n_slots = server ? options->max_undecided : 0;
+	size_t ring, frame = LB_HEADER_BYTES + LB_PAYLOAD_MAX + (!server && reply ? LB_REPLY_MAX : 0);
+	struct lb_conn *conn;
 
-	if (conn == NULL)
-		return NULL;
 	if (n_slots == 0 || n_slots > LB_UNDECIDED_MAX)
 		n_slots = LB_UNDECIDED_MAX;
+	ring = server ? n_slots * LB_ROOM_SLOT + LB_ROOM_KEPT + 2 * LB_ROOM_OWN + (reply ? LB_REPLY_MAX : 0)
+		      : CLIENT_RING;
+	conn = malloc(sizeof *conn + n_slots * sizeof *conn->slots + ring + frame);
+	if (conn == NULL)
+		return NULL;
+	memset(conn, 0, sizeof *conn + n_slots * sizeof *conn->slots);
+	conn->slots = (struct lb_slot *)(conn + 1);
+	conn->output.ring = (uint8_t *)(conn->slots + n_slots);
+	conn->output.size = ring;
+	conn->frame = conn->output.ring + ring;
 	conn->role = options->role;
 	conn->features = options->features & LB_FEATURES;
 	conn->n_slots = conn->max_undecided = n_slots;
@@ -33,16 +43,6 @@ struct lb_conn *lb_conn_new(const struct lb_conn_options *options, const uint8_t
 	conn->max_delivery = options->max_delivery > LB_COUNT_MAX ? LB_UNKNOWN : options->max_delivery;
 	conn->flow = LB_STAGE_IDLE;
 	lb_clock_start(conn, options->idle_timeout, now);
-	conn->output.size =
-		server ? n_slots * LB_ROOM_SLOT + LB_ROOM_KEPT + 2 * LB_ROOM_OWN + (reply ? LB_REPLY_MAX : 0)
-		       : CLIENT_RING;
-	conn->output.ring = malloc(conn->output.size);
-	conn->slots = calloc(n_slots, sizeof *conn->slots);
-	conn->frame = malloc(LB_HEADER_BYTES + LB_PAYLOAD_MAX + (!server && reply ? LB_REPLY_MAX : 0));
-	if (conn->output.ring == NULL || conn->slots == NULL || conn->frame == NULL) {
-		lb_conn_free(conn);
-		return NULL;
-	}
 	if (!server) {
 		memcpy(conn->client, client, sizeof conn->client);
 		lb_client_hello(conn);
@@ -52,11 +52,6 @@ struct lb_conn *lb_conn_new(const struct lb_conn_options *options, const uint8_t
 
 void lb_conn_free(struct lb_conn *conn)
 {
-	if (conn == NULL)
-		return;
-	free(conn->output.ring);
-	free(conn->slots);
-	free(conn->frame);
 	free(conn);
 }
 
