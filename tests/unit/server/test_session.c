@@ -223,7 +223,7 @@ static void is_told_the_truth(bool resumes)
 		fake_teardown(&made);
 		plan.at++;
 	} while (seen.name != NULL);
-	assert_true(plan.at > 8);
+	assert_true(plan.at > 5); /* of that many allocations each has failed */
 }
 
 static void whichever_allocation_fails_the_client_is_told_the_truth_and_the_next_one_is_served(void **state)
