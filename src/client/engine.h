@@ -128,8 +128,8 @@ struct lb_client {
 	bool               retry;
 	lb_client_waiting *waiting;
 	void              *waiting_arg;
-	unsigned           failures; /* in a row, for the back-off */
-	lb_time            retry_at;
+	unsigned failures; /* since a delivery was decided or more of it was durable, for the back-off */
+	lb_time  retry_at;
 
 	enum lb_link         link;
 	int                  fd; /* -1: none */

@@ -116,6 +116,8 @@ void lb_stream_open(struct lb_client *client, const struct lb_event *event)
 void lb_stream_synced(struct lb_client *client, uint64_t offset)
 {
 	client->attempt->syncing = false;
+	if (offset > client->attempt->synced)
+		client->failures = 0;
 	durable(client, offset);
 }
 

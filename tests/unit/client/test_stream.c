@@ -289,6 +289,50 @@ static void where_the_sink_cannot_nothing_is_kept(void **state)
 	fake_close(fake, client);
 }
 
+static struct lb_client *watched;
+static unsigned most_failures;
+static uint64_t durable;
+
+/* More is durable with each connection, and it breaks a little later. */
+static void cut_after_sync(struct fake *fake, const struct lb_event *event)
+{
+	if (event->type == LB_EVENT_SYNC)
+		durable = fake->length;
+	fake->cut_at =
+		event->type == LB_EVENT_DATA && fake->seen[LB_EVENT_SYNC] > 0 ? LB_EVENT_DATA : LB_EVENT_NONE;
+}
+
+static void come_back_further(void *arg, const struct lb_outcome *why, lb_time wait)
+{
+	struct fake *fake = arg;
+
+	if (why != NULL && watched->failures > most_failures)
+		most_failures = watched->failures;
+	if (why != NULL)
+		fake->offset = durable;
+	come_back(arg, why, wait);
+}
+
+static void what_goes_forward_is_not_waited_for_longer_each_time(void **state)
+{
+	struct fake *fake = *state;
+
+	most_failures = 0;
+	durable = 0;
+	watched = open_client(fake, come_back_further);
+	fake->cut = FAKE_RST;
+	fake->on = cut_after_sync;
+	assert_int_equal(lb_client_begin(watched, &a_file, fake_in(fake, 100)), 0);
+	for (size_t at = 0; at < strlen(TEXT); at += 5)
+		assert_int_equal(lb_client_write(watched, TEXT + at,
+					 strlen(TEXT) - at < 5 ? strlen(TEXT) - at : 5, fake_in(fake, 100)),
+			0);
+	assert_int_equal(fake_commit(fake, watched).outcome.verdict, LB_VERDICT_COMMITTED);
+	assert_in_range(fake->offset, 20, strlen(TEXT));
+	assert_int_equal(most_failures, 1);
+	fake_close(fake, watched);
+}
+
 #define BY(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void)
@@ -305,6 +349,7 @@ int main(void)
 		BY(a_file_asks_for_sync_and_is_not_held_up),
 		BY(nobody_asks_for_sync_who_cannot_go_on),
 		BY(where_the_sink_cannot_nothing_is_kept),
+		BY(what_goes_forward_is_not_waited_for_longer_each_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
