@@ -269,7 +269,7 @@ void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason)
 	case LB_COURSE_BEGIN:
 	case LB_COURSE_OPEN:
 		attempt->reason = reason;
-		attempt->said = attempt->withdrawing;
+		attempt->said = attempt->withdrawing && attempt->said;
 		attempt->intent = LB_INTENT_ROLLBACK;
 		if (attempt->earlier)
 			attempt->course = LB_COURSE_RESOLVE;
@@ -283,7 +283,7 @@ void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason)
 		attempt->intent = LB_INTENT_ROLLBACK;
 		break;
 	case LB_COURSE_COMPARE:
-		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
+		lb_delivery_compare(client);
 		break;
 	default:
 		break;

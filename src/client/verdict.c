@@ -105,9 +105,19 @@ static void keep(struct lb_attempt *attempt, const struct lb_event *event)
 		memcpy(attempt->reply, event->reply, event->reply_len);
 }
 
+/* Of what is given up only a part may have been written. Who only asks has written nothing. */
+static bool can_be_what_was_written(const struct lb_attempt *attempt, const struct lb_receipt *receipt)
+{
+	if (attempt->whole)
+		return is_what_was_written(attempt, receipt);
+	return (attempt->course == LB_COURSE_RESOLVE && attempt->intent == LB_INTENT_ASK) ||
+	       (strcmp(receipt->name, attempt->entry.name) == 0 && receipt->length >= attempt->length &&
+		       (attempt->declared == LB_UNKNOWN || attempt->declared == receipt->length));
+}
+
 void lb_delivery_compare(struct lb_client *client)
 {
-	if (is_what_was_written(client->attempt, &client->attempt->stored))
+	if (can_be_what_was_written(client->attempt, &client->attempt->stored))
 		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
 	else
 		lb_delivery_end(client, LB_VERDICT_REFUSED, LB_REASON_DIFFERENT);
@@ -131,11 +141,9 @@ static void committed(struct lb_client *client, const struct lb_event *event)
 	if (!attempt->accepted && (attempt->course == LB_COURSE_BEGIN || attempt->course == LB_COURSE_OPEN ||
 					  attempt->course == LB_COURSE_COMMIT))
 		attempt->course = LB_COURSE_COMPARE;
-	if (attempt->course == LB_COURSE_COMPARE && attempt->whole)
+	/* Or it is given up, and was committed before: nothing more is written that could be compared. */
+	if (attempt->course != LB_COURSE_COMPARE || attempt->whole)
 		lb_delivery_compare(client);
-	else if (attempt->course !=
-		 LB_COURSE_COMPARE) /* it is ours, or it is given up, and was committed before */
-		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
 }
 
 static void refused(struct lb_client *client, enum lb_reason reason)
@@ -172,14 +180,12 @@ static void found(struct lb_client *client, const struct lb_event *event)
 		return;
 	}
 	keep(attempt, event);
-	if (attempt->intent != LB_INTENT_REFUSED)
-		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
-	else if (attempt->reason == LB_REASON_DIFFERENT)
+	if (attempt->intent == LB_INTENT_REFUSED && attempt->reason == LB_REASON_DIFFERENT)
 		lb_delivery_end(client, LB_VERDICT_REFUSED, LB_REASON_DIFFERENT);
-	else if (attempt->whole)
-		lb_delivery_compare(client);
-	else
+	else if (attempt->intent == LB_INTENT_REFUSED && !attempt->whole)
 		attempt->course = LB_COURSE_COMPARE;
+	else
+		lb_delivery_compare(client);
 }
 
 /* The server has got, or kept from an earlier attempt, other bytes than those that were hashed. */

@@ -462,6 +462,22 @@ static void the_planted_bugs_do_what_they_say(void **state)
 	fake_close(fake, client);
 }
 
+static void an_attempt_that_was_to_begin_anew_is_rolled_back_when_it_is_given_up(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = fake_client(fake);
+	const struct lb_delivery delivery = {.name = "name", .length = LB_UNKNOWN};
+
+	fake->silent_at = LB_EVENT_BEGIN;
+	assert_int_equal(lb_client_begin(client, &delivery, fake_in(fake, 1)), -ETIMEDOUT);
+	lb_delivery_begin_anew(client); /* and its ROLLBACK was not said yet */
+	fake_begin_ok(fake);
+	assert_int_equal(
+		fake_rollback(fake, client, LB_REASON_ROLLED_BACK).outcome.verdict, LB_VERDICT_ROLLED_BACK);
+	assert_int_equal(fake->seen[LB_EVENT_ROLLBACK], 1);
+	fake_close(fake, client);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void)
@@ -489,6 +505,7 @@ int main(void)
 		TEST(more_than_was_announced_is_not_sent),
 		TEST(a_question_names_the_ledger_that_the_journal_has),
 		TEST(the_planted_bugs_do_what_they_say),
+		TEST(an_attempt_that_was_to_begin_anew_is_rolled_back_when_it_is_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -437,6 +437,34 @@ static void a_receipt_for_something_else_is_not_believed(void **state)
 	expect(fake, client, told, LB_VERDICT_IN_DOUBT, LB_REASON_PROTOCOL);
 }
 
+/* An id that is known from elsewhere, and what is committed under it is not what was begun here. */
+static void what_is_given_up_and_was_committed_otherwise_is_different(void **state)
+{
+	struct fake *fake = *state;
+
+	for (int what = 0; what < 4; what++) {
+		struct lb_client *client = client_with(fake, false);
+		const struct lb_delivery delivery = {.name = "name",
+			.length = what == 2 ? 6 : LB_UNKNOWN,
+			.id = {.client = {1}, .number = 5}};
+		const struct lb_receipt receipt = fake_receipt(
+			fake, &delivery.id, what == 0 ? "other" : "name", what == 1 ? "te" : "texts");
+		struct told told;
+
+		fake_restart(fake);
+		assert_int_equal(lb_client_begin(client, &delivery, fake_in(fake, 10)), 0);
+		assert_int_equal(fake_write(fake, client, "text"), 0);
+		fake->has = &receipt;
+		told = fake_rollback(fake, client, LB_REASON_ROLLED_BACK);
+		fake->has = NULL;
+		assert_int_equal(told.receipt.length, receipt.length);
+		if (what == 3) /* it may be the beginning of that */
+			expect(fake, client, told, LB_VERDICT_COMMITTED, LB_REASON_NONE);
+		else
+			expect(fake, client, told, LB_VERDICT_REFUSED, LB_REASON_DIFFERENT);
+	}
+}
+
 /* The machine has looked at the receipt before; a second look costs nothing. */
 static void a_receipt_for_something_else_is_not_believed_if_the_machine_lets_it_pass(void **state)
 {
@@ -811,6 +839,7 @@ int main(void)
 		TEST(a_given_id_may_have_been_committed_elsewhere),
 		TEST(on_a_broken_connection_nothing_is_begun),
 		TEST(a_receipt_for_something_else_is_not_believed),
+		TEST(what_is_given_up_and_was_committed_otherwise_is_different),
 		TEST(a_receipt_for_something_else_is_not_believed_if_the_machine_lets_it_pass),
 		TEST(the_answer_that_came_before_the_end_counts),
 		TEST(a_rollback_is_its_reasons_verdict),
