@@ -326,7 +326,8 @@ class Proxy:
                 passed += data
                 count += len(data)
                 sink.sendall(data)
-        except ConnectionResetError:
+        except ConnectionResetError:  # of either, and whoever is told first keeps the other one from hearing of it
+            reset(source)
             reset(sink)
         except OSError:
             pass
