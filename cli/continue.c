@@ -24,8 +24,11 @@ struct list {
 static int add(void *arg, const struct lb_open_delivery *open)
 {
 	struct list *list = arg;
-	struct item *items = reallocarray(list->items, list->n + 1, sizeof *items), *item;
+	struct item *items, *item;
 
+	if (open->busy)
+		return 0;
+	items = reallocarray(list->items, list->n + 1, sizeof *items);
 	if (items == NULL)
 		return -ENOMEM;
 	list->items = items;

@@ -107,13 +107,15 @@ struct lb_open_delivery {
 	const char  *name;
 	const char  *source; /* as lb_client_begin was told; "": nothing */
 	const char  *note;   /* of the delivery for which they were reserved; "": none */
+	bool         busy;   /* another process works on it: leave it alone */
 };
 
 /*
- * Calls `each` for every delivery that the journal has open and no process works on, in the order in which they were
+ * Calls `each` for every delivery that the journal has open, in the order in which they were
  * begun, until it returns other than 0. Those of `address`, or all if that is NULL. Connects to nothing; `each` must not
  * call the client. Each of them is settled by lb_client_begin with its id, name and content, or by lb_client_resolve;
- * numbers that were reserved only by lb_client_resolve, with one client for all of them. Some may not have been used.
+ * numbers that were reserved only by lb_client_resolve, with one client for all of them: they are closed when that
+ * reserves others, at the earliest, or is closed. Some may not have been used.
  * Returns 0, what `each` returned, or a negative errno as lb_client_open.
  */
 LB_PUBLIC LB_CHECKED int lb_client_each_open(const struct lb_client_options *options, const char *address,
@@ -216,6 +218,13 @@ LB_PUBLIC int lb_client_rollback(struct lb_client *client, enum lb_reason reason
  */
 LB_PUBLIC int lb_client_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline,
 	struct lb_receipt *receiptp, struct lb_outcome *outcomep);
+
+/*
+ * Leaves every number that was reserved open in the journal when the client is closed, also those of which the end is
+ * known: for a later process that finds them by lb_client_each_open, and whose work has not ended because this one's
+ * has. May be called from `decided`.
+ */
+LB_PUBLIC void lb_client_keep(struct lb_client *client);
 
 /* Says CLOSE, waits for CLOSE_OK, ends the connection. Consumes client, always. An open delivery is rolled
  * back. What is undecided gets its verdict before, which `decided` is told; by the deadline it is IN_DOUBT.

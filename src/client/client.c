@@ -103,7 +103,8 @@ static int list_entry(void *arg, const struct lb_journal_entry *entry)
 		.address = entry->address,
 		.name = entry->name,
 		.source = entry->source,
-		.note = entry->note};
+		.note = entry->note,
+		.busy = entry->busy};
 
 	if (listing->address[0] != '\0' && strcmp(listing->address, entry->address) != 0)
 		return 0;
@@ -264,6 +265,11 @@ int lb_client_close(struct lb_client *client, lb_time deadline, struct lb_outcom
 	lb_client_outcome(client, NULL, outcomep);
 	lb_client_free(client);
 	return r;
+}
+
+void lb_client_keep(struct lb_client *client)
+{
+	client->keep = true;
 }
 
 void lb_client_abort(struct lb_client *client, struct lb_outcome *outcomep)

@@ -160,6 +160,7 @@ struct lb_client {
 	struct lb_reservation  reservations[LB_RESERVATIONS];
 	struct lb_reservation *numbered; /* the one that gives out; NULL: none */
 	unsigned               numbers;  /* of one reservation */
+	bool                   keep;     /* reservations stay open in the journal */
 	uint64_t               lowest;   /* open number, as it was made */
 	bool                   pipeline;
 	lb_client_decided     *decided;

@@ -154,14 +154,15 @@ int lb_journal_each(
 	for (size_t i = 0; r == 0 && i < journal->n_open; i++) {
 		const struct lb_open_line *open = journal->open[i];
 
+		bool busy;
+
 		r = claim(journal, &open->id);
-		if (r == -EBUSY) {
-			r = 0;
-			continue;
-		}
+		busy = r == -EBUSY;
 		if (r == 0)
+			unclaim(journal, &open->id);
+		if (r == 0 || busy)
 			r = lb_line_parse(open->text, open->len - 1, journal->client, &line);
-		unclaim(journal, &open->id);
+		line.entry.busy = busy;
 		if (r == 0)
 			r = each(arg, &line.entry);
 	}

@@ -24,6 +24,7 @@ struct lb_journal_entry {
 	char           address[LB_ADDRESS_TEXT]; /* as the user gave it */
 	char           name[LB_NAME_MAX + 1];
 	char           source[LB_SOURCE_MAX]; /* "": nothing to find it by */
+	bool           busy;                  /* lb_journal_each: another process has claimed it */
 	char           note[LB_NOTE_MAX + 1]; /* of a reservation: its maker's, for whoever finds it open */
 };
 
@@ -41,7 +42,7 @@ int lb_journal_find(struct lb_journal *journal, const struct lb_id *id, struct l
 int lb_journal_find_source(struct lb_journal *journal, const char *address, const char *name,
 	const char *source, struct lb_journal_entry *entryp);
 
-/* Calls `each` for every open entry that nobody has claimed, in the order in which they were begun, until it returns
+/* Calls `each` for every open entry, in the order in which they were begun, until it returns
  * other than 0, which is returned. A reservation is one entry. `each` must not call the journal. */
 int lb_journal_each(
 	struct lb_journal *journal, int (*each)(void *arg, const struct lb_journal_entry *entry), void *arg);

@@ -25,11 +25,17 @@ static void end(struct lb_reservation *reservation, uint64_t number)
 	reservation->ended |= UINT64_C(1) << (number - reservation->first.number);
 }
 
-/* If that cannot be written down it stays open there, and is asked about once more. */
-static void settle(struct lb_client *client, struct lb_reservation *reservation)
+/* If that cannot be written down they stay open there, and are asked about once more. */
+static void settle(struct lb_client *client)
 {
-	(void)lb_journal_settle(client->journal, &reservation->first);
-	reservation->first.number = 0;
+	for (unsigned i = 0; i < LB_RESERVATIONS && !client->keep; i++) {
+		struct lb_reservation *reservation = &client->reservations[i];
+
+		if (!is_done(reservation))
+			continue;
+		(void)lb_journal_settle(client->journal, &reservation->first);
+		reservation->first.number = 0;
+	}
 }
 
 /* No more of them are given out. */
@@ -42,26 +48,24 @@ static void stop(struct lb_client *client)
 		end(reservation, reservation->first.number + reservation->given++);
 }
 
-/* The same line closes the last one. */
+/* The same line closes one that is done, and others are closed after it: not before, as the note of this one may say what
+ * is left of those. */
 static int reserve(struct lb_client *client, struct lb_reservation *reservation)
 {
 	struct lb_journal_entry *entry = &client->attempt->entry;
 	struct lb_reservation *last = NULL;
 	int r;
 
-	for (unsigned i = 0; i < LB_RESERVATIONS; i++) {
-		if (!is_done(&client->reservations[i]))
-			continue;
-		if (last != NULL)
-			settle(client, last);
-		last = &client->reservations[i];
-	}
+	for (unsigned i = 0; i < LB_RESERVATIONS && !client->keep; i++)
+		if (is_done(&client->reservations[i]))
+			last = &client->reservations[i];
 	r = lb_journal_reserve(
 		client->journal, entry, client->numbers, entry->note, last != NULL ? &last->first : NULL);
 	if (r < 0)
 		return r;
 	if (last != NULL)
 		last->first.number = 0;
+	settle(client);
 	*reservation = (struct lb_reservation){
 		.first = entry->id, .ledger = entry->ledger, .count = client->numbers};
 	client->numbered = reservation;
@@ -98,6 +102,8 @@ void lb_numbers_adopt(struct lb_client *client)
 	struct lb_journal_entry *entry = &client->attempt->entry;
 	struct lb_reservation *reservation = find(client, entry->first);
 
+	if (reservation == NULL && find(client, 0) == NULL)
+		settle(client);
 	if (reservation == NULL)
 		reservation = find(client, 0);
 	if (reservation != NULL && reservation->first.number == 0) {
@@ -115,14 +121,10 @@ void lb_numbers_end(struct lb_client *client)
 	struct lb_attempt *attempt = client->attempt;
 
 	end(attempt->reservation, attempt->entry.id.number);
-	if (attempt->claimed && is_done(attempt->reservation))
-		settle(client, attempt->reservation);
 }
 
 void lb_numbers_stop(struct lb_client *client)
 {
 	stop(client);
-	for (unsigned i = 0; i < LB_RESERVATIONS; i++)
-		if (is_done(&client->reservations[i]))
-			settle(client, &client->reservations[i]);
+	settle(client);
 }

@@ -123,13 +123,55 @@ static void what_an_earlier_process_has_left_is_closed_when_each_of_them_was_ask
 		}
 		assert_int_equal(fake_resolve(fake, client, &id).outcome.verdict, LB_VERDICT_ROLLED_BACK);
 	}
-	assert_int_equal(lowest_open(fake), NUMBERS + 1);
+	assert_int_equal(lowest_open(fake), 1);
 	fake_close(fake, client);
+	assert_int_equal(lowest_open(fake), NUMBERS + 1);
 	journal = open_journal(fake);
 	entry.count = 0;
 	assert_int_equal(lb_journal_each(journal, count, &entry), 0);
 	assert_int_equal(entry.count, 0);
 	lb_journal_close(journal);
+}
+
+/* The note of the new one may be all that is known of what is left of them. */
+static void what_an_earlier_process_has_left_stays_open_until_others_are_reserved(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_journal *journal = open_journal(fake);
+	struct lb_journal_entry entry = {.ledger = fake->ledger, .address = "host:7117"};
+	struct lb_client *client;
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(lb_journal_reserve(journal, &entry, NUMBERS, NULL, NULL), 0);
+	lb_journal_close(journal);
+	client = open_client(fake);
+	for (uint64_t i = 1; i <= 2 * NUMBERS; i++) {
+		entry.id.number = i;
+		assert_int_equal(
+			fake_resolve(fake, client, &entry.id).outcome.verdict, LB_VERDICT_ROLLED_BACK);
+	}
+	fake->machine.fail_append = -ENOSPC;
+	assert_int_equal(lb_client_begin(client, &delivery, fake_in(fake, 10)), -ECONNABORTED);
+	assert_int_equal(fake_commit(fake, client).outcome.reason, LB_REASON_JOURNAL);
+	fake->machine.fail_append = 0;
+	assert_int_equal(lowest_open(fake), 1);
+	assert_int_equal(deliver(fake, client).outcome.verdict, LB_VERDICT_COMMITTED);
+	assert_int_equal(lowest_open(fake), 2 * NUMBERS + 1);
+	fake_close(fake, client);
+}
+
+static void what_is_to_be_kept_stays_open_though_its_end_is_known(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = open_client(fake);
+
+	for (unsigned i = 0; i < NUMBERS; i++)
+		deliver(fake, client);
+	lb_client_keep(client);
+	for (unsigned i = 0; i < NUMBERS; i++)
+		deliver(fake, client);
+	fake_close(fake, client);
+	assert_int_equal(lowest_open(fake), 1);
 }
 
 static void the_note_is_there_for_who_finds_them(void **state)
@@ -211,6 +253,8 @@ int main(void)
 		BY(the_journal_is_synced_once_for_many),
 		BY(one_that_is_in_doubt_keeps_its_reservation_open),
 		BY(what_an_earlier_process_has_left_is_closed_when_each_of_them_was_asked_about),
+		BY(what_an_earlier_process_has_left_stays_open_until_others_are_reserved),
+		BY(what_is_to_be_kept_stays_open_though_its_end_is_known),
 		BY(the_note_is_there_for_who_finds_them),
 		BY(with_another_ledger_other_numbers_are_used),
 		BY(who_has_a_source_or_an_id_has_a_line_of_its_own),
