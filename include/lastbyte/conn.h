@@ -169,7 +169,8 @@ LB_PUBLIC LB_CHECKED int lb_conn_begin(struct lb_conn *conn, const struct lb_beg
 /*
  * The next bytes of the open delivery: once BEGIN_OK has come, or if RESUME is not in force at once, as lb_conn_commit.
  * If BEGIN is then answered for good what was said for the handle is without effect, and the handle is gone.
- * At most LB_DATA_COPIED bytes are copied, so that much can wait to be written together; more are referred to: buf must
+ * At most LB_DATA_COPIED bytes are copied, so that much can wait to be written together, in
+ * one frame where it follows each other; more are referred to: buf must
  * stay as it is until they are written. -EAGAIN: there is no room, or bytes that are referred to are not all written.
  */
 LB_PUBLIC LB_CHECKED int lb_conn_data(struct lb_conn *conn, uint32_t handle, const void *buf, size_t len);

@@ -69,6 +69,26 @@ int lb_conn_begin(struct lb_conn *conn, const struct lb_begin *begin, uint32_t *
 	return 0;
 }
 
+/* Small DATA that follows small DATA, of which nothing was written yet, makes it longer: one frame for many pieces. */
+static void put_copied(struct lb_conn *conn, uint32_t handle, const void *buf, size_t len)
+{
+	uint64_t end = lb_output_end(&conn->output);
+	uint8_t header[LB_HEADER_BYTES];
+
+	if (conn->data_end == end && conn->data_at >= conn->output.written) {
+		size_t before = (size_t)(end - conn->data_at) - sizeof header;
+
+		lb_header_put(header, LB_FRAME_DATA, handle, (uint32_t)(before + len));
+		lb_output_patch(&conn->output, conn->data_at, header, sizeof header);
+	} else {
+		conn->data_at = end;
+		lb_header_put(header, LB_FRAME_DATA, handle, (uint32_t)len);
+		lb_output_put(&conn->output, header, sizeof header);
+	}
+	lb_output_put(&conn->output, buf, len);
+	conn->data_end = lb_output_end(&conn->output);
+}
+
 int lb_conn_data(struct lb_conn *conn, uint32_t handle, const void *buf, size_t len)
 {
 	bool copied = len <= LB_DATA_COPIED;
@@ -81,12 +101,13 @@ int lb_conn_data(struct lb_conn *conn, uint32_t handle, const void *buf, size_t 
 		return -EINVAL;
 	if (conn->output.payload != NULL)
 		return -EAGAIN;
-	lb_header_put(header, LB_FRAME_DATA, handle, (uint32_t)len);
-	lb_output_put(&conn->output, header, sizeof header);
-	if (copied)
-		lb_output_put(&conn->output, buf, len);
-	else
+	if (copied) {
+		put_copied(conn, handle, buf, len);
+	} else {
+		lb_header_put(header, LB_FRAME_DATA, handle, (uint32_t)len);
+		lb_output_put(&conn->output, header, sizeof header);
 		lb_output_refer(&conn->output, buf, len);
+	}
 	conn->work_end = lb_output_end(&conn->output);
 	conn->current->counted += len;
 	return 0;

@@ -66,6 +66,9 @@ struct lb_conn {
 	const void *reply;
 	size_t      reply_len;
 
+	/* where in our stream the last DATA that was copied begins, and ends */
+	uint64_t data_at, data_end;
+
 	struct lb_output output;
 };
 

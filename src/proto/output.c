@@ -8,16 +8,31 @@ static size_t at_most(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+/* `offset` counts from the head. */
+static void place(struct lb_output *output, size_t offset, const void *bytes, size_t len)
+{
+	size_t at = output->head + offset, first;
+
+	if (at >= output->size)
+		at -= output->size;
+	first = at_most(len, output->size - at);
+	memcpy(output->ring + at, bytes, first);
+	memcpy(output->ring, (const uint8_t *)bytes + first, len - first);
+}
+
 void lb_output_put(struct lb_output *output, const void *bytes, size_t len)
 {
-	size_t tail = output->head + output->used, first;
-
-	if (tail >= output->size)
-		tail -= output->size;
-	first = at_most(len, output->size - tail);
-	memcpy(output->ring + tail, bytes, first);
-	memcpy(output->ring, (const uint8_t *)bytes + first, len - first);
+	place(output, output->used, bytes, len);
 	output->used += len;
+}
+
+void lb_output_patch(struct lb_output *output, uint64_t position, const void *bytes, size_t len)
+{
+	size_t offset = (size_t)(position - output->written);
+
+	if (output->payload != NULL && offset >= output->before)
+		offset -= output->payload_len;
+	place(output, offset, bytes, len);
 }
 
 void lb_output_refer(struct lb_output *output, const void *payload, size_t len)

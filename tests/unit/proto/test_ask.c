@@ -164,6 +164,29 @@ static void a_small_payload_is_its_callers_again_at_once(void **state)
 	pair_free(pair);
 }
 
+static void small_payloads_one_behind_the_other_are_one_frame_until_a_byte_of_it_was_written(void **state)
+{
+	static const uint8_t expected[] = {5, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 4, 'a', 'b', 'c', 'd', /* DATA */
+		5, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 'e', 'f',                                      /* DATA */
+		6, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0,                                                /* SYNC */
+		5, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 'g'};                                          /* DATA */
+	struct pair *pair = pair_new_greeted(LB_FEATURE_RESUME);
+	uint32_t handle = pair_open(pair, 1);
+	uint8_t bytes[64];
+
+	(void)state;
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, "a", 1), 0);
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, "bcd", 3), 0);
+	lb_conn_sent(pair->client.conn, 1, pair->now);
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, "e", 1), 0);
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, "f", 1), 0);
+	assert_int_equal(lb_conn_sync(pair->client.conn, handle), 0);
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, "g", 1), 0);
+	assert_int_equal(side_written(&pair->client, bytes, sizeof bytes, pair->now), sizeof expected - 1);
+	assert_memory_equal(bytes, expected + 1, sizeof expected - 1);
+	pair_free(pair);
+}
+
 static void small_payloads_wait_together_until_there_is_no_room(void **state)
 {
 	struct pair *pair = pair_new_greeted(0);
@@ -177,7 +200,7 @@ static void small_payloads_wait_together_until_there_is_no_room(void **state)
 	assert_true(said >= 8);
 	assert_int_equal(lb_conn_data(pair->client.conn, handle, large, LB_DATA_COPIED), -EAGAIN);
 	assert_int_equal(lb_conn_send(pair->client.conn, iov, 4), 1);
-	assert_int_equal(iov[0].iov_len, (size_t)said * (LB_HEADER_BYTES + LB_DATA_COPIED));
+	assert_int_equal(iov[0].iov_len, LB_HEADER_BYTES + (size_t)said * LB_DATA_COPIED);
 	lb_conn_sent(pair->client.conn, iov[0].iov_len, pair->now);
 	assert_int_equal(lb_conn_data(pair->client.conn, handle, large, LB_DATA_COPIED), 0);
 	pair_free(pair);
@@ -335,6 +358,8 @@ int main(void)
 		cmocka_unit_test(data_is_bounded_and_refers_to_its_callers_bytes),
 		cmocka_unit_test(nothing_is_put_behind_a_payload_that_is_referred_to),
 		cmocka_unit_test(a_small_payload_is_its_callers_again_at_once),
+		cmocka_unit_test(
+			small_payloads_one_behind_the_other_are_one_frame_until_a_byte_of_it_was_written),
 		cmocka_unit_test(small_payloads_wait_together_until_there_is_no_room),
 		cmocka_unit_test(what_is_said_after_a_payload_goes_out_after_it),
 		cmocka_unit_test(as_many_questions_as_the_server_allows_and_then_wait),

@@ -117,6 +117,22 @@ static void a_queue_that_was_written_to_its_end_is_one_piece_again(void **state)
 	assert_int_equal(lb_output_vectors(&output, iov, 4), 1);
 }
 
+static void what_waits_can_be_replaced(void **state)
+{
+	(void)state;
+	for (size_t head = 0; head < RING; head++) {
+		struct lb_output output = empty(head);
+
+		lb_output_put(&output, "before", 6);
+		lb_output_refer(&output, "PAYLOAD", 7);
+		lb_output_put(&output, "after", 5);
+		lb_output_wrote(&output, 3);
+		lb_output_patch(&output, 3, "XYZ", 3);
+		lb_output_patch(&output, 14, "123", 3);
+		assert_string_equal(all_of(&output), "XYZPAYLOADa123r");
+	}
+}
+
 static void fewer_vectors_than_needed_give_the_beginning(void **state)
 {
 	struct lb_output output = empty(12);
@@ -174,6 +190,7 @@ int main(void)
 		cmocka_unit_test(what_was_written_in_pieces_of_any_size_is_gone),
 		cmocka_unit_test(the_room_of_what_was_written_is_used_again),
 		cmocka_unit_test(a_queue_that_was_written_to_its_end_is_one_piece_again),
+		cmocka_unit_test(what_waits_can_be_replaced),
 		cmocka_unit_test(fewer_vectors_than_needed_give_the_beginning),
 		cmocka_unit_test(a_cut_drops_what_lies_behind_it),
 		cmocka_unit_test(a_cut_before_the_payload_drops_it_too),
