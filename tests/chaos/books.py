@@ -53,10 +53,11 @@ class Books:
         except FileNotFoundError:  # taken meanwhile: the end of the round looks again
             return True
 
-    def heard(self, answer, names, hit, what, full):
+    def heard(self, answer, names, hit, what, full, stops):
         """
         Books what one run of send or resolve said. names: what it had to tell of, None: whatever was open; hit: the
-        signals that it got; full: whether a disk was full meanwhile.
+        signals that it got; full: whether a disk was full meanwhile; stops: whether it may end with a sentence about
+        all that it does not tell of.
         """
         story = f"{what}: {answer!r}"
         self.runs.append(story)
@@ -70,9 +71,24 @@ class Books:
             codes = [CODES[thing["verdict"]] for thing in answer.objects]
             worst = next((code for code in ORDER if code in codes), 0)
             self.check(answer.code == worst, f"the exit code is not that of the verdicts: {story}")
-            self.check(names is None or len(codes) == len(names), f"not a verdict for each: {story}")
+            told = [thing["name"] for thing in answer.objects]
+            if stops and {thing["verdict"] for thing in answer.objects} - {"committed", "refused"}:
+                self.rest(answer, names, told, story)
+            else:
+                self.check(names is None or len(told) == len(names), f"not a verdict for each: {story}")
         for thing in answer.objects:
             self.one(thing, names, hit, story, full)
+
+    def rest(self, answer, names, told, story):
+        """Of records, the first that is not committed is told, and that none behind the last one told of is."""
+        done = [thing["name"] for thing in answer.objects if thing["verdict"] in ("committed", "refused")]
+        first = next((n for n, name in enumerate(names, 1) if name not in done), None)
+        said = re.search(r"^lastbyte send: ([0-9]+) records were committed; from record ([0-9]+) on they were not$",
+                         answer.err, re.M)
+        self.check(len(set(told)) == len(told), f"a record is told of twice: {story}")
+        self.check(said and int(said[2]) == first, f"record {first} is the first that is not committed: {story}")
+        with self.lock:
+            self.last.update({name: "not_committed" for name in names if name not in told})
 
     def one(self, thing, names, hit, story, full):
         name, verdict, reason = thing["name"], thing["verdict"], thing.get("reason")

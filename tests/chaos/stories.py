@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import struct
 import threading
 from random import Random
 
@@ -33,10 +34,13 @@ class Client(threading.Thread):
     def new(self, least=0):
         """The name of a new file, of any length up to 4 MiB."""
         self.count += 1
-        name = f"{self.label}-{self.count}"
         length = max(least, int(2 ** self.draw.uniform(0, 22)) - 1)
-        with open(os.path.join(self.books.sources, name), "wb") as file:
-            file.write(self.draw.randbytes(length))
+        return self.note(f"{self.label}-{self.count}", self.draw.randbytes(length))
+
+    def note(self, name, content):
+        """What is going to be sent under this name."""
+        with open(self.path(name), "wb") as file:
+            file.write(content)
         self.books.names.add(name)
         if self.restored:
             self.books.old.add(name)
@@ -144,6 +148,22 @@ def guarded(client, job):
         client.books.trouble(f"together: {why!r}")
 
 
+def record_by_record(client):
+    """Each line, or each record, a delivery of its own."""
+    client.count += 1
+    name, option = f"{client.label}-{client.count}", client.draw.choice(("--lines", "--records"))
+    records = [client.draw.randbytes(int(2 ** client.draw.uniform(0, 12)) - 1).replace(b"\n", b"")
+               for _ in range(client.draw.randrange(1, 100))]
+    names = [client.note(f"{name}.{n:012}", record) for n, record in enumerate(records, 1)]
+    if option == "--lines":
+        content = b"\n".join([*records, b""])
+    else:
+        content = b"".join(struct.pack(">I", len(record)) + record for record in records)
+    words, patient = ((), False) if client.draw.random() < 0.3 else (("--retry",), True)
+    client.world.run("send", "--json", "--quiet", option, *words, "--name", name, "-", names=names, content=content,
+                     state=client.state, point=client.point(), patient=patient, stops=True)
+
+
 def fenced(client):
     """A pipe that somebody asks about before it ends, which settles it."""
     name = client.new(least=200_000)
@@ -188,4 +208,5 @@ def with_an_old_journal(client):
     client.send("--retry", names=[client.new() for _ in range(client.draw.randrange(1, 4))])
 
 
-STORIES = (files_patiently, pipe_patiently, plainly, stubbornly, hurriedly, together, fenced, with_an_old_journal)
+STORIES = (files_patiently, pipe_patiently, plainly, stubbornly, hurriedly, together, record_by_record,
+           fenced, with_an_old_journal)

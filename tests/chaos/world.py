@@ -169,11 +169,11 @@ class World:
         chosen = [faults[first % len(faults)]] + [rng.choice(faults) for _ in range(rng.randrange(2, 7))]
         self.plan = [(rng.uniform(0.1, 2.0), act, random.Random(rng.random())) for act in chosen]
 
-    def run(self, *args, names, content=None, state, meanwhile=None, point=None, patient=False):
+    def run(self, *args, names, content=None, state, meanwhile=None, point=None, patient=False, stops=False):
         """
         A command, from its start to its end, through the link; books what it says. names: of its deliveries, None:
         whatever is open; meanwhile(process): is called, and writes its input; point: where it kills itself; patient:
-        it goes on until all of them are committed.
+        it goes on until all of them are committed; stops: after one that is not committed it begins no more.
         """
         env = {**self.env, **({"LASTBYTE_FAULT": point} if point else {})}
         stdin = subprocess.DEVNULL if content is None and not meanwhile else subprocess.PIPE
@@ -192,10 +192,11 @@ class World:
             with self.lock:
                 del self.running[process]
         self.did["client at a fault point"] += bool(point) and answer.code == -signal.SIGKILL
-        self.books.heard(answer, names, hit, " ".join(map(str, args)), self.full)
+        self.books.heard(answer, names, hit, " ".join(map(str, args)), self.full, stops)
         if patient and not hit and not self.full:
-            lost = {thing.get("reason") for thing in answer.objects} - {None} - (set() if self.keeps else {"lost"})
-            self.books.check(not lost, f"it gave up: {args}: {answer!r}")
+            excused = {"lost", "broken"} if content is not None and not self.keeps else set()
+            reasons = {thing.get("reason") for thing in answer.objects if thing["verdict"] != "committed"}
+            self.books.check(reasons <= excused, f"it gave up: {args}: {answer!r}")
         return answer
 
     # The faults. Each returns False if there was nothing for it to hit.
