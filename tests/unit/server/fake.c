@@ -385,8 +385,9 @@ static uint32_t events_of(const struct fake *fake, int i)
 		return fake->accept_error != 0 || fake->accepted < fake->n_peers ? EPOLLIN : 0;
 	if (peer->ending) /* it is its time that ends it */
 		return 0;
-	return (peer->to_server_len > 0 || peer->fin || peer->recv_error != 0 ? EPOLLIN : 0) |
-	       (peer->room > 0 ? EPOLLOUT : 0);
+	if (peer->recv_error != 0)
+		return EPOLLIN | EPOLLERR | EPOLLHUP;
+	return (peer->to_server_len > 0 || peer->fin ? EPOLLIN : 0) | (peer->room > 0 ? EPOLLOUT : 0);
 }
 
 static bool step(struct fake *fake)
@@ -400,7 +401,8 @@ static bool step(struct fake *fake)
 		moved = move_peer(fake, &fake->peers[i]) || moved;
 	for (int i = 0; i <= FAKE_PEERS; i++) {
 		struct lb_watch *watched = fake->watches[i];
-		uint32_t events = watched != NULL ? events_of(fake, i) & watched->events : 0;
+		uint32_t asked = watched != NULL ? watched->events : 0;
+		uint32_t events = asked != 0 ? events_of(fake, i) & (asked | EPOLLERR | EPOLLHUP) : 0;
 
 		if (events != 0)
 			watched->ready(watched, events);

