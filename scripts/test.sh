@@ -95,11 +95,12 @@ main_build() {
 begin build main_build
 end
 if [ "$failed" = 0 ]; then
-	steps=(suite asan tsan lint fuzz)
+	steps=(suite asan tsan coverage lint fuzz)
 	declare -A commands=(
 		[suite]='tests suite build all'
 		[asan]='sanitized asan address,undefined unit,net,sim'
 		[tsan]='sanitized tsan thread unit,net'
+		[coverage]='tap coverage ./dev coverage'
 		[lint]='tap lint ./dev lint'
 		[fuzz]='tap fuzz ./dev fuzz 5'
 	)
@@ -110,5 +111,7 @@ if [ "$failed" = 0 ]; then
 	while [ "${#name_of[@]}" -gt 0 ]; do
 		end
 	done
+	# of src/proto, src/client and src/server, and of all three
+	sed -n 's/^# \(src\/[a-z]*\|together\) /\1 /p' "$log/coverage.tap"
 	whole=yes
 fi

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef LB_COVERAGE
+#include <gcov.h>
+#endif
 
 const char *lb_test_bug;
 
@@ -18,10 +21,19 @@ int lb_test_has_bug(const char *name)
 	return lb_test_bug != NULL && strcmp(lb_test_bug, name) == 0;
 }
 
+void lb_test_flush(void)
+{
+#ifdef LB_COVERAGE
+	__gcov_dump();
+#endif
+}
+
 void lb_test_fault(const char *name)
 {
 	const char *wanted = getenv("LASTBYTE_FAULT");
 
-	if (wanted != NULL && strcmp(wanted, name) == 0)
-		kill(getpid(), SIGKILL);
+	if (wanted == NULL || strcmp(wanted, name) != 0)
+		return;
+	lb_test_flush();
+	kill(getpid(), SIGKILL);
 }

@@ -11,6 +11,7 @@
 extern const char *lb_test_bug; /* the planted bug in force, or NULL */
 int                lb_test_has_bug(const char *name);
 void               lb_test_fault(const char *name); /* SIGKILL to this process if LASTBYTE_FAULT is name */
+void lb_test_flush(void); /* for a process that ends without exit(3): what it has run counts as covered */
 #define LB_BUG(name)   lb_test_has_bug(name)
 #define LB_FAULT(name) lb_test_fault(name)
 #else

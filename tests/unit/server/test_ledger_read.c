@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/test.h"
 #include "ledger_fixture.h"
 #include <errno.h>
 #include <sys/wait.h>
@@ -123,6 +124,7 @@ static void without_a_ledger_nothing_is_made(void **state)
 static int read_as_reader(struct fixture *fx)
 {
 	const char *control = scratch_path(&fx->scratch, ".lastbyte");
+	bool is_root = getuid() == 0;
 	int status, err;
 	pid_t pid;
 
@@ -134,9 +136,12 @@ static int read_as_reader(struct fixture *fx)
 		struct seen seen = {0};
 		struct lb_ledger_info info;
 
-		if (getuid() == 0 && setuid(65534) != 0)
+		if (is_root && seteuid(65534) != 0)
 			_exit(100);
 		err = read_it(fx, &seen, &info);
+		if (is_root && seteuid(0) != 0)
+			_exit(100);
+		lb_test_flush();
 		_exit(err < 0 ? -err : seen.n == 1 ? 0 : 101);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
