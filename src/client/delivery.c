@@ -154,6 +154,21 @@ void lb_delivery_begin_anew(struct lb_client *client)
 	attempt->said = false;
 }
 
+/*
+ * The server has kept bytes of an attempt with a greater count than this journal, or whoever gave us the id, knows of.
+ * None of these is served now, or it would be BUSY; so who takes it up takes it from nobody.
+ */
+bool lb_delivery_overtake(struct lb_client *client)
+{
+	struct lb_journal_entry *entry = &client->attempt->entry;
+
+	if (entry->attempt > UINT32_MAX / 2)
+		return false;
+	entry->attempt = 2 * entry->attempt - 1; /* the next one is twice this one */
+	lb_delivery_again(client);
+	return true;
+}
+
 int lb_client_start_begin(struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline)
 {
 	struct lb_attempt *attempt = client->attempt;

@@ -252,6 +252,7 @@ void lb_delivery_give_up(struct lb_client *client, enum lb_reason reason);
 bool lb_delivery_is_undecided(const struct lb_client *client);
 void lb_delivery_again(struct lb_client *client);      /* another connection stands: the next attempt */
 void lb_delivery_begin_anew(struct lb_client *client); /* without what the server has kept */
+bool lb_delivery_overtake(struct lb_client *client);   /* with a greater attempt; false: there is none */
 
 /* stream.c: where BEGIN_OK says that the delivery goes on; the next DATA: 0, 1: there is none, or a negative errno;
  * whether what a server may lack can be said once more. */

@@ -158,6 +158,9 @@ static void refused(struct lb_client *client, enum lb_reason reason)
 		lb_delivery_end(client, lb_reason_verdict(attempt->reason), attempt->reason);
 	} else if (lb_retry_refused(client, reason)) {
 		return;
+	} else if (reason == LB_REASON_SUPERSEDED && attempt->course == LB_COURSE_BEGIN &&
+		   lb_delivery_overtake(client)) {
+		return;
 	} else if (attempt->earlier && reason != LB_REASON_FENCED && reason != LB_REASON_FORGOTTEN &&
 		   reason != LB_REASON_ANOTHER_LEDGER) {
 		/* This attempt was refused. What became of an earlier one, RESOLVE tells. */

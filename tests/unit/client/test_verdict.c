@@ -465,6 +465,38 @@ static void what_is_given_up_and_was_committed_otherwise_is_different(void **sta
 	}
 }
 
+static void keep_an_eighth_attempt(struct fake *fake, const struct lb_event *event)
+{
+	if (event->type == LB_EVENT_BEGIN)
+		fake->refuse_begin = event->attempt < 8 ? LB_REASON_SUPERSEDED : LB_REASON_NONE;
+}
+
+static void an_id_that_the_journal_does_not_know_is_taken_up_where_it_was_left(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = client_with(fake, false);
+	const struct lb_delivery delivery = {
+		.name = "name", .length = LB_UNKNOWN, .id = {.client = {1}, .number = 5}};
+
+	fake->on = keep_an_eighth_attempt;
+	assert_int_equal(lb_client_begin(client, &delivery, fake_in(fake, 10)), 0);
+	assert_int_equal(fake->last[LB_EVENT_BEGIN].attempt, 8);
+	assert_int_equal(fake_write(fake, client, "text"), 0);
+	expect(fake, client, fake_commit(fake, client), LB_VERDICT_COMMITTED, LB_REASON_NONE);
+	assert_int_equal(fake->seen[LB_EVENT_RESOLVE], 0);
+}
+
+static void an_attempt_that_no_count_overtakes_is_refused(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = client_with(fake, false);
+
+	fake->refuse_begin = LB_REASON_SUPERSEDED;
+	assert_int_equal(try_begin(fake, client), -ECONNABORTED);
+	expect(fake, client, fake_commit(fake, client), LB_VERDICT_NOT_COMMITTED, LB_REASON_SUPERSEDED);
+	assert_int_equal(fake->seen[LB_EVENT_BEGIN], 32);
+}
+
 /* The machine has looked at the receipt before; a second look costs nothing. */
 static void a_receipt_for_something_else_is_not_believed_if_the_machine_lets_it_pass(void **state)
 {
@@ -840,6 +872,8 @@ int main(void)
 		TEST(on_a_broken_connection_nothing_is_begun),
 		TEST(a_receipt_for_something_else_is_not_believed),
 		TEST(what_is_given_up_and_was_committed_otherwise_is_different),
+		TEST(an_id_that_the_journal_does_not_know_is_taken_up_where_it_was_left),
+		TEST(an_attempt_that_no_count_overtakes_is_refused),
 		TEST(a_receipt_for_something_else_is_not_believed_if_the_machine_lets_it_pass),
 		TEST(the_answer_that_came_before_the_end_counts),
 		TEST(a_rollback_is_its_reasons_verdict),
