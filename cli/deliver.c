@@ -111,7 +111,7 @@ static void conclude(struct lb_sending *sending, enum lb_reason reason, struct l
 	lb_peer_interrupted(peer);
 	result->verdict = r == 0 ? outcome.verdict : LB_VERDICT_IN_DOUBT;
 	result->reason = outcome.reason;
-	result->detail = lb_peer_trouble(&outcome);
+	result->detail = lb_peer_detail(&outcome, lb_client_text(peer->client));
 	peer->ended = outcome.how;
 }
 

@@ -67,7 +67,7 @@ static void decided(void *arg, const struct lb_decision *decision)
 	struct lb_result result = {.receipt = decision->receipt,
 		.verdict = outcome->verdict,
 		.reason = outcome->reason,
-		.detail = lb_peer_trouble(outcome),
+		.detail = lb_peer_detail(outcome, decision->text),
 		.took = outcome->took};
 
 	lines->sending->peer.ended = outcome->how;
@@ -78,7 +78,7 @@ static void decided(void *arg, const struct lb_decision *decision)
 static void roll_back(struct lines *lines, enum lb_reason reason)
 {
 	struct lb_peer *peer = &lines->sending->peer;
-	struct lb_decision decision = {.tag = (void *)(uintptr_t)lines->records.index};
+	struct lb_decision decision = {.tag = (void *)(uintptr_t)lines->records.index, .text = ""};
 
 	(void)lb_client_rollback(peer->client, reason, lb_peer_deadline(peer, SIGNAL_MS), &decision.receipt,
 		&decision.outcome);

@@ -41,6 +41,15 @@ const char *lb_peer_trouble(const struct lb_outcome *outcome)
 	}
 }
 
+const char *lb_peer_detail(const struct lb_outcome *outcome, const char *text)
+{
+	const char *trouble = lb_peer_trouble(outcome);
+
+	if (trouble != NULL || text[0] == '\0' || strcmp(text, lb_reason_text(outcome->reason)) == 0)
+		return trouble;
+	return text;
+}
+
 int lb_peer_open(struct lb_peer *peer, const char *command)
 {
 	struct lb_client_options options = {.state_dir = peer->state_dir, .why = peer->why};
@@ -84,7 +93,8 @@ void lb_peer_resolve(struct lb_peer *peer, const struct lb_id *id, struct lb_res
 
 	result->verdict = r == 0 ? outcome.verdict : LB_VERDICT_IN_DOUBT;
 	result->reason = r == -EBUSY ? LB_REASON_BUSY : outcome.reason;
-	result->detail = r == -EBUSY ? "another process works on it" : lb_peer_trouble(&outcome);
+	result->detail = r == -EBUSY ? "another process works on it"
+				     : lb_peer_detail(&outcome, lb_client_text(peer->client));
 	result->took = outcome.took;
 	peer->ended = outcome.how;
 	result->receipt.id = *id;

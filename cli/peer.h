@@ -43,6 +43,9 @@ lb_time lb_peer_deadline(const struct lb_peer *peer, int64_t ms);
 /* What the errno of an outcome means to people; NULL if there is none. */
 const char *lb_peer_trouble(const struct lb_outcome *outcome);
 
+/* Likewise, or else what the server has to say about it that its reason does not say: `text` is its own words. */
+const char *lb_peer_detail(const struct lb_outcome *outcome, const char *text);
+
 /* Ends the connection, if there is one. The last call. */
 void lb_peer_close(struct lb_peer *peer);
 

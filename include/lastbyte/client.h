@@ -32,6 +32,7 @@ struct lb_decision {
 	void             *tag;     /* of struct lb_delivery */
 	const void       *reply;   /* as lb_client_reply gives it */
 	size_t            reply_len;
+	const char       *text; /* as lb_client_text gives it */
 };
 
 /* Told each verdict, from within calls on the client, which it must not call. */
@@ -202,6 +203,13 @@ LB_PUBLIC LB_CHECKED int lb_client_decision(
  * for it (outcome.err is ENOMEM); lb_client_resolve gives it again.
  */
 LB_PUBLIC const void *lb_client_reply(const struct lb_client *client, size_t *lenp);
+
+/*
+ * The server's own words, at most 255 bytes without control characters, on why the delivery that was decided last was
+ * refused, or, if it was not, on why the server has given the connection up; "": it had none. For people and logs. The
+ * client's, until its next call.
+ */
+LB_PUBLIC const char *lb_client_text(const struct lb_client *client);
 
 /* Gives the open delivery up for `reason`: the outcome is that reason's verdict, unless it is in doubt or
  * committed because an attempt of an earlier process had sent COMMIT. The interrupt does not end it. Returns as

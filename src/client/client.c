@@ -209,6 +209,11 @@ const void *lb_client_reply(const struct lb_client *client, size_t *lenp)
 	return client->reply;
 }
 
+const char *lb_client_text(const struct lb_client *client)
+{
+	return client->text;
+}
+
 /* A call that is not legal now: nothing was asked, and nothing is known. */
 static int illegal(int error, struct lb_receipt *receiptp, struct lb_outcome *outcomep)
 {

@@ -334,6 +334,7 @@ void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, st
 	outcomep->took = client->host->clock->now(client->host) - client->started;
 	if (receiptp != NULL)
 		fill_receipt(client, receiptp);
+	strcpy(client->text, attempt->text[0] != '\0' ? attempt->text : client->error_text);
 	if (attempt->course != LB_COURSE_ENDED)
 		return;
 	attempt->course = LB_COURSE_NONE;

@@ -76,7 +76,8 @@ struct lb_reservation {
 struct lb_attempt {
 	struct lb_journal_entry entry;
 	struct lb_hasher        hasher;
-	struct lb_receipt       stored; /* the ledger's, if it has one */
+	struct lb_receipt       stored;    /* the ledger's, if it has one */
+	char                    text[256]; /* of REFUSED */
 	enum lb_course          course;
 	enum lb_intent          intent;
 	bool                    claimed;  /* it is open in the journal, and ours */
@@ -167,6 +168,7 @@ struct lb_client {
 	void                  *decided_arg;
 	void                  *reply; /* that the caller was given last */
 	size_t                 reply_len;
+	char                   text[256], error_text[256]; /* that was given to the caller; of ERROR */
 
 	/* what is written: the caller's buffer, of which the machine holds `chunk`, or of whose rest we keep a copy */
 	const uint8_t   *out, *chunk;

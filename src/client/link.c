@@ -128,6 +128,8 @@ static void broken_by_errno(struct lb_client *client, int err)
 
 static void broken_by_error(struct lb_client *client, const struct lb_event *event)
 {
+	if (event->from_peer)
+		strcpy(client->error_text, event->text);
 	if (!event->from_peer) {
 		lb_client_break(client, LB_END_PROTOCOL_ERROR, LB_PARTY_SELF, EPROTO);
 		return;
@@ -295,6 +297,7 @@ void lb_link_drop(struct lb_client *client)
 	client->blocked = client->agreed = client->closing = false;
 	client->send_error = 0;
 	client->taken = client->settled = 0;
+	client->error_text[0] = '\0';
 }
 
 static bool say_close(struct lb_client *client)

@@ -47,6 +47,7 @@ void lb_attempt_clear(struct lb_attempt *attempt)
 	memset(&entry->id, 0, sizeof entry->id);
 	memset(&entry->ledger, 0, sizeof entry->ledger);
 	entry->attempt = 0;
+	attempt->text[0] = '\0';
 	entry->address[0] = entry->name[0] = entry->source[0] = entry->note[0] = '\0';
 }
 
@@ -168,6 +169,7 @@ static void fill(struct lb_client *client, struct lb_attempt *attempt, struct lb
 	decision->outcome.took = attempt->took;
 	decision->tag = attempt->tag;
 	decision->reply = lb_client_reply(client, &decision->reply_len);
+	decision->text = lb_client_text(client);
 	add(&client->spare, attempt);
 	client->told++;
 }

@@ -224,6 +224,8 @@ static void answer(struct lb_client *client, const struct lb_event *event)
 {
 	struct lb_attempt *attempt = client->attempt;
 
+	if (event->type == LB_EVENT_REFUSED)
+		strcpy(attempt->text, event->text);
 	if (attempt->asked != 0 && event->handle == attempt->asked) {
 		resolved(client, event);
 		return;

@@ -98,7 +98,8 @@ static void begin(struct fake *fake, const struct lb_event *event)
 	lb_hasher_init(&fake->hasher);
 	lb_hasher_update(&fake->hasher, fake->kept, fake->offset);
 	if (fake->refuse_begin != LB_REASON_NONE)
-		assert_int_equal(lb_conn_refused(fake->server, event->handle, fake->refuse_begin, NULL), 0);
+		assert_int_equal(
+			lb_conn_refused(fake->server, event->handle, fake->refuse_begin, fake->words), 0);
 	else if (fake->has != NULL)
 		assert_int_equal(lb_conn_committed(fake->server, event->handle, fake->has), 0);
 	else
@@ -112,7 +113,8 @@ static void answer_resolve(struct fake *fake, const struct lb_event *event)
 		fake->resolves_to == LB_VERDICT_FORGOTTEN ? LB_REASON_FORGOTTEN : LB_REASON_FENCED;
 
 	if (fake->refuse_resolve != LB_REASON_NONE)
-		assert_int_equal(lb_conn_refused(fake->server, event->handle, fake->refuse_resolve, NULL), 0);
+		assert_int_equal(
+			lb_conn_refused(fake->server, event->handle, fake->refuse_resolve, fake->words), 0);
 	else if (fake->has != NULL)
 		assert_int_equal(lb_conn_resolved(fake->server, event->handle, LB_VERDICT_COMMITTED,
 					 LB_REASON_NONE, fake->has),
@@ -133,13 +135,15 @@ static void answer(struct fake *fake, const struct lb_event *event)
 	case LB_EVENT_DATA:
 		if (fake->refuse_data != LB_REASON_NONE)
 			assert_int_equal(
-				lb_conn_refused(fake->server, event->handle, fake->refuse_data, NULL), 0);
+				lb_conn_refused(fake->server, event->handle, fake->refuse_data, fake->words),
+				0);
 		break;
 	case LB_EVENT_COMMIT:
 		receipt = fake_received(fake);
 		if (fake->refuse_commit != LB_REASON_NONE)
-			assert_int_equal(
-				lb_conn_refused(fake->server, event->handle, fake->refuse_commit, NULL), 0);
+			assert_int_equal(lb_conn_refused(fake->server, event->handle, fake->refuse_commit,
+						 fake->words),
+				0);
 		else
 			assert_int_equal(lb_conn_committed(fake->server, event->handle, &receipt), 0);
 		break;
@@ -185,7 +189,7 @@ static void take(struct fake *fake, const struct lb_event *event)
 	if (fake->cut_at == event->type)
 		fake->broken = fake->cut;
 	else if (fake->fail_at == event->type)
-		lb_conn_fail(fake->server, fake->fail_with, NULL);
+		lb_conn_fail(fake->server, fake->fail_with, fake->words);
 	else if (fake->silent_at != event->type)
 		answer(fake, event);
 }

@@ -68,6 +68,7 @@ struct fake {
 	enum lb_event_type fail_at; /* says ERROR(fail_with) */
 	enum lb_failure    fail_with;
 	enum lb_reason     refuse_begin, refuse_data, refuse_commit, refuse_resolve; /* NONE: does not */
+	const char        *words;         /* in REFUSED and ERROR; NULL: those of the reason */
 	const struct lb_receipt *has;     /* this is committed already */
 	bool                     resumes; /* it can: then SYNC is answered, and */
 	uint64_t                 offset;  /* BEGIN_OK says this, and means so many bytes of `kept` */

@@ -497,6 +497,29 @@ static void an_attempt_that_no_count_overtakes_is_refused(void **state)
 	assert_int_equal(fake->seen[LB_EVENT_BEGIN], 32);
 }
 
+static void the_servers_own_words_are_passed_on_and_steer_no_terminal(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = client_with(fake, false);
+
+	fake->words = "no\033[2J room";
+	fake->refuse_commit = LB_REASON_DISK_FULL;
+	assert_int_equal(try_begin(fake, client), 0);
+	assert_int_equal(fake_commit(fake, client).outcome.reason, LB_REASON_DISK_FULL);
+	assert_string_equal(lb_client_text(client), "no?[2J room");
+	fake->refuse_commit = LB_REASON_NONE;
+	assert_int_equal(try_begin(fake, client), 0);
+	assert_int_equal(fake_commit(fake, client).outcome.verdict, LB_VERDICT_COMMITTED);
+	assert_string_equal(lb_client_text(client), "");
+	fake->fail_at = LB_EVENT_COMMIT;
+	fake->fail_with = LB_FAILURE_STORAGE;
+	fake->words = "the disk is gone";
+	assert_int_equal(try_begin(fake, client), 0);
+	assert_int_equal(fake_commit(fake, client).outcome.verdict, LB_VERDICT_IN_DOUBT);
+	assert_string_equal(lb_client_text(client), "the disk is gone");
+	fake_close(fake, client);
+}
+
 /* The machine has looked at the receipt before; a second look costs nothing. */
 static void a_receipt_for_something_else_is_not_believed_if_the_machine_lets_it_pass(void **state)
 {
@@ -874,6 +897,7 @@ int main(void)
 		TEST(what_is_given_up_and_was_committed_otherwise_is_different),
 		TEST(an_id_that_the_journal_does_not_know_is_taken_up_where_it_was_left),
 		TEST(an_attempt_that_no_count_overtakes_is_refused),
+		TEST(the_servers_own_words_are_passed_on_and_steer_no_terminal),
 		TEST(a_receipt_for_something_else_is_not_believed_if_the_machine_lets_it_pass),
 		TEST(the_answer_that_came_before_the_end_counts),
 		TEST(a_rollback_is_its_reasons_verdict),
