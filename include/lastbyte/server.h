@@ -54,6 +54,30 @@ struct lb_report {
 	const char       *peer;  /* "ADDR:PORT" */
 };
 
+#define LB_WORK_REPLY_MAX 65536
+
+/* A delivery that has come whole, with the length and the digest that its COMMIT says. */
+struct lb_work {
+	struct lb_id id;
+	const char  *name;
+	const void  *content;
+	size_t       len;
+};
+
+/*
+ * The application's work on a delivery: request, work, durable result and reply in one exchange. Called on the thread for
+ * storage, one at a time, before the commit; others wait for it. Returns LB_REASON_NONE: then the delivery commits, and
+ * its receipt carries the reply: *lenp bytes, which it has written to `reply` (room for LB_WORK_REPLY_MAX; *lenp is 0).
+ * Or REJECTED, or BUSY, if trying again may help: then it does not commit, and what was written to `reply` is a text of
+ * at most 255 bytes, for people.
+ *
+ * The reply is in the ledger, in the same step as the commit: every receipt of this id carries the same one, for as long
+ * as the ledger knows of it. The delivery commits at most once. But the work may be done more than once: when its commit
+ * fails, or when the process dies in between, or when two servers of one ledger have an attempt each. So work that has
+ * effects of its own has to know id->number of what it has done, and to do that again harmlessly.
+ */
+typedef enum lb_reason lb_server_work(void *arg, const struct lb_work *work, void *reply, size_t *lenp);
+
 struct lb_server_options {
 	const char *listen;        /* "ADDR[:PORT]"; NULL: 127.0.0.1:7117. Port 0 picks one */
 	bool        insecure;      /* not loopback alone, though nothing is encrypted or authenticated */
@@ -63,11 +87,14 @@ struct lb_server_options {
 	lb_time     drain_timeout; /* 0: 10 s */
 	/* on the thread of lb_server_run */
 	void (*report)(void *arg, const struct lb_report *report);
-	void *arg;
+	void           *arg;
+	lb_server_work *work; /* NULL: none, and clients are offered no replies */
+	void           *work_arg;
+	size_t work_max; /* bytes of content, in memory for the work; larger ones are TOO_LARGE. 0: 1 MiB */
 };
 
-/* Listens. -EACCES with why: not a loopback address and not `insecure`; -EADDRINUSE, ... The sink stays the
- * caller's and must outlive the server. */
+/* Listens. -EACCES with why: not a loopback address and not `insecure`; -EADDRINUSE, ... -ENOTSUP: a sink
+ * that keeps nothing for `work` to be done on. The sink stays the caller's and must outlive the server. */
 LB_PUBLIC LB_CHECKED int lb_server_new(struct lb_sink *sink, const struct lb_server_options *options,
 	struct lb_server **serverp, char why[256]);
 

@@ -16,7 +16,7 @@ void lb_task_resolve(struct lb_session *session, const struct lb_event *event)
 	lb_task_submit(task, LB_TASK_RESOLVE);
 }
 
-void lb_task_resolved(struct lb_task *task)
+bool lb_task_resolved(struct lb_task *task)
 {
 	const struct lb_resolution *found = &task->resolution;
 	struct lb_session *session = task->session;
@@ -24,12 +24,11 @@ void lb_task_resolved(struct lb_task *task)
 	if (session != NULL) {
 		if (found->verdict == LB_VERDICT_NOT_COMMITTED || found->verdict == LB_VERDICT_IN_DOUBT)
 			lb_task_refuse(task, found->reason, NULL);
-		else
-			lb_task_check(session,
-				lb_conn_resolved(session->conn, task->handle, found->verdict, found->reason,
-					found->verdict == LB_VERDICT_COMMITTED ? &found->receipt : NULL));
+		else if (!lb_reply_resolved(task))
+			return false;
 	}
 	lb_task_free(task);
+	return true;
 }
 
 /* One at a time for each session, so that a flood of SETTLED costs one task. */

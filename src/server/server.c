@@ -217,10 +217,13 @@ int lb_server_new_on(struct lb_loop *loop, struct lb_sink *sink, const struct lb
 	loop->work = lb_task_work;
 	loop->work_arg = server;
 	if (server->buf != NULL)
+		result = lb_reply_init(server);
+	if (result == -ENOTSUP)
+		snprintf(why, 256, "this sink keeps nothing that an application could work on");
+	if (result == 0)
 		result = start_listening(server, why);
 	if (result != 0) {
-		free(server->buf);
-		free(server);
+		lb_server_release(server);
 		return result;
 	}
 	if (sink->resumable)
@@ -297,6 +300,7 @@ void lb_server_drop(struct lb_server *server)
 
 void lb_server_release(struct lb_server *server)
 {
+	lb_reply_deinit(server);
 	free(server->buf);
 	free(server);
 }

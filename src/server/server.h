@@ -25,6 +25,7 @@ enum lb_task_kind {
 	LB_TASK_COMMIT,
 	LB_TASK_ROLLBACK,
 	LB_TASK_LEAVE,
+	LB_TASK_UNSAID, /* decided, but there is no room yet for its receipt with the reply */
 	LB_TASK_RESOLVE,
 	LB_TASK_SETTLE,
 	LB_TASK_SWEEP, /* nobody's */
@@ -46,6 +47,7 @@ struct lb_task {
 	struct lb_intake     intake;
 	struct lb_resolution resolution; /* SETTLE: the id alone */
 	struct lb_task      *of;   /* SYNC: the delivery, which outlives it: its next job queues behind */
+	char                *text; /* of REFUSED, by the application; NULL: that of the reason */
 	uint64_t             mark; /* and how much of it is to be durable; intake.reason: why it is not */
 	struct lb_hasher     hasher;
 };
@@ -88,6 +90,7 @@ struct lb_server {
 	void (*stopped)(struct lb_server *server); /* nothing is left to do */
 	struct lb_endpoint bound;
 	char               address[LB_ADDRESS_TEXT];
+	uint8_t           *content, *reply; /* of one delivery, for the application's work; on the worker */
 	uint8_t           *buf; /* LB_RECV_BYTES, of all sessions: what is received is used up at once */
 };
 
@@ -122,6 +125,17 @@ void lb_session_broken(
 void lb_session_judge_silence(struct lb_session *session, bool blocked); /* sets leave_at */
 void lb_session_stop(struct lb_session *session, bool at_once);
 
+/* reply.c */
+/* Makes room for the work. -ENOTSUP: the sink cannot do it. */
+int  lb_reply_init(struct lb_server *server);
+void lb_reply_deinit(struct lb_server *server);
+bool lb_reply_work(
+	struct lb_task *task); /* on the worker. False: the application does not take it, it is rolled back */
+/* A COMMITTED or RESOLVED with its reply, which may find no room: false, and lb_replies_say tries again. */
+bool lb_reply_committed(struct lb_task *task);
+bool lb_reply_resolved(struct lb_task *task);
+bool lb_replies_say(struct lb_session *session); /* true: there is something to write */
+
 /* report.c */
 void lb_server_report(struct lb_server *server, struct lb_report *report);
 void lb_session_report(struct lb_session *session, const struct lb_report *report);
@@ -154,6 +168,9 @@ void lb_task_refuse(struct lb_task *task, enum lb_reason reason, const char *tex
  * connection then ends without one. */
 void lb_task_check(struct lb_session *session, int result);
 
+/* Says the verdict of a BEGIN or a COMMIT that the sink has decided, and lets the task go. False: it is UNSAID. */
+bool lb_task_decide(struct lb_task *task);
+
 /* Events of a session's machine. */
 void lb_task_begin(struct lb_session *session, const struct lb_event *event);
 void lb_task_data(struct lb_session *session, const struct lb_event *event);
@@ -166,7 +183,7 @@ void lb_task_settle(struct lb_session *session, const struct lb_id *lowest);
 void lb_task_sweep(struct lb_server *server);
 /* The worker has answered. */
 void lb_task_synced(struct lb_task *task);
-void lb_task_resolved(struct lb_task *task);
+bool lb_task_resolved(struct lb_task *task); /* likewise */
 void lb_task_settled(struct lb_task *task);
 /* The connection has ended in the way of session->how: open deliveries are left, others go on alone. */
 void lb_tasks_orphan(struct lb_session *session);

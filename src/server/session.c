@@ -189,7 +189,8 @@ static void update(struct lb_session *session)
 			lb_session_broken(session, err);
 			return;
 		}
-	} while (session->stash_len > 0 && session->stash_len < kept);
+	} while ((session->stash_len > 0 && session->stash_len < kept) ||
+		 (!blocked && lb_replies_say(session)));
 	state = lb_conn_state(session->conn);
 	if (state == LB_CONN_FAILED) {
 		lb_session_end(session, session->how != LB_END_OPEN ? session->how : LB_END_LOCAL_ABORT);
@@ -278,7 +279,8 @@ void lb_session_new(struct lb_server *server, int fd, const struct lb_endpoint *
 	struct lb_host *host = server->loop->host;
 	struct lb_conn_options options = {
 		.role = LB_ROLE_SERVER,
-		.features = server->sink->resumable ? LB_FEATURE_RESUME : 0,
+		.features = (server->sink->resumable ? LB_FEATURE_RESUME : 0) |
+			    (server->options.work != NULL ? LB_FEATURE_REPLY : 0),
 		.idle_timeout = server->options.idle_timeout,
 		.ledger = server->sink->ledger,
 		.max_delivery = server->options.max_delivery != 0 ? server->options.max_delivery : LB_UNKNOWN,

@@ -2,6 +2,7 @@
 /* What every sink answers alike: verdicts and reasons out of what the ledger says, and the calls on any sink. Owns nothing. */
 #include "server/sink.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum lb_reason lb_sink_reason(int err)
@@ -32,6 +33,19 @@ bool lb_intake_differs(const struct lb_intake *intake, const struct lb_receipt *
 		return intake->declared != LB_UNKNOWN && intake->declared != receipt->length;
 	return intake->received != receipt->length ||
 	       memcmp(&intake->digest, &receipt->digest, sizeof receipt->digest) != 0;
+}
+
+int lb_intake_look(struct lb_intake *intake, struct lb_ledger *ledger, enum lb_ledger_state *statep)
+{
+	struct lb_ledger_reply reply;
+	int err = lb_ledger_look(ledger, &intake->id, statep, &intake->receipt, &reply);
+
+	if (err != 0)
+		return err;
+	free(intake->reply);
+	intake->reply = reply.bytes;
+	intake->reply_len = reply.len;
+	return 0;
 }
 
 /* Answers for an id whose fate the ledger knows. */

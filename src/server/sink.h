@@ -26,6 +26,8 @@ struct lb_intake {
 	enum lb_verdict   verdict;
 	enum lb_reason    reason;
 	struct lb_receipt receipt;
+	void             *reply; /* the application's, to be kept with the row; COMMITTED: that in the ledger. The task's, on the heap */
+	size_t            reply_len;
 	uint64_t offset; /* UNPROVEN after begin: what an earlier attempt has left; rehash it first */
 	uint64_t rehashed;
 	/* the sink's own */
@@ -42,6 +44,8 @@ struct lb_resolution {
 	enum lb_verdict   verdict;
 	enum lb_reason    reason;
 	struct lb_receipt receipt;
+	void             *reply; /* as in struct lb_intake */
+	size_t            reply_len;
 };
 
 struct lb_sink_ops {
@@ -55,6 +59,8 @@ struct lb_sink_ops {
 	/* Makes the bytes before `offset` durable, and that they are: NONE: a later attempt can go on there. Else why this
 	 * one cannot commit any more: roll it back. Bytes behind `offset` may be written meanwhile. */
 	enum lb_reason (*sync)(struct lb_sink *sink, struct lb_intake *intake, uint64_t offset);
+	/* Reads all that was received of a delivery, before its commit: NONE, or why that cannot be. NULL: no such sink. */
+	enum lb_reason (*read)(struct lb_sink *sink, struct lb_intake *intake, void *buf);
 	/* Makes n deliveries durable together: sets each one's verdict, and releases what it held of them. */
 	void (*commit)(struct lb_sink *sink, struct lb_intake **intakes, size_t n);
 	/* Removes what was received of a delivery that begin took in. */
@@ -85,6 +91,8 @@ enum lb_reason lb_sink_reason(int err);
 void           lb_intake_decide(struct lb_intake *intake, enum lb_reason reason);
 void lb_intake_decide_known(struct lb_intake *intake, enum lb_ledger_state state); /* no row to commit */
 void lb_intake_doubt(struct lb_intake *intake);
+/* What the ledger knows of it: receipt and reply become the intake's. As lb_ledger_look. */
+int lb_intake_look(struct lb_intake *intake, struct lb_ledger *ledger, enum lb_ledger_state *statep);
 /* What the ledger has said to a question (err 0), or why it did not. */
 void lb_resolution_decide(struct lb_resolution *resolution, int err, enum lb_ledger_state state);
 

@@ -34,7 +34,7 @@ static bool is_open_in_ledger(struct lb_dir *dir, struct lb_intake *intake)
 {
 	enum lb_ledger_state state;
 
-	if (lb_ledger_look(dir->ledger, &intake->id, &state, &intake->receipt, NULL) != 0) {
+	if (lb_intake_look(intake, dir->ledger, &state) != 0) {
 		lb_intake_doubt(intake); /* an earlier attempt may have committed it */
 		return false;
 	}
@@ -121,6 +121,13 @@ static enum lb_reason dir_write(struct lb_sink *sink, struct lb_intake *intake, 
 	return LB_REASON_NONE;
 }
 
+static enum lb_reason dir_read(struct lb_sink *sink, struct lb_intake *intake, void *buf)
+{
+	ssize_t n = sink->host->disk->read(sink->host, intake->part, buf, intake->received, 0);
+
+	return n >= 0 && (uint64_t)n == intake->received ? LB_REASON_NONE : LB_REASON_IO_ERROR;
+}
+
 static void dir_rollback(struct lb_sink *sink, struct lb_intake *intake)
 {
 	if (intake->part >= 0) /* else the part, if there is one, is not its own */
@@ -129,9 +136,15 @@ static void dir_rollback(struct lb_sink *sink, struct lb_intake *intake)
 
 static int fence(struct lb_dir *dir, struct lb_resolution *resolution, enum lb_ledger_state *statep)
 {
-	if (LB_BUG("fence_not_durable"))
-		return lb_ledger_look(dir->ledger, &resolution->id, statep, &resolution->receipt, NULL);
-	return lb_ledger_fence(dir->ledger, &resolution->id, statep, &resolution->receipt, NULL);
+	struct lb_ledger_reply reply = {0};
+	int err =
+		LB_BUG("fence_not_durable")
+			? lb_ledger_look(dir->ledger, &resolution->id, statep, &resolution->receipt, &reply)
+			: lb_ledger_fence(dir->ledger, &resolution->id, statep, &resolution->receipt, &reply);
+
+	resolution->reply = reply.bytes;
+	resolution->reply_len = reply.len;
+	return err;
 }
 
 static void dir_resolve(struct lb_sink *sink, struct lb_resolution *resolution)
@@ -175,6 +188,7 @@ const struct lb_sink_ops lb_dir_ops = {
 	.rehash = lb_dir_rehash,
 	.write = dir_write,
 	.sync = lb_dir_sync,
+	.read = dir_read,
 	.commit = lb_dir_commit,
 	.rollback = dir_rollback,
 	.leave = lb_dir_leave,

@@ -92,7 +92,7 @@ static bool is_committed_after_all(struct lb_dir *dir, struct lb_intake *intake)
 {
 	enum lb_ledger_state state;
 
-	if (lb_ledger_look(dir->ledger, &intake->id, &state, &intake->receipt, NULL) != 0) {
+	if (lb_intake_look(intake, dir->ledger, &state) != 0) {
 		lb_intake_doubt(intake);
 		lb_dir_release(dir, intake);
 		return false;
@@ -117,13 +117,16 @@ static size_t make_rows(struct lb_dir *dir, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		fill_receipt(dir, dir->batch[i], now, &dir->entries[i].receipt);
-		dir->entries[i].reply = (struct lb_ledger_reply){0};
+		dir->entries[i].reply =
+			(struct lb_ledger_reply){dir->batch[i]->reply, dir->batch[i]->reply_len};
 	}
 	err = n > 0 ? lb_ledger_commit(dir->ledger, dir->entries, n) : 0;
 	for (size_t i = 0; i < n; i++) {
 		struct lb_intake *intake = dir->batch[i];
 		bool is_in = false;
 
+		intake->reply = dir->entries[i].reply.bytes;
+		intake->reply_len = dir->entries[i].reply.len;
 		if (err == 0) {
 			intake->receipt = dir->entries[i].receipt;
 			is_in = is_ours(dir, intake, dir->entries[i].state);

@@ -97,6 +97,9 @@ void lb_task_free(struct lb_task *task)
 			*linkp = task->next;
 	}
 	task->server->n_tasks--;
+	free(task->intake.reply);
+	free(task->resolution.reply);
+	free(task->text);
 	free(task);
 }
 
@@ -156,25 +159,27 @@ void lb_task_refuse(struct lb_task *task, enum lb_reason reason, const char *tex
 	lb_task_check(task->session, lb_conn_refused(task->session->conn, task->handle, reason, text));
 }
 
-/* Says the verdict of a BEGIN or a COMMIT that the sink has decided, and lets the task go. */
-static void decide(struct lb_task *task)
+bool lb_task_decide(struct lb_task *task)
 {
 	struct lb_session *session = task->session;
 	const struct lb_intake *intake = &task->intake;
 
+	forget(task);
 	if (session != NULL && !task->answered) {
-		if (intake->verdict == LB_VERDICT_COMMITTED)
-			lb_task_check(
-				session, lb_conn_committed(session->conn, task->handle, &intake->receipt));
-		else if (intake->verdict == LB_VERDICT_IN_DOUBT)
+		if (intake->verdict == LB_VERDICT_COMMITTED) {
+			if (!lb_reply_committed(task))
+				return false;
+		} else if (intake->verdict == LB_VERDICT_IN_DOUBT) {
 			lb_conn_fail(session->conn, LB_FAILURE_STORAGE, NULL);
-		else
-			lb_task_check(
-				session, lb_conn_refused(session->conn, task->handle, intake->reason, NULL));
+		} else {
+			lb_task_check(session,
+				lb_conn_refused(session->conn, task->handle, intake->reason, task->text));
+		}
 		task->answered = true;
 	}
 	lb_task_report(task);
 	lb_task_free(task);
+	return true;
 }
 
 void lb_task_begin(struct lb_session *session, const struct lb_event *event)
@@ -219,7 +224,7 @@ static void begun(struct lb_task *task)
 	const struct lb_server *server = task->server;
 
 	if (task->intake.verdict != LB_VERDICT_UNPROVEN) {
-		decide(task);
+		(void)lb_task_decide(task);
 		return;
 	}
 	if (task->session == NULL || lb_conn_state(task->session->conn) == LB_CONN_FAILED) {
@@ -299,6 +304,27 @@ static void rolled_back(struct lb_task *task)
 	lb_task_free(task);
 }
 
+/* Its connection has ended. */
+static void leave_open(struct lb_task *task)
+{
+	if (LB_BUG("commit_on_eof")) {
+		lb_hasher_digest(&task->hasher, &task->intake.digest);
+		lb_task_submit(task, LB_TASK_COMMIT);
+		return;
+	}
+	/* DESIGN's first invariant: nothing commits but an explicit COMMIT. */
+	task->intake.verdict = LB_VERDICT_ROLLED_BACK;
+	task->intake.reason = LB_REASON_BROKEN;
+	lb_task_leave(task);
+}
+
+static void say_to_nobody(struct lb_task *task)
+{
+	if (task->intake.verdict != LB_VERDICT_UNPROVEN /* not a question */)
+		lb_task_report(task);
+	lb_task_free(task);
+}
+
 void lb_tasks_orphan(struct lb_session *session)
 {
 	struct lb_task *task, *next;
@@ -309,17 +335,10 @@ void lb_tasks_orphan(struct lb_session *session)
 		task->next = NULL;
 		task->ended = session->how;
 		memcpy(task->peer, session->peer, sizeof task->peer);
-		if (task->kind != LB_TASK_OPEN)
-			continue;
-		if (LB_BUG("commit_on_eof")) {
-			lb_hasher_digest(&task->hasher, &task->intake.digest);
-			lb_task_submit(task, LB_TASK_COMMIT);
-			continue;
-		}
-		/* DESIGN's first invariant: nothing commits but an explicit COMMIT. */
-		task->intake.verdict = LB_VERDICT_ROLLED_BACK;
-		task->intake.reason = LB_REASON_BROKEN;
-		lb_task_leave(task);
+		if (task->kind == LB_TASK_UNSAID)
+			say_to_nobody(task);
+		else if (task->kind == LB_TASK_OPEN)
+			leave_open(task);
 	}
 	session->tasks = NULL;
 	session->settling = NULL;
@@ -328,7 +347,8 @@ void lb_tasks_orphan(struct lb_session *session)
 bool lb_tasks_at_work(const struct lb_session *session)
 {
 	for (const struct lb_task *task = session->tasks; task != NULL; task = task->next)
-		if (!task->answered && task->kind != LB_TASK_OPEN && task->kind != LB_TASK_SETTLE)
+		if (!task->answered && task->kind != LB_TASK_OPEN && task->kind != LB_TASK_SETTLE &&
+			task->kind != LB_TASK_UNSAID)
 			return true;
 	return false;
 }
@@ -345,14 +365,14 @@ static void finished(struct lb_task *task)
 		break;
 	case LB_TASK_COMMIT:
 		LB_FAULT("commit_done");
-		decide(task);
+		(void)lb_task_decide(task);
 		break;
 	case LB_TASK_ROLLBACK:
 	case LB_TASK_LEAVE:
 		rolled_back(task);
 		break;
 	case LB_TASK_RESOLVE:
-		lb_task_resolved(task);
+		(void)lb_task_resolved(task);
 		break;
 	case LB_TASK_SETTLE:
 		lb_task_settled(task);
@@ -361,6 +381,7 @@ static void finished(struct lb_task *task)
 		lb_task_free(task);
 		break;
 	case LB_TASK_OPEN:
+	case LB_TASK_UNSAID:
 		break;
 	}
 }

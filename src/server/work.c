@@ -10,8 +10,10 @@ static void commit_all(struct lb_sink *sink, struct lb_job *list)
 	size_t n = 0;
 
 	for (struct lb_job *job = list; job != NULL; job = job->next) {
-		if (lb_task_of(job)->kind == LB_TASK_COMMIT)
-			together[n++] = &lb_task_of(job)->intake;
+		struct lb_task *task = lb_task_of(job);
+
+		if (task->kind == LB_TASK_COMMIT && lb_reply_work(task))
+			together[n++] = &task->intake;
 		if (n == COMMITS_TOGETHER || (n > 0 && job->next == NULL)) {
 			sink->ops->commit(sink, together, n);
 			n = 0;

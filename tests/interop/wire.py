@@ -15,7 +15,7 @@ FAILURES = {1: "NOT_LASTBYTE", 2: "VERSION", 3: "FRAME_TYPE", 4: "FRAME_LENGTH",
             8: "BUSY", 9: "IDLE", 10: "STORAGE", 11: "STOPPED"}
 REASONS = {  # code: name, and the verdict where the delivery is not in doubt
     1: ("BAD_NAME", "refused"), 2: ("NAME_EXISTS", "refused"), 3: ("TOO_LARGE", "refused"), 4: ("DIFFERENT", "refused"),
-    5: ("FENCED", "refused"), 6: ("SETTLED", "refused"), 20: ("ANOTHER_LEDGER", "in_doubt"), 30: ("FORGOTTEN", "forgotten"),
+    5: ("FENCED", "refused"), 6: ("SETTLED", "refused"), 7: ("REJECTED", "refused"), 20: ("ANOTHER_LEDGER", "in_doubt"), 30: ("FORGOTTEN", "forgotten"),
     40: ("SETTLE_FIRST", "not_committed"), 41: ("DISK_FULL", "not_committed"), 42: ("IO_ERROR", "not_committed"),
     43: ("BUSY", "not_committed"), 44: ("SUPERSEDED", "not_committed"), 45: ("GOING_AWAY", "not_committed"),
     46: ("WRONG_LENGTH", "not_committed"), 47: ("WRONG_DIGEST", "not_committed")}

@@ -12,7 +12,7 @@ HEADER = struct.Struct(">B3xII")
 DATA_MAX = 1 << 20
 UNKNOWN = (1 << 64) - 1
 
-REASONS = {1: "bad_name", 2: "name_exists", 3: "too_large", 4: "different", 5: "fenced", 6: "settled", 20: "another_ledger",
+REASONS = {1: "bad_name", 2: "name_exists", 3: "too_large", 4: "different", 5: "fenced", 6: "settled", 7: "rejected", 20: "another_ledger",
            30: "forgotten", 40: "settle_first", 41: "disk_full", 42: "io_error", 43: "busy", 44: "superseded",
            45: "going_away", 46: "wrong_length", 47: "wrong_digest"}
 FAILURES = {1: "not_lastbyte", 2: "version", 3: "frame_type", 4: "frame_length", 5: "frame_content", 6: "state",

@@ -30,8 +30,9 @@ struct serving {
 	struct lb_server        *server;
 	struct lb_server_options options;
 	pthread_t                thread;
-	int  entered[2], go[2]; /* each commit says a byte there, and waits for one here if `held` */
-	bool held;
+	int         entered[2], go[2]; /* each commit says a byte there, and waits for one here if `held` */
+	bool        held;
+	atomic_bool clogged; /* nothing can be sent to anybody */
 	/* what was seen */
 	atomic_uint begins_on_loop, begins, commits_on_loop, rollbacks, sends, reports;
 	atomic_uint n_batches, batches[BATCHES_MAX]; /* deliveries of each call of commit */
@@ -57,6 +58,14 @@ static inline enum lb_reason memory_write(
 	(void)sink;
 	(void)buf;
 	intake->received += len;
+	return LB_REASON_NONE;
+}
+
+/* What was received is not kept. */
+static inline enum lb_reason memory_read(struct lb_sink *sink, struct lb_intake *intake, void *buf)
+{
+	(void)sink;
+	memset(buf, 'x', intake->received);
 	return LB_REASON_NONE;
 }
 
@@ -100,6 +109,8 @@ static inline ssize_t counted_send(struct lb_host *host, int fd, const struct io
 {
 	struct serving *serving = (struct serving *)((char *)host - offsetof(struct serving, host));
 
+	if (serving->clogged)
+		return -EAGAIN;
 	serving->sends++;
 	return lb_host_real()->net->send(host, fd, iov, n);
 }
@@ -135,6 +146,7 @@ static inline void serving_start(struct serving *serving)
 
 	serving->ops            = (struct lb_sink_ops){.begin = memory_begin,
 			   .write                             = memory_write,
+			   .read                              = memory_read,
 			   .commit                            = memory_commit,
 			   .rollback                          = memory_rollback,
 			   .leave                             = memory_rollback,
