@@ -78,6 +78,8 @@ static bool is_what_was_written(const struct lb_attempt *attempt, const struct l
 	struct lb_digest digest;
 
 	lb_hasher_digest(&attempt->hasher, &digest);
+	if (LB_BUG("any_receipt"))
+		return true;
 	return strcmp(receipt->name, attempt->entry.name) == 0 && receipt->length == attempt->length &&
 	       memcmp(&receipt->digest, &digest, sizeof digest) == 0;
 }

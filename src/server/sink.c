@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What every sink answers alike: verdicts and reasons out of what the ledger says, and the calls on any sink. Owns nothing. */
 #include "server/sink.h"
+#include "base/test.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@ void lb_intake_doubt(struct lb_intake *intake)
 /* Invariant 4: the same id means the same name, length and digest. */
 bool lb_intake_differs(const struct lb_intake *intake, const struct lb_receipt *receipt, bool is_complete)
 {
+	if (LB_BUG("any_content"))
+		return false;
 	if (strcmp(intake->name, receipt->name) != 0)
 		return true;
 	if (!is_complete)

@@ -69,15 +69,30 @@ static const char *name_of(const struct sim_ident *ident)
 	return ident->source != NULL ? ident->source->name : "an id that no server has seen";
 }
 
+bool sim_source_is_called(const struct sim_source *source, const char *name)
+{
+	size_t len = strlen(source->name);
+
+	return strncmp(source->name, name, len) == 0 && (name[len] == '\0' || name[len] == '~');
+}
+
 struct sim_source *sim_source_named(struct sim_check *check, const char *name)
 {
-	for (struct sim_source *source = check->sources; source != NULL; source = source->next) {
-		size_t len = strlen(source->name);
+	struct sim_source *source = check->sources;
 
-		if (strncmp(source->name, name, len) == 0 && (name[len] == '\0' || name[len] == '~'))
-			return source;
-	}
-	return NULL;
+	while (source != NULL && !sim_source_is_called(source, name))
+		source = source->next;
+	return source;
+}
+
+struct sim_source *sim_source_with(struct sim_check *check, const char *name, const struct lb_digest *digest)
+{
+	struct sim_source *source = check->sources;
+
+	while (source != NULL &&
+		(strcmp(source->name, name) != 0 || memcmp(&source->digest, digest, sizeof *digest) != 0))
+		source = source->next;
+	return source;
 }
 
 struct sim_ident *sim_check_ident(struct sim_check *check, const struct lb_id *id, struct sim_source *source)
@@ -97,7 +112,7 @@ struct sim_ident *sim_check_ident(struct sim_check *check, const struct lb_id *i
 	}
 	if (ident->source == NULL)
 		ident->source = source;
-	if (source != NULL && ident->source != source)
+	if (source != NULL && ident->source != source && !source->loose)
 		sim_violation(check->world, 4, "one id for %s and for %s", ident->source->name, source->name);
 	return ident;
 }
@@ -117,6 +132,8 @@ void sim_check_begins(struct sim_check *check, const struct lb_id *id, struct si
 	struct sim_ident *ident = sim_check_ident(check, id, source);
 
 	ident->not_yet = false;
+	if (source->loose)
+		return;
 	for (const struct sim_ident *other = check->idents; other != NULL; other = other->next)
 		if (other != ident && other->source == source && other->undecided > 0)
 			sim_violation(check->world, 3, "%s gets another number, and the last one is in doubt",
@@ -141,7 +158,7 @@ bool sim_check_is_lost(struct sim_check *check, const struct lb_id *id)
 bool sim_source_is_known(const struct sim_check *check, const struct sim_source *source)
 {
 	for (const struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
-		if (ident->source == source && ident->committed && ident->undecided == 0)
+		if (ident->kept == source && ident->committed && ident->undecided == 0)
 			return true;
 	return false;
 }
@@ -159,7 +176,7 @@ static void check_is_committed(struct sim_check *check, struct sim_ident *ident,
 		sim_violation(check->world, 5,
 			"%s says that %s is committed, after its client was told that it was not", who,
 			name_of(ident));
-	if (sim_source_delivered(check, ident->source) == 0)
+	if (sim_source_delivered(check, ident->kept) == 0)
 		sim_violation(check->world, 2, "%s says that %s is committed, and it is in no inbox", who,
 			name_of(ident));
 }
@@ -167,6 +184,8 @@ static void check_is_committed(struct sim_check *check, struct sim_ident *ident,
 /* A client is told that it is not, and never will be, or may be once it has begun it again. */
 static void check_is_not_committed(struct sim_check *check, struct sim_ident *ident, bool never)
 {
+	if (ident->source->loose)
+		return; /* the number may have been another one's before */
 	if (ident->committed)
 		sim_violation(check->world, never ? 6 : 5,
 			"the client is told that %s is not committed, and it is", name_of(ident));
@@ -178,20 +197,35 @@ static void check_is_not_committed(struct sim_check *check, struct sim_ident *id
 	ident->not_yet = true;
 }
 
-static void check_receipt(
-	struct sim_check *check, const struct sim_ident *ident, const struct lb_receipt *receipt)
+/* Invariant 4: the receipt of an id is that of one content for ever, and `source` is what it is said to be of. */
+static void check_receipt(struct sim_check *check, struct sim_ident *ident, struct sim_source *source,
+	const struct lb_receipt *receipt)
 {
-	const struct sim_source *source = ident->source;
-
 	if (memcmp(receipt->id.client, ident->id.client, sizeof ident->id.client) != 0 ||
 		receipt->id.number != ident->id.number)
 		sim_violation(check->world, 3, "the receipt for %s names another delivery", source->name);
 	if (strcmp(receipt->name, source->name) != 0 || receipt->length != source->len ||
 		memcmp(&receipt->digest, &source->digest, sizeof source->digest) != 0)
 		sim_violation(check->world, 4, "the receipt for %s is not for its content", source->name);
+	if (ident->kept != NULL && ident->kept != source)
+		sim_violation(check->world, 4, "one id is committed as %s and as %s", ident->kept->name,
+			source->name);
+	ident->kept = source;
 	if (memcmp(&receipt->ledger, &ident->ledger, sizeof ident->ledger) != 0)
 		sim_violation(check->world, 7, "the receipt for %s is of another ledger than it was begun at",
 			source->name);
+}
+
+/* What a server has under an id: of this name, and something that somebody has sent. */
+static void check_is_kept(
+	struct sim_check *check, struct sim_ident *ident, const char *name, const struct lb_receipt *receipt)
+{
+	struct sim_source *source = sim_source_with(check, receipt->name, &receipt->digest);
+
+	if (source == NULL || (name != NULL && strcmp(name, receipt->name) != 0))
+		sim_violation(check->world, 4, "a server has %s for an id, and it was begun as %s",
+			receipt->name, name != NULL ? name : name_of(ident));
+	check_receipt(check, ident, source, receipt);
 }
 
 void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_source *source,
@@ -201,13 +235,18 @@ void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_
 
 	sim_mix(check->world, outcome->verdict);
 	/* No source changes here: that bytes are sent once more, or the server's are gone on with, must not show. */
-	if (outcome->reason == LB_REASON_WRONG_LENGTH || outcome->reason == LB_REASON_WRONG_DIGEST)
+	if (!source->loose &&
+		(outcome->reason == LB_REASON_WRONG_LENGTH || outcome->reason == LB_REASON_WRONG_DIGEST))
 		sim_violation(check->world, 9, "the server has not got what %s is (%s)", source->name,
 			lb_reason_word(outcome->reason));
 	switch (outcome->verdict) {
 	case LB_VERDICT_COMMITTED:
 		if (receipt != NULL)
-			check_receipt(check, ident, receipt);
+			check_receipt(check, ident, source, receipt);
+		else if (source->loose)
+			break;
+		else
+			ident->kept = source;
 		check_is_committed(check, ident, "the client");
 		for (int i = 0; i < check->n_servers; i++)
 			if (sim_chance(check->world, check->recoveries) &&
@@ -215,7 +254,7 @@ void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_
 				sim_check_survives(check, check->servers[i], ident);
 		break;
 	case LB_VERDICT_REFUSED:
-		if (outcome->reason == LB_REASON_DIFFERENT)
+		if (outcome->reason == LB_REASON_DIFFERENT && !source->loose)
 			sim_violation(check->world, 4, "%s is said to differ from what it was before",
 				source->name);
 		check_is_not_committed(check, ident,
@@ -271,23 +310,22 @@ void sim_check_begun(struct sim_check *check, const struct lb_uuid *ledger, cons
 void sim_check_commits(struct sim_check *check, const struct lb_uuid *ledger, const struct lb_intake *intake)
 {
 	struct sim_ident *ident = sim_check_ident(check, &intake->id, NULL);
-	const struct sim_source *source = ident->source;
+	const struct sim_source *source = sim_source_with(check, intake->name, &intake->digest);
 
 	check_ledger(check, ident, ledger, "committed at");
+	if (source == NULL || intake->received != source->len)
+		sim_violation(check->world, 1, "a server commits %llu bytes as %s, which are not of it",
+			(unsigned long long)intake->received, intake->name);
 	if (!source->asked)
 		sim_violation(
 			check->world, 1, "a server commits %s, and no COMMIT was sent for it", source->name);
-	if (intake->received != source->len ||
-		memcmp(&intake->digest, &source->digest, sizeof source->digest) != 0)
-		sim_violation(check->world, 1, "a server commits %llu bytes as %s, which has %zu",
-			(unsigned long long)intake->received, source->name, source->len);
 }
 
 void sim_check_committed(struct sim_check *check, struct sim_machine *machine, const struct lb_intake *intake)
 {
 	struct sim_ident *ident = sim_check_ident(check, &intake->id, NULL);
 
-	check_receipt(check, ident, &intake->receipt);
+	check_is_kept(check, ident, intake->name, &intake->receipt);
 	check_is_committed(check, ident, "a server");
 	if (sim_chance(check->world, check->recoveries))
 		sim_check_survives(check, machine, ident);
@@ -304,7 +342,7 @@ void sim_check_resolved(struct sim_check *check, struct sim_machine *machine, co
 		return;
 	check_ledger(check, ident, ledger, "resolved by");
 	if (resolution->verdict == LB_VERDICT_COMMITTED) {
-		check_receipt(check, ident, &resolution->receipt);
+		check_is_kept(check, ident, NULL, &resolution->receipt);
 		check_is_committed(check, ident, "a server");
 		return;
 	}

@@ -19,10 +19,11 @@ struct sim_source {
 	unsigned char     *bytes;
 	size_t             len;
 	struct lb_digest   digest;
-	bool               careless;         /* its client settles what it does not know the end of */
-	bool               wanted;           /* its user has asked for the commit of all of it */
-	bool               asked;            /* and COMMIT was sent */
-	unsigned           taken, destroyed; /* out of inboxes, by whoever reads them, or with them */
+	bool     loose;    /* its client has restored an old journal: what that has lost is sent again */
+	bool     careless; /* its client settles what it does not know the end of */
+	bool     wanted;   /* its user has asked for the commit of all of it */
+	bool     asked;    /* and COMMIT was sent */
+	unsigned taken, destroyed; /* out of inboxes, by whoever reads them, or with them */
 };
 
 /* One id, whose it is and what was said of it. */
@@ -30,6 +31,7 @@ struct sim_ident {
 	struct sim_ident  *next;
 	struct lb_id       id;
 	struct sim_source *source;
+	struct sim_source *kept;       /* what is committed under it; NULL: not known */
 	struct lb_uuid     ledger;     /* where it was begun first; all zero: not yet */
 	bool               committed;  /* a sink has said so, or a client was told */
 	bool               never;      /* somebody was told that it never will be */
@@ -67,8 +69,11 @@ void sim_check_deinit(struct sim_check *check);
 void sim_check_server(struct sim_check *check, struct sim_machine *machine); /* watches its disk */
 
 struct sim_source *sim_check_source(struct sim_check *check, const char *name, size_t len);
+bool               sim_source_is_called(const struct sim_source *source, const char *name);
 struct sim_source *sim_source_named(
 	struct sim_check *check, const char *name); /* also as NAME~...; or NULL */
+struct sim_source *sim_source_with(struct sim_check *check, const char *name,
+	const struct lb_digest *digest); /* and this content; or NULL */
 struct sim_ident *sim_check_ident(struct sim_check *check, const struct lb_id *id, struct sim_source *source);
 bool              sim_check_is_wiped(const struct sim_check *check, const struct lb_uuid *ledger);
 

@@ -6,8 +6,6 @@
 #include "sim/client.h"
 #include "client/client.h"
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* What an invocation has in hand. */
@@ -19,6 +17,7 @@ struct hand {
 	struct sim_wish *wish;
 	struct lb_id id; /* of what it works on; number 0: none was given */
 	bool open;       /* it was begun, and nothing was said of it yet */
+	bool compared;   /* the client has compared what is committed with what it has written */
 };
 
 static lb_time deadline_of(const struct hand *hand)
@@ -35,14 +34,25 @@ static lb_time deadline_of(const struct hand *hand)
 static void told(struct hand *hand, const struct lb_outcome *outcome, const struct lb_receipt *receipt)
 {
 	struct sim_wish *wish = hand->wish;
+	struct sim_source *source = wish->source;
 
 	hand->open = false;
 	if (hand->process->dead)
 		return;
+	/* Who has restored a journal, and asks after a number, hears of what it was for. */
+	if (source->loose && !hand->compared && outcome->verdict == LB_VERDICT_COMMITTED && receipt != NULL)
+		source = sim_source_with(hand->client->check, receipt->name, &receipt->digest);
+	if (source == NULL)
+		sim_violation(hand->world, 4, "a receipt is for %s, of which nobody has that content",
+			receipt->name);
 	sim_trace(hand->world, "%s: %s is %s (%s)", hand->process->name, wish->source->name,
 		lb_verdict_word(outcome->verdict), lb_reason_word(outcome->reason));
 	if (hand->id.number != 0)
-		sim_check_told(hand->client->check, &hand->id, wish->source, outcome, receipt);
+		sim_check_told(hand->client->check, &hand->id, source, outcome, receipt);
+	if (source != wish->source) {
+		wish->id.number = 0;
+		return;
+	}
 	wish->doubted = outcome->verdict == LB_VERDICT_IN_DOUBT;
 	switch (outcome->verdict) {
 	case LB_VERDICT_COMMITTED:
@@ -114,6 +124,7 @@ static void resolve(struct hand *hand)
 	int result;
 
 	hand->id = hand->wish->id;
+	hand->compared = false;
 	result = lb_client_resolve(hand->lb, &hand->id, deadline_of(hand), &receipt, &outcome);
 	if (result == 0 || result == -EINPROGRESS)
 		told(hand, &outcome, &receipt);
@@ -151,7 +162,7 @@ static bool deliver(struct hand *hand)
 			plan < 10 ? LB_REASON_ROLLED_BACK : LB_REASON_SOURCE_CHANGED, deadline_of(hand),
 			&receipt, &outcome);
 	} else {
-		source->wanted = true;
+		source->wanted = hand->compared = true;
 		result = lb_client_commit(hand->lb, deadline_of(hand), &receipt, &outcome);
 	}
 	told(hand, &outcome, &receipt);
@@ -170,6 +181,7 @@ static bool serve_wish(struct hand *hand, struct sim_wish *wish)
 		return true;
 	}
 	hand->wish = wish;
+	hand->compared = false;
 	wish->busy = true;
 	if (wish->id.number != 0 && sim_chance(hand->world, 40) &&
 		(wish->doubted || sim_check_is_in_doubt(hand->client->check, &wish->id)))
@@ -232,7 +244,7 @@ static void send_all(struct hand *hand)
 	sim_trace(hand->world, "%s: ends (%s)", hand->process->name, lb_end_word(outcome.how));
 }
 
-static void run_command(struct sim_task *task)
+void sim_client_run(struct sim_task *task)
 {
 	struct sim_process *process = task->arg;
 	struct sim_invocation *run = process->arg;
@@ -244,109 +256,4 @@ static void run_command(struct sim_task *task)
 		send_all(&hand);
 	sim_process_exit(process);
 	sim_event_set(task->world, &run->next, task->world->now);
-}
-
-static bool has_work(const struct sim_client *client)
-{
-	for (int i = 0; i < client->n_wishes; i++)
-		if (!client->wishes[i].done)
-			return true;
-	return false;
-}
-
-static void next_run(struct sim_event *event)
-{
-	struct sim_invocation *run =
-		(struct sim_invocation *)((char *)event - offsetof(struct sim_invocation, next));
-	struct sim_client *client = run->client;
-	struct sim_world *world = client->machine.world;
-
-	if (run->process != NULL) {
-		sim_process_free(run->process);
-		run->process = NULL;
-		sim_event_set(world, event, world->now + sim_between(world, SIM_MS, 5 * SIM_SECOND));
-		return;
-	}
-	if (!has_work(client))
-		return;
-	if (client->healed && ++client->tries > 200)
-		sim_violation(world, 5, "%s cannot settle its deliveries, though nothing is wrong any more",
-			client->machine.name);
-	client->machine.up = true;
-	run->process = sim_process_new(&client->machine, run->name, run);
-	sim_process_start(run->process, run_command);
-}
-
-bool sim_client_is_done(const struct sim_client *client)
-{
-	for (int i = 0; i < client->n_runs; i++)
-		if (client->runs[i].process != NULL)
-			return false;
-	return !has_work(client);
-}
-
-void sim_client_doom(struct sim_client *client)
-{
-	struct sim_world *world = client->machine.world;
-	struct sim_process *process = client->runs[sim_below(world, (uint64_t)client->n_runs)].process;
-
-	if (process == NULL || process->dead || process->ops_left > 0)
-		return;
-	process->only_decisive = sim_chance(world, 60);
-	process->ops_left = 1 + sim_below(world, sim_chance(world, 50) ? 10 : 80);
-	process->power = sim_chance(world, 50);
-}
-
-static size_t random_length(struct sim_world *world)
-{
-	unsigned draw = (unsigned)sim_below(world, 100);
-
-	if (draw < 10)
-		return (size_t)sim_below(world, 3);
-	if (draw < 60)
-		return (size_t)sim_below(world, 500);
-	return (size_t)sim_below(world, draw < 95 ? 8000 : 80000);
-}
-
-void sim_client_init(struct sim_client *client, struct sim_net *net, struct sim_check *check,
-	const char *name, uint32_t address, const char *server)
-{
-	static const unsigned kept[] = {0, 30, 50, 90, 100};
-	struct sim_world *world = net->world;
-
-	memset(client, 0, sizeof *client);
-	client->check = check;
-	client->address = server;
-	client->machine = (struct sim_machine){.world = world,
-		.net = net,
-		.next = net->machines,
-		.name = name,
-		.address = address,
-		.up = true,
-		.disk = sim_disk_new(world),
-		.percent_kept = kept[sim_below(world, sizeof kept / sizeof *kept)]};
-	net->machines = &client->machine;
-	client->n_wishes = 1 + (int)sim_below(world, SIM_SOURCES);
-	for (int i = 0; i < client->n_wishes; i++) {
-		char file[40];
-
-		snprintf(file, sizeof file, "%s-%d.dat", name, i);
-		client->wishes[i].source = sim_check_source(check, file, random_length(world));
-	}
-	client->n_runs = sim_chance(world, 30) ? 2 : 1;
-	for (int i = 0; i < client->n_runs; i++) {
-		struct sim_invocation *run = &client->runs[i];
-
-		run->client = client;
-		run->next.fire = next_run;
-		snprintf(run->name, sizeof run->name, "%s.%d", name, i);
-		sim_event_set(world, &run->next, world->now + sim_between(world, 0, SIM_SECOND));
-	}
-}
-
-void sim_client_deinit(struct sim_client *client)
-{
-	for (int i = 0; i < client->n_runs; i++)
-		sim_event_cancel(client->machine.world, &client->runs[i].next);
-	sim_disk_free(client->machine.disk);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A simulated user on a machine of theirs: has some sources, runs the sending command for them again and again, as
- * a new process with the same journal, until each of them is settled.
+ * a new process with the same journal, until each of them is settled. One of them in some schedules restores an old copy
+ * of its journal at times, so that numbers are used again, and has several contents of one name.
  */
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
@@ -42,12 +43,15 @@ struct sim_client {
 	int                   n_runs;
 	bool                  healed; /* everything works now: be patient, and settle all */
 	unsigned              tries;  /* since */
+	bool                  loose;  /* restores its journal */
+	struct sim_bytes      copy;   /* of it; `at` NULL: none was made */
 };
 
 void sim_client_init(struct sim_client *client, struct sim_net *net, struct sim_check *check,
 	const char *name, uint32_t address, const char *server);
 void sim_client_deinit(struct sim_client *client);
 bool sim_client_is_done(const struct sim_client *client); /* all wishes, and no process is left */
+void sim_client_run(struct sim_task *task);               /* one invocation: the task of its process */
 void sim_client_doom(struct sim_client *client);          /* dies at some operation from now on */
 
 #endif

@@ -15,14 +15,11 @@ static bool is_foreign(const struct sim_inode *file)
 unsigned sim_inbox_count(const struct sim_machine *machine, const struct sim_source *source)
 {
 	const struct sim_inode *inbox = sim_dir_find(machine->disk->root, SIM_INBOX);
-	size_t len = strlen(source->name);
 	unsigned n = 0;
 
 	for (size_t i = 0; inbox != NULL && i < inbox->names.n; i++) {
-		const char *name = inbox->names.at[i].text;
-
-		if (strncmp(name, source->name, len) == 0 && (name[len] == '\0' || name[len] == '~') &&
-			!is_foreign(inbox->names.at[i].inode))
+		if (sim_source_is_called(source, inbox->names.at[i].text) &&
+			sim_file_is(inbox->names.at[i].inode, source->bytes, source->len))
 			n++;
 	}
 	return n;
@@ -40,18 +37,19 @@ unsigned sim_source_delivered(const struct sim_check *check, const struct sim_so
 /* Invariant 1: all of a delivery that somebody asked to commit, or nothing. */
 static struct sim_source *check_file(struct sim_check *check, const char *name, const struct sim_inode *file)
 {
-	struct sim_source *source = sim_source_named(check, name);
+	struct sim_source *source = check->sources;
 
 	if (is_foreign(file))
 		return NULL;
+	while (source != NULL &&
+		(!sim_source_is_called(source, name) || !sim_file_is(file, source->bytes, source->len)))
+		source = source->next;
 	if (source == NULL)
-		sim_violation(check->world, 1, "%s appears in an inbox, which nobody has sent", name);
+		sim_violation(check->world, 1,
+			"%s appears in an inbox with %zu bytes that nobody has sent as that", name,
+			file->seen.len);
 	if (!source->asked)
 		sim_violation(check->world, 1, "%s appears in an inbox, and no COMMIT was sent for it", name);
-	if (!sim_file_is(file, source->bytes, source->len))
-		sim_violation(check->world, 1,
-			"%s appears in an inbox with %zu bytes that are not the %zu bytes sent", name,
-			file->seen.len, source->len);
 	return source;
 }
 
@@ -60,7 +58,7 @@ static void check_once(struct sim_check *check, const struct sim_source *source)
 {
 	int ledgers = source->destroyed > 0;
 
-	if (sim_source_delivered(check, source) <= 1)
+	if (source->loose || sim_source_delivered(check, source) <= 1)
 		return;
 	if (source->careless)
 		sim_violation(check->world, 8, "%s was delivered again when its ledger had forgotten it",

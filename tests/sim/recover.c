@@ -59,25 +59,9 @@ static void copy_recover(struct copy *copy, const struct sim_machine *machine)
 			machine->world, 2, "after a loss of power the inbox cannot be recovered: %s", why);
 }
 
-static unsigned visible(const struct sim_machine *machine, const struct sim_source *source)
-{
-	const struct sim_inode *inbox = sim_dir_find(machine->disk->root, SIM_INBOX);
-	size_t len = strlen(source->name);
-	unsigned n = 0;
-
-	for (size_t i = 0; inbox != NULL && i < inbox->names.n; i++) {
-		const struct sim_name *name = &inbox->names.at[i];
-
-		n += strncmp(name->text, source->name, len) == 0 &&
-		     (name->text[len] == '\0' || name->text[len] == '~') &&
-		     sim_file_is(name->inode, source->bytes, source->len);
-	}
-	return n;
-}
-
 void sim_check_survives(struct sim_check *check, struct sim_machine *machine, const struct sim_ident *ident)
 {
-	const struct sim_source *source = ident->source;
+	const struct sim_source *source = ident->kept;
 	struct lb_resolution resolution = {.id = ident->id};
 	struct copy copy;
 
@@ -88,10 +72,10 @@ void sim_check_survives(struct sim_check *check, struct sim_machine *machine, co
 		sim_violation(check->world, 2,
 			"%s is said to be committed, and a loss of power would undo it (%s, %s)",
 			source->name, lb_verdict_word(resolution.verdict), lb_reason_word(resolution.reason));
-	if (visible(&copy.machine, source) + source->taken != 1)
+	if (!source->loose && sim_inbox_count(&copy.machine, source) + source->taken != 1)
 		sim_violation(check->world, 2,
 			"%s is said to be committed, and after a loss of power the inbox has it %u times",
-			source->name, visible(&copy.machine, source) + source->taken);
+			source->name, sim_inbox_count(&copy.machine, source) + source->taken);
 	copy_end(&copy);
 }
 
@@ -152,7 +136,13 @@ static void check_row(struct sim_check *check, struct lb_ledger *ledger, struct 
 	if (ident->not_yet && state == LB_LEDGER_COMMITTED)
 		sim_violation(check->world, 5, "%s was said to be not committed, and the ledger says it is",
 			source->name);
-	if (state == LB_LEDGER_COMMITTED && sim_source_delivered(check, source) != 1)
+	if (state == LB_LEDGER_COMMITTED)
+		source = sim_source_with(check, receipt.name, &receipt.digest);
+	if (state == LB_LEDGER_COMMITTED &&
+		(source == NULL || (ident->kept != NULL && ident->kept != source)))
+		sim_violation(check->world, 4, "the ledger has %s for an id, which was not said to be that",
+			receipt.name);
+	if (state == LB_LEDGER_COMMITTED && !source->loose && sim_source_delivered(check, source) != 1)
 		sim_violation(check->world, 2,
 			"the ledger says that %s is committed, and it was delivered %u times", source->name,
 			sim_source_delivered(check, source));
@@ -192,7 +182,9 @@ void sim_check_end(struct sim_check *check)
 		unsigned committed = 0;
 
 		for (const struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
-			committed += ident->source == source && ident->committed;
+			committed += ident->kept == source && ident->committed;
+		if (source->loose)
+			continue;
 		if (committed > 1)
 			sim_violation(
 				check->world, 3, "%s was committed under %u ids", source->name, committed);

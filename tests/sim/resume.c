@@ -38,7 +38,7 @@ void sim_check_synced(
 
 	if (ident->synced < offset)
 		ident->synced = offset;
-	if (offset > 0 && sim_chance(check->world, check->recoveries))
+	if (offset > 0 && !ident->source->loose && sim_chance(check->world, check->recoveries))
 		sim_check_sync_survives(check, machine, ident, offset);
 }
 
@@ -47,7 +47,7 @@ void sim_check_resumed(
 {
 	const struct sim_ident *ident = sim_check_ident(check, &intake->id, NULL);
 
-	if (intake->verdict != LB_VERDICT_UNPROVEN || intake->offset == 0)
+	if (intake->verdict != LB_VERDICT_UNPROVEN || intake->offset == 0 || ident->source->loose)
 		return;
 	sim_trace(check->world, "%s is resumed at %llu", ident->source->name,
 		(unsigned long long)intake->offset);

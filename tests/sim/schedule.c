@@ -103,6 +103,8 @@ static void set_up(struct sim_schedule *schedule, uint64_t seed, bool tracing, i
 			0x0A000001 + (uint32_t)i);
 		sim_server_start(&schedule->servers[i], world->now);
 	}
+	choose_faults(schedule);
+	schedule->check.one_ledger = schedule->n_servers == 1 && schedule->likely[SIM_FAULT_WIPE] == 0;
 	schedule->net.n_names = 1;
 	schedule->net.names[0].name = "inbox";
 	sim_fault_rename(schedule);
@@ -111,8 +113,6 @@ static void set_up(struct sim_schedule *schedule, uint64_t seed, bool tracing, i
 			0x0A000101 + (uint32_t)i, "inbox");
 	if (sim_chance(world, 40))
 		sim_resumer_init(&schedule->resumer, &schedule->net, &schedule->check, 0x0A000201);
-	choose_faults(schedule);
-	schedule->check.one_ledger = schedule->n_servers == 1 && schedule->likely[SIM_FAULT_WIPE] == 0;
 }
 
 static bool clients_done(void *arg)

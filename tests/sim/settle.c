@@ -39,6 +39,7 @@ void sim_check_settles(struct sim_check *check, const struct lb_uuid *ledger, co
 
 	for (const struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
 		if (ident->undecided > 0 && ident->id.number < lowest->number && !ident->source->careless &&
+			!ident->source->loose &&
 			memcmp(ident->id.client, lowest->client, sizeof lowest->client) == 0 &&
 			memcmp(&ident->ledger, ledger, sizeof *ledger) == 0)
 			sim_violation(check->world, 8, "%s is settled, and its client does not know its end",

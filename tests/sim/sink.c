@@ -7,6 +7,13 @@ static struct sim_sink *sink_of(struct lb_sink *sink)
 	return (struct sim_sink *)sink;
 }
 
+static void check_past(struct sim_sink *sink, const struct lb_intake *intake)
+{
+	if (!sink->process->dead)
+		sim_check_is_past(sink->check, sim_check_ident(sink->check, &intake->id, NULL),
+			&sink->sink.ledger, intake->reason);
+}
+
 static void sink_begin(struct lb_sink *base, struct lb_intake *intake)
 {
 	struct sim_sink *sink = sink_of(base);
@@ -15,9 +22,7 @@ static void sink_begin(struct lb_sink *base, struct lb_intake *intake)
 	sink->real->ops->begin(sink->real, intake);
 	if (!sink->process->dead && intake->verdict == LB_VERDICT_COMMITTED)
 		sim_check_committed(sink->check, sink->process->machine, intake);
-	if (!sink->process->dead)
-		sim_check_is_past(sink->check, sim_check_ident(sink->check, &intake->id, NULL), &base->ledger,
-			intake->reason);
+	check_past(sink, intake);
 	if (!sink->process->dead)
 		sim_check_resumed(sink->check, sink->process->machine, intake);
 }
@@ -60,6 +65,7 @@ static void sink_commit(struct lb_sink *base, struct lb_intake **intakes, size_t
 		sim_trace(sink->process->world, "%s: sink says %s (%s) of %s", sink->process->name,
 			lb_verdict_word(intakes[i]->verdict), lb_reason_word(intakes[i]->reason),
 			intakes[i]->name);
+		check_past(sink, intakes[i]);
 		if (!sink->process->dead && intakes[i]->verdict == LB_VERDICT_COMMITTED)
 			sim_check_committed(sink->check, sink->process->machine, intakes[i]);
 	}

@@ -21,6 +21,7 @@ struct stream {
 struct question {
 	uint32_t handle; /* 0: free */
 	struct sim_ident *ident;
+	const char *name; /* as it was begun */
 	bool resolves;
 	bool commit;   /* COMMIT was sent, and the client has not read an answer */
 	bool answered; /* the server has sent it */
@@ -64,7 +65,7 @@ static void see_begin(struct sim_check *check, struct tap *tap, const struct str
 		sim_violation(check->world, 11, "a client begins %s, which nobody has", event.name);
 	ident = sim_check_ident(check, &event.id, source);
 	sim_check_names(check, ident, &event.ledger);
-	(void)add(check, tap, stream->frame.handle, ident);
+	add(check, tap, stream->frame.handle, ident)->name = source->name;
 }
 
 static void see_resolve(struct sim_check *check, struct tap *tap, const struct stream *stream)
@@ -81,14 +82,22 @@ static void see_commit(struct sim_check *check, struct tap *tap, const struct st
 {
 	struct question *question = find(tap, stream->frame.handle);
 
+	struct lb_event event = {0};
+	struct sim_source *source;
+
 	if (question == NULL)
 		return; /* it was refused, and this was on its way */
 	question->commit = true;
 	question->ident->undecided++;
-	if (!question->ident->source->wanted)
+	lb_commit_get(stream->payload, &event);
+	source = sim_source_with(check, question->name, &event.digest);
+	if (source == NULL || event.length != source->len)
+		sim_violation(check->world, 1, "a COMMIT is sent for %s that is not for its content",
+			question->name);
+	if (!source->wanted)
 		sim_violation(check->world, 1, "a COMMIT is sent for %s, and its user has not asked for it",
-			question->ident->source->name);
-	question->ident->source->asked = true;
+			source->name);
+	source->asked = true;
 }
 
 static bool is_final(enum lb_reason reason)
