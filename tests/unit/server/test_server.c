@@ -127,6 +127,21 @@ static void a_server_that_stops_takes_who_waits_and_says_goodbye(void **state)
 	assert_true(fake->stopped);
 }
 
+static void what_was_on_its_way_when_it_stops_is_refused(void **state)
+{
+	struct fake *fake = *state;
+	struct peer *peer = fake_greet(fake, 0);
+
+	lb_server_begin_stop(fake->server);
+	fake_run(fake);
+	peer_begin(peer, 1, 1);
+	fake_run(fake);
+	assert_int_equal(peer_heard(peer, LB_EVENT_REFUSED)->reason, LB_REASON_GOING_AWAY);
+	fake_pass(fake, FAKE_SECOND);
+	assert_true(peer->gone);
+	assert_true(fake->stopped);
+}
+
 static void what_is_open_when_it_stops_may_finish(void **state)
 {
 	struct fake *fake = *state;
@@ -246,6 +261,7 @@ int main(void)
 		fake_test(who_comes_beyond_max_sessions_is_told_that_it_is_busy),
 		fake_test(far_beyond_it_they_wait_to_be_accepted),
 		running_test(a_server_that_stops_takes_who_waits_and_says_goodbye),
+		running_test(what_was_on_its_way_when_it_stops_is_refused),
 		running_test(what_is_open_when_it_stops_may_finish),
 		running_test(what_is_open_when_its_time_is_up_is_rolled_back),
 		running_test(what_is_at_work_when_its_time_is_up_has_its_answer_first),

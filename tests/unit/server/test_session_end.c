@@ -40,31 +40,10 @@ static void whoever_has_nothing_open_any_more_is_ended_when_the_server_stops(voi
 	serving_end(&serving);
 }
 
-static void what_comes_when_the_server_stops_is_still_refused(void **state)
-{
-	struct serving serving = {.options.drain_timeout = HOUR};
-	struct wire wire;
-	uint8_t payload[2];
-
-	(void)state;
-	serving_start(&serving);
-	wire_open(&wire, &serving, 1, 0);
-	lb_server_stop(serving.server);
-	wire_deliver(&wire, 1, "it was on its way");
-	wire_send(&wire);
-	wire_hear(&wire, LB_FRAME_GOING_AWAY);
-	wire_hear(&wire, LB_FRAME_REFUSED);
-	memcpy(payload, wire.payload, sizeof payload);
-	assert_int_equal(payload[0] << 8 | payload[1], LB_REASON_GOING_AWAY);
-	hear_end(&wire);
-	serving_end(&serving);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whoever_has_nothing_open_any_more_is_ended_when_the_server_stops),
-		cmocka_unit_test(what_comes_when_the_server_stops_is_still_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
