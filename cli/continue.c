@@ -5,7 +5,9 @@
  */
 #include "continue.h"
 #include "args.h"
+#include "lines_open.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,23 +23,41 @@ struct list {
 	size_t n;
 };
 
-static int add(void *arg, const struct lb_open_delivery *open)
+static int add_item(
+	struct list *list, const struct lb_open_delivery *open, const struct lb_id *id, const char *name)
 {
-	struct list *list = arg;
-	struct item *items, *item;
+	struct item *items = reallocarray(list->items, list->n + 1, sizeof *items), *item;
 
-	if (open->busy)
-		return 0;
-	items = reallocarray(list->items, list->n + 1, sizeof *items);
 	if (items == NULL)
 		return -ENOMEM;
 	list->items = items;
 	item = &items[list->n++];
-	*item = (struct item){.id = open->id,
+	*item = (struct item){.id = *id,
 		.address = strdup(open->address),
-		.name = strdup(open->name),
+		.name = strdup(name),
 		.source = strdup(open->source)};
 	return item->address != NULL && item->name != NULL && item->source != NULL ? 0 : -ENOMEM;
+}
+
+/* A delivery, or each number of a reservation. */
+static int add(void *arg, const struct lb_open_delivery *open)
+{
+	char name[LB_NAME_MAX + 1], base[LB_NAME_MAX + 1];
+	struct lb_lines_note note;
+	bool lines = open->count > 1 && lb_lines_note_parse(open->note, &note) &&
+		     strlen(open->name) > LB_LINES_DIGITS;
+	struct lb_id id = open->id;
+	int r = 0;
+
+	snprintf(base, sizeof base, "%.*s", lines ? (int)strlen(open->name) - LB_LINES_DIGITS - 1 : 0,
+		open->name);
+	snprintf(name, sizeof name, "%s", open->count > 1 ? "" : open->name);
+	for (unsigned i = 0; i < open->count && r == 0 && !open->busy; i++, id.number++) {
+		if (lines)
+			lb_lines_name(base, lb_lines_note_record(&note, i), name);
+		r = add_item(arg, open, &id, name);
+	}
+	return r;
 }
 
 static void release(struct list *list)
@@ -83,6 +103,8 @@ static void settle(struct lb_sending *sending, const struct item *item, struct l
 		deliver(sending, item, result);
 	else
 		lb_peer_resolve(peer, &item->id, result);
+	if (result->verdict != LB_VERDICT_COMMITTED && result->receipt.name[0] != '\0')
+		snprintf(result->receipt.name, sizeof result->receipt.name, "%s", item->name);
 }
 
 /* The n items that are open at one address. -1, or the exit code of a mistake. */

@@ -21,17 +21,26 @@ struct lines {
 	const char *name;
 	char *source; /* what the journal has it by */
 	struct lb_records records;
+	struct lb_lines_open open; /* what an earlier run has left */
 	uint64_t committed;
 	uint64_t from; /* the first record that is not, and that was not refused; 0: there is none */
 	bool stop;     /* nothing more is begun */
 };
+
+/* Nothing more is begun. Of a file, the next run shall know what was done. */
+static void stop(struct lines *lines)
+{
+	lines->stop = true;
+	if (lines->sending->peer.client != NULL && lines->records.source.again)
+		lb_client_keep(lines->sending->peer.client);
+}
 
 static void decide(struct lines *lines, uint64_t index, struct lb_result *result)
 {
 	if (result->verdict == LB_VERDICT_COMMITTED) {
 		lines->committed++;
 	} else if (result->verdict != LB_VERDICT_REFUSED) {
-		lines->stop = true;
+		stop(lines);
 		if (lines->from == 0 || index < lines->from)
 			lines->from = index;
 	}
@@ -54,7 +63,7 @@ static void decide_not(struct lines *lines, uint64_t index, enum lb_reason reaso
 /* The reason for a failed call of the client library. */
 static enum lb_reason stopped(struct lines *lines, int r)
 {
-	lines->stop = true;
+	stop(lines);
 	if (r == -EINTR)
 		lb_peer_interrupted(&lines->sending->peer);
 	return r == -EINTR ? LB_REASON_INTERRUPTED : r == -ETIMEDOUT ? LB_REASON_DEADLINE : LB_REASON_BROKEN;
@@ -89,11 +98,13 @@ static void send_record(struct lines *lines, const uint8_t *record, size_t len)
 {
 	struct lb_peer *peer = &lines->sending->peer;
 	uint64_t index = lines->records.index;
-	char name[LB_NAME_MAX + 1];
-	const struct lb_delivery delivery = {.name = name, .length = len, .tag = (void *)(uintptr_t)index};
+	char name[LB_NAME_MAX + 1], note[LB_LINES_NOTE_MAX + 1];
+	const struct lb_delivery delivery = {
+		.name = name, .length = len, .tag = (void *)(uintptr_t)index, .note = note};
 	int r;
 
 	lb_lines_name(lines->name, index, name);
+	lb_lines_open_note(&lines->open, &lines->records, note);
 	r = lb_client_begin(peer->client, &delivery, peer->deadline);
 	if (r == 0)
 		r = lb_client_write(peer->client, record, len, peer->deadline);
@@ -141,6 +152,8 @@ static void send_records(struct lines *lines)
 	while (!lines->stop) {
 		int r = lb_records_cut(records, &record, &len);
 
+		if (r > 0 && lb_lines_open_has(&lines->open, records->index))
+			continue;
 		if (r > 0)
 			send_record(lines, record, len);
 		else if (r == 0 && records->ended)
@@ -156,9 +169,74 @@ static void send_records(struct lines *lines)
 	}
 }
 
-void lb_lines_name(const char *name, uint64_t index, char out[LB_NAME_MAX + 1])
+/* A record of an earlier run is not what this one has read. */
+static void has_changed(struct lines *lines, uint64_t index, const char *detail)
 {
-	snprintf(out, LB_NAME_MAX + 1, "%s.%0*" PRIu64, name, LB_LINES_DIGITS, index);
+	struct lb_result result = {.verdict = LB_VERDICT_REFUSED,
+		.reason = LB_REASON_DIFFERENT,
+		.detail = detail,
+		.receipt.length = LB_UNKNOWN};
+
+	lb_lines_name(lines->name, index, result.receipt.name);
+	lines->from = index;
+	stop(lines);
+	decide(lines, index, &result);
+}
+
+/* Asks what became of a number of an earlier run, which settles it. */
+static void ask(struct lines *lines, const struct lb_id *id, uint64_t index)
+{
+	struct lb_lines_old *old = &lines->open.old[index - lines->open.from];
+	struct lb_result result = {.verdict = LB_VERDICT_IN_DOUBT};
+	const struct lb_receipt *receipt = &result.receipt;
+
+	lb_peer_resolve(&lines->sending->peer, id, &result);
+	if (result.verdict != LB_VERDICT_COMMITTED) /* else it is the server's word */
+		lb_lines_name(lines->name, index, result.receipt.name);
+	if (result.verdict == LB_VERDICT_ROLLED_BACK || result.verdict == LB_VERDICT_REFUSED)
+		return;
+	if (result.verdict != LB_VERDICT_COMMITTED) {
+		lb_peer_interrupted(&lines->sending->peer);
+		decide(lines, index, &result);
+	} else if (!old->there || old->length != receipt->length ||
+		   memcmp(&old->digest, &receipt->digest, sizeof old->digest) != 0) {
+		has_changed(lines, index, "an earlier run has committed another record in its place");
+	} else if (!old->committed) {
+		old->committed = true;
+		decide(lines, index, &result);
+	}
+}
+
+/* Finds out which records an earlier run has delivered. Nothing is begun before that is known of each of them. */
+static void take_up(struct lines *lines, bool prefixed)
+{
+	struct lb_peer *peer = &lines->sending->peer;
+	struct lb_lines_open *open = &lines->open;
+	int r = lb_lines_open_find(
+		open, peer, lines->records.source.again ? lines->source : NULL, lines->name, prefixed);
+
+	if (r < 0) {
+		decide_not(lines, 1, r == -EBUSY ? LB_REASON_BUSY : LB_REASON_JOURNAL,
+			r == -EBUSY ? "another process delivers this file" : strerror(-r));
+		return;
+	}
+	if (peer->client == NULL) {
+		decide_not(lines, open->n > 0 ? open->from : 1,
+			open->n > 0 ? LB_REASON_NO_ANSWER : peer->reason,
+			peer->why[0] != '\0' ? peer->why : NULL);
+		return;
+	}
+	r = lb_lines_open_read(open, &lines->records);
+	if (r == -ESTALE)
+		has_changed(lines, open->from, "what comes before it is not what an earlier run has read");
+	else if (r < 0)
+		decide_not(lines, open->from, LB_REASON_SOURCE_UNREADABLE, strerror(-r));
+	for (size_t i = 0; i < open->n; i++) {
+		struct lb_id id = open->ranges[i].first;
+
+		for (unsigned n = 0; n < open->ranges[i].count && !lines->stop; n++, id.number++)
+			ask(lines, &id, lb_lines_note_record(&open->ranges[i].note, n));
+	}
 }
 
 int lb_lines(struct lb_sending *sending, struct lb_telling *telling, const char *path, const char *name,
@@ -169,6 +247,7 @@ int lb_lines(struct lb_sending *sending, struct lb_telling *telling, const char 
 	size_t most = peer->replay != 0 ? (size_t)peer->replay : LB_LINES_MOST;
 	int r;
 
+	lines.source = realpath(path, NULL);
 	peer->decided = decided;
 	peer->decided_arg = &lines;
 	r = lb_peer_open(peer, "send");
@@ -178,12 +257,14 @@ int lb_lines(struct lb_sending *sending, struct lb_telling *telling, const char 
 	r = lb_records_open(&lines.records, path, prefixed, most);
 	if (r < 0)
 		decide_not(&lines, 1, LB_REASON_SOURCE_UNREADABLE, strerror(-r));
-	else if (peer->client == NULL)
-		decide_not(&lines, 1, peer->reason, peer->why[0] != '\0' ? peer->why : NULL);
 	else
+		take_up(&lines, prefixed);
+	if (peer->client != NULL) {
 		send_records(&lines);
-	if (peer->client != NULL)
 		await_verdicts(&lines);
+	}
+	lb_lines_open_free(&lines.open);
+	free(lines.source);
 	lb_records_close(&lines.records);
 	lb_peer_close(peer);
 	if (lines.stop)

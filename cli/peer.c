@@ -69,6 +69,7 @@ int lb_peer_open(struct lb_peer *peer, const char *command)
 	options.waiting = peer->waiting;
 	options.waiting_arg = peer->waiting_arg;
 	options.pipeline = peer->decided != NULL;
+	options.numbers = peer->decided != NULL ? LB_PEER_NUMBERS : 0;
 	options.decided = peer->decided;
 	options.decided_arg = peer->decided_arg;
 	r = lb_client_open(peer->address, &options, peer->deadline, &peer->client, &outcome);

@@ -6,6 +6,8 @@
 #include "print.h"
 #include <lastbyte/client.h>
 
+#define LB_PEER_NUMBERS 64 /* reserved at once, for many deliveries */
+
 struct lb_peer {
 	const char        *address, *state_dir; /* as given; the latter may be NULL */
 	lb_time            deadline;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PREFIX    4            /* bytes */
 #define READ_SIZE (256 * 1024) /* bytes, at once */
@@ -111,5 +112,18 @@ int lb_records_fill(struct lb_records *records)
 		return n == -EAGAIN ? 0 : (int)n;
 	records->ended = n == 0;
 	records->end += (size_t)n;
+	return 0;
+}
+
+int lb_records_back(
+	struct lb_records *records, uint64_t index, uint64_t offset, const struct lb_hasher *before)
+{
+	if (lseek(records->source.fd, (off_t)offset, SEEK_SET) < 0)
+		return -errno;
+	records->index = index;
+	records->offset = offset;
+	records->before = *before;
+	records->at = records->end = records->looked = records->length = 0;
+	records->ended = false;
 	return 0;
 }

@@ -28,6 +28,10 @@ void lb_records_close(struct lb_records *records);
  * `most`; -EBADMSG: the input ends within it. What *recordp points to stays until the next fill. */
 int lb_records_cut(struct lb_records *records, const uint8_t **recordp, size_t *lenp);
 
+/* Goes back in a file to where record `index` + 1 begins; `before` has seen what comes before that. 0 or a negative errno. */
+int lb_records_back(
+	struct lb_records *records, uint64_t index, uint64_t offset, const struct lb_hasher *before);
+
 /* Reads on, once, if the last cut was 0. 0, or a negative errno; also when there was nothing to read yet. */
 int lb_records_fill(struct lb_records *records);
 

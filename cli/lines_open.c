@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which numbers of the journal are for which records of an input: in the note of each reservation, and found again by it.
+ * Owns what was found. Asks the server nothing.
+ *
+ * A number that was fenced is not used again, so the record gets another one, of a later reservation, while the earlier
+ * one may still be open. A record is delivered if one of the numbers that are for it has committed, and it is not begun
+ * again before that is known of each of them: so it is delivered once.
+ */
+#include "lines_open.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void lb_lines_name(const char *name, uint64_t index, char out[LB_NAME_MAX + 1])
+{
+	snprintf(out, LB_NAME_MAX + 1, "%s.%0*" PRIu64, name, LB_LINES_DIGITS, index);
+}
+
+void lb_lines_note_write(const struct lb_lines_note *note, char text[LB_LINES_NOTE_MAX + 1])
+{
+	int n = snprintf(text, LB_LINES_NOTE_MAX + 1, "%s %" PRIu64 " %" PRIu64 " %s %s ",
+		note->prefixed ? "records" : "lines", note->index, note->offset, note->before, note->source);
+
+	for (unsigned i = 0; i < note->skips; i++)
+		n += snprintf(text + n, (size_t)(LB_LINES_NOTE_MAX + 1 - n), "%02x", note->skip[i]);
+	if (note->skips == 0)
+		strcpy(text + n, "-");
+}
+
+bool lb_lines_note_parse(const char *text, struct lb_lines_note *notep)
+{
+	char kind[8], skip[LB_LINES_NOTE_MAX + 1];
+	size_t digits;
+
+	*notep = (struct lb_lines_note){.index = 0};
+	if (sscanf(text, "%7s %" SCNu64 " %" SCNu64 " %39s %39s %255s", kind, &notep->index, &notep->offset,
+		    notep->before, notep->source, skip) != 6 ||
+		notep->index == 0)
+		return false;
+	notep->prefixed = strcmp(kind, "records") == 0;
+	if (!notep->prefixed && strcmp(kind, "lines") != 0)
+		return false;
+	if (strcmp(skip, "-") == 0)
+		return true;
+	digits = strspn(skip, "0123456789abcdef");
+	notep->skips = (unsigned)(digits / 2);
+	if (skip[digits] != '\0' || digits % 2 != 0 || notep->skips > sizeof notep->skip)
+		return false;
+	for (unsigned i = 0; i < notep->skips; i++)
+		sscanf(skip + 2 * (size_t)i, "%2hhx", &notep->skip[i]);
+	return true;
+}
+
+static bool skips(const struct lb_lines_note *note, uint64_t i)
+{
+	return i / 8 < note->skips && (note->skip[i / 8] >> (i % 8) & 1) != 0;
+}
+
+uint64_t lb_lines_note_record(const struct lb_lines_note *note, unsigned i)
+{
+	uint64_t at = 0;
+
+	for (;; at++) {
+		if (skips(note, at))
+			continue;
+		if (i == 0)
+			return note->index + at;
+		i--;
+	}
+}
+
+struct search {
+	struct lb_lines_open *open;
+	const char *name;
+	bool prefixed;
+};
+
+static int add(void *arg, const struct lb_open_delivery *delivery)
+{
+	struct search *search = arg;
+	struct lb_lines_open *open = search->open;
+	struct lb_lines_range range = {.first = delivery->id, .count = delivery->count}, *ranges;
+	char name[LB_NAME_MAX + 1];
+
+	if (delivery->count < 2 || !lb_lines_note_parse(delivery->note, &range.note) ||
+		range.note.prefixed != search->prefixed || strcmp(range.note.source, open->source) != 0)
+		return 0;
+	lb_lines_name(search->name, range.note.index, name);
+	if (strcmp(delivery->name, name) != 0)
+		return 0;
+	if (delivery->busy)
+		return -EBUSY;
+	ranges = reallocarray(open->ranges, open->n + 1, sizeof *ranges);
+	if (ranges == NULL)
+		return -ENOMEM;
+	open->ranges = ranges;
+	ranges[open->n++] = range;
+	return 0;
+}
+
+static int by_record(const void *a, const void *b)
+{
+	const struct lb_lines_range *one = a, *other = b;
+
+	return one->note.index < other->note.index ? -1 : one->note.index > other->note.index;
+}
+
+int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, const char *source,
+	const char *name, bool prefixed)
+{
+	const struct lb_client_options options = {.state_dir = peer->state_dir};
+	struct search search = {.open = open, .name = name, .prefixed = prefixed};
+	struct lb_hasher hasher;
+	struct lb_digest digest;
+	char text[LB_DIGEST_TEXT];
+	int r;
+
+	*open = (struct lb_lines_open){.source = "-"};
+	if (source == NULL)
+		return 0;
+	lb_hasher_init(&hasher);
+	lb_hasher_update(&hasher, source, strlen(source));
+	lb_hasher_digest(&hasher, &digest);
+	strcpy(open->source, strchr(lb_digest_text(&digest, text), ':') + 1);
+	r = lb_client_each_open(&options, peer->address, add, &search);
+	if (r < 0 || open->n == 0)
+		return r;
+	qsort(open->ranges, open->n, sizeof *open->ranges, by_record);
+	open->from = open->ranges->note.index;
+	for (size_t i = 0; i < open->n; i++) {
+		uint64_t last = lb_lines_note_record(&open->ranges[i].note, open->ranges[i].count - 1);
+
+		open->until = last >= open->until ? last + 1 : open->until;
+	}
+	if (open->n > LB_LINES_RANGES || open->until - open->from > LB_LINES_SKIP_MAX)
+		return -E2BIG;
+	open->old = calloc(open->until - open->from, sizeof *open->old);
+	return open->old != NULL ? 0 : -ENOMEM;
+}
+
+void lb_lines_open_free(struct lb_lines_open *open)
+{
+	free(open->ranges);
+	free(open->old);
+}
+
+/* The record that was cut is the next one of the input. */
+static bool take(
+	struct lb_lines_open *open, const struct lb_records *records, const uint8_t *record, size_t len)
+{
+	const struct lb_lines_note *note = &open->ranges->note;
+	struct lb_lines_old *old;
+	struct lb_hasher hasher;
+	struct lb_digest digest;
+	char before[LB_DIGEST_TEXT];
+
+	if (records->index == open->from) {
+		lb_hasher_digest(&records->before, &digest);
+		if (records->offset != note->offset ||
+			strcmp(lb_digest_text(&digest, before), note->before) != 0)
+			return false;
+		open->before = records->before;
+	}
+	if (records->index < open->from)
+		return true;
+	old = &open->old[records->index - open->from];
+	lb_hasher_init(&hasher);
+	lb_hasher_update(&hasher, record, len);
+	lb_hasher_digest(&hasher, &old->digest);
+	old->length = len;
+	old->there = true;
+	return true;
+}
+
+int lb_lines_open_read(struct lb_lines_open *open, struct lb_records *records)
+{
+	const uint8_t *record;
+	size_t len;
+
+	while (open->n > 0 && records->index + 1 < open->until) {
+		int r = lb_records_cut(records, &record, &len);
+
+		if (r < 0 || (r == 0 && records->ended))
+			break;
+		if (r == 0)
+			r = lb_records_fill(records);
+		else if (!take(open, records, record, len))
+			return -ESTALE;
+		if (r < 0)
+			return r;
+	}
+	if (open->n == 0)
+		return 0;
+	if (!open->old->there)
+		return -ESTALE;
+	return lb_records_back(records, open->from - 1, open->ranges->note.offset, &open->before);
+}
+
+bool lb_lines_open_has(const struct lb_lines_open *open, uint64_t index)
+{
+	return index >= open->from && index < open->until && open->old[index - open->from].committed;
+}
+
+void lb_lines_open_note(
+	const struct lb_lines_open *open, const struct lb_records *records, char text[LB_LINES_NOTE_MAX + 1])
+{
+	struct lb_lines_note note = {
+		.prefixed = records->prefixed, .index = records->index, .offset = records->offset};
+	struct lb_digest before;
+
+	lb_hasher_digest(&records->before, &before);
+	lb_digest_text(&before, note.before);
+	strcpy(note.source, open->source);
+	for (uint64_t i = 0; note.index + i < open->until; i++) {
+		if (!lb_lines_open_has(open, note.index + i))
+			continue;
+		note.skip[i / 8] |= (uint8_t)(1 << i % 8);
+		note.skips = (unsigned)(i / 8) + 1;
+	}
+	lb_lines_note_write(&note, text);
+}

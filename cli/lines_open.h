@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* What an earlier run of `lastbyte send --lines` has left open, and what this one leaves in the journal for the next. */
+#ifndef CLI_LINES_OPEN_H
+#define CLI_LINES_OPEN_H
+
+#include "peer.h"
+#include "records.h"
+
+#define LB_LINES_DIGITS   12  /* of the number that follows the name and a dot: so the names sort */
+#define LB_LINES_SKIP_MAX 512 /* records */
+#define LB_LINES_NOTE_MAX 255
+#define LB_LINES_RANGES   16 /* that may be open of one input */
+
+/* The name of one record; they count from 1. */
+void lb_lines_name(const char *name, uint64_t index, char out[LB_NAME_MAX + 1]);
+
+/*
+ * Which records the numbers of a reservation are for, as the journal's note: those from `index` on, in their order, but
+ * for the ones that `skip` names by their bits, as they are committed.
+ */
+struct lb_lines_note {
+	bool     prefixed;
+	uint64_t index, offset;               /* of the first one: in the input */
+	char     before[LB_DIGEST_TEXT];      /* of all that comes before it there */
+	char     source[LB_DIGEST_TEXT];      /* of the path of the input */
+	uint8_t  skip[LB_LINES_SKIP_MAX / 8]; /* record index + i: bit i % 8 of byte i / 8 */
+	unsigned skips;                       /* bytes of it */
+};
+
+void lb_lines_note_write(const struct lb_lines_note *note, char text[LB_LINES_NOTE_MAX + 1]);
+bool lb_lines_note_parse(const char *text, struct lb_lines_note *notep); /* false: it is something else's */
+uint64_t lb_lines_note_record(
+	const struct lb_lines_note *note, unsigned i); /* that the i-th number is for, from 0 */
+
+struct lb_lines_range {
+	struct lb_id         first;
+	unsigned             count;
+	struct lb_lines_note note;
+};
+
+/* One record of those that the open numbers are for. */
+struct lb_lines_old {
+	bool             there, committed; /* the input has it; an earlier run has delivered it */
+	uint64_t         length;
+	struct lb_digest digest;
+};
+
+struct lb_lines_open {
+	char                   source[LB_DIGEST_TEXT];
+	struct lb_lines_range *ranges; /* the one with the first record is the first */
+	size_t                 n;
+	uint64_t from, until;     /* the records: from `from` on, before `until`; the same: there are none */
+	struct lb_lines_old *old; /* of each */
+	struct lb_hasher     before; /* has seen what comes before the first */
+};
+
+/* Looks for what is open at peer's address of this source, an absolute path, or NULL: then it is nothing. 0; -EBUSY:
+ * another process works on it; -E2BIG: it is too much for a note; or a negative errno. Free it in any case. */
+int  lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, const char *source,
+	 const char *name, bool prefixed);
+void lb_lines_open_free(struct lb_lines_open *open);
+
+/* Reads the input as far as the numbers go, and goes back to the first record that they are for. 0; -ESTALE: what comes
+ * before that is not what was there; or as lb_records_cut and lb_records_fill. */
+int lb_lines_open_read(struct lb_lines_open *open, struct lb_records *records);
+
+/* Whether an earlier run has delivered the record. */
+bool lb_lines_open_has(const struct lb_lines_open *open, uint64_t index);
+
+/* What the reservation that is made for the record at hand shall say. */
+void lb_lines_open_note(
+	const struct lb_lines_open *open, const struct lb_records *records, char text[LB_LINES_NOTE_MAX + 1]);
+
+#endif

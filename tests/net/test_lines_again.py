@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""`lastbyte send --lines` after a run that ended early: it goes on there, and every line comes once."""
+import os
+import re
+import subprocess
+from libnet import TESTING, Answer, run, same, test, until
+
+LINES = [b"line %d " % n + b"x" * (n % 50) for n in range(1, 151)]
+
+
+def name(n):
+    return f"x.{n:012}"
+
+
+def take(place, taken):
+    """Somebody uses what has come, so that no name stands in the way of a second copy of it."""
+    for file in place.visible():
+        taken.setdefault(file, []).append(place.read(file))
+        os.unlink(os.path.join(place.inbox, file))
+
+
+def check(place, taken, lines=LINES):
+    """Each was there, once, as the ledger says, too."""
+    take(place, taken)
+    same(taken, {name(n): [line] for n, line in enumerate(lines, 1)})
+    same(sorted(row["name"] for row in place.committed()), sorted(taken))
+    same((place.send("--continue").exits(0).out), "")
+
+
+def start(place, server, address=None, **more):
+    return place.start("send", "--lines", "--name", "x", place.file("f", b"\n".join(LINES)), address or server.address, **more)
+
+
+def killed(place, server, receipts):
+    """A run that is killed when it has printed so many."""
+    process = start(place, server)
+    for _ in range(receipts):
+        process.stdout.readline()
+    process.kill()
+    process.wait()
+
+
+@test("killed at each step of the client's, it goes on there")
+def _(place):
+    for fault in ("journal_written", "journal_synced", "client_decided"):
+        inbox = place.inbox = place.under(f"inbox-{fault}")
+        server, taken = place.serve(inbox=inbox), {}
+        process = start(place, server, env={"LASTBYTE_FAULT": fault}, binary=TESTING)
+        same(Answer(process).code, -9)
+        server.signal()  # so that it has done what it was at
+        server.wait()
+        take(place, taken)
+        server = place.serve(inbox=inbox, listen=server.address)
+        Answer(start(place, server)).exits(0)
+        check(place, taken)
+
+
+@test("killed again and again, somewhere")
+def _(place):
+    server, taken = place.serve(), {}
+    for receipts in (1, 0, 63, 7, 0, 1):
+        killed(place, server, receipts)
+        take(place, taken)
+    Answer(start(place, server)).exits(0)
+    check(place, taken)
+
+
+@test("after a link that broke without --retry, too, and the receipts of both runs are all of them")
+def _(place):
+    server, taken = place.serve(), {}
+    proxy = place.proxy(server.address, up=5000)
+    first = Answer(start(place, server, proxy.address))
+    assert first.code in (3, 4), first
+    take(place, taken)
+    second = Answer(start(place, server, proxy.address)).exits(0)
+    names = re.findall(r"^committed \S+ (\S+)", first.out + second.out, re.M)
+    same(sorted(set(names)), [name(n) for n in range(1, 151)])
+    check(place, taken)
+
+
+@test("a line that was added is sent with the rest")
+def _(place):
+    server, taken = place.serve(), {}
+    killed(place, server, 5)
+    path = place.file("f", b"\n".join(LINES + [b"one more", b""]))
+    place.send("--lines", "--name", "x", path, server.address).exits(0)
+    check(place, taken, LINES + [b"one more"])
+
+
+@test("a file whose beginning has changed is refused, and nothing of it is sent; as it was, it goes on")
+def _(place):
+    server, taken = place.serve(), {}
+    killed(place, server, 130)
+    changed = [b"LINE" + LINES[0][4:]] + LINES[1:]
+    done = place.send("--lines", "--name", "x", place.file("f", b"\n".join(changed)), server.address).exits(1)
+    assert "what comes before it is not what an earlier run has read" in done.err, done
+    same(done.out, "")
+    Answer(start(place, server)).exits(0)
+    check(place, taken)
+
+
+@test("a line that is committed, and is another one now, is noticed")
+def _(place):
+    server, taken = place.serve(), {}
+    killed(place, server, 3)
+    changed = [LINES[0], b"another", *LINES[2:]]
+    done = place.send("--lines", "--name", "x", place.file("f", b"\n".join(changed)), server.address).exits(1)
+    assert f"{name(2)}: " in done.err and "another record in its place" in done.err, done
+    Answer(start(place, server)).exits(0)
+    check(place, taken)
+
+
+@test("another name, or another kind of record, is another input")
+def _(place):
+    server = place.serve()
+    killed(place, server, 3)
+    path = place.file("f", b"\n".join(LINES))
+    same(place.send("--lines", "--name", "y", path, server.address).exits(0).out.count("committed"), 150)
+    assert "longer than" in place.send("--records", "--name", "x", path, server.address).exits(4).err
+
+
+@test("--continue tells what became of each number, and closes them")
+def _(place):
+    server = place.serve()
+    killed(place, server, 100)
+    done = place.send("--continue").exits(1)
+    told = dict(re.findall(r"^(?:committed|rolled_back) \S+ (x\.\d+)[ :](.*)", done.out + done.err, re.M))
+    rows = {row["name"] for row in place.committed()}
+    assert set(re.findall(r"^committed \S+ (\S+)", done.out, re.M)) <= rows, done
+    assert not rows & set(re.findall(r"^rolled_back \S+ (\S+):", done.err, re.M)), done
+    assert len(told) >= 64 and len(told) % 64 == 0, sorted(told)
+    same(place.send("--continue").exits(0).out, "")
+
+
+@test("no server: what was open is in doubt, and stays open")
+def _(place):
+    server, taken = place.serve(), {}
+    killed(place, server, 10)
+    server.kill()
+    assert "0 records were committed" in Answer(start(place, server)).exits(3).err
+    server = place.serve(listen=server.address)
+    Answer(start(place, server)).exits(0)
+    check(place, taken)
+
+
+@test("while another run is at it, it is left to that")
+def _(place):
+    server, taken = place.serve(), {}
+    proxy = place.proxy(server.address, down=500, how="hold")
+    process = start(place, server, proxy.address)
+    until("it has begun", lambda: len(place.visible()) > 0)
+    done = Answer(start(place, server, proxy.address)).exits(4)
+    assert "another process" in done.err, done
+    same(done.out, "")
+    proxy.release()
+    Answer(process).exits(0)
+    check(place, taken)
+
+
+run()
