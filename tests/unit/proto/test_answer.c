@@ -166,6 +166,21 @@ static void synced_goes_forward_and_not_beyond_what_came(void **state)
 	pair_free(pair);
 }
 
+static void sync_of_what_cannot_be_resumed_is_answered_with_0(void **state)
+{
+	struct pair *pair = pair_new_greeted(LB_FEATURE_RESUME);
+	uint32_t handle = pair_open(pair, 1); /* flag 0 */
+
+	(void)state;
+	assert_int_equal(lb_conn_data(pair->client.conn, handle, "abc", 3), 0);
+	assert_int_equal(lb_conn_sync(pair->client.conn, handle), 0);
+	pair_run(pair);
+	assert_int_equal(lb_conn_synced(pair->server.conn, handle, 0), 0);
+	pair_run(pair);
+	assert_int_equal(side_event(&pair->client, LB_EVENT_SYNCED)->offset, 0);
+	pair_free(pair);
+}
+
 static void a_reply_travels_with_committed(void **state)
 {
 	static uint8_t reply[LB_REPLY_MAX + 1];
@@ -307,6 +322,7 @@ int main(void)
 		cmocka_unit_test(a_resume_offset_needs_resume_and_a_resumable_sink),
 		cmocka_unit_test(bytes_are_counted_from_the_resume_offset_on),
 		cmocka_unit_test(synced_goes_forward_and_not_beyond_what_came),
+		cmocka_unit_test(sync_of_what_cannot_be_resumed_is_answered_with_0),
 		cmocka_unit_test(a_reply_travels_with_committed),
 		cmocka_unit_test(a_reply_travels_with_resolved_and_only_with_its_own),
 		cmocka_unit_test(a_second_long_reply_waits_until_the_first_is_written),

@@ -288,6 +288,23 @@ static void an_error_of_the_peer_is_never_answered(void **state)
 	}
 }
 
+static void a_failure_of_0_is_an_unknown_one(void **state)
+{
+	static const uint8_t payload[] = {0, 0};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct pair *pair = pair_new_greeted(0);
+		struct side *side = i == 0 ? &pair->server : &pair->client;
+
+		side_frame(side, LB_FRAME_ERROR, 0, payload, sizeof payload, pair->now);
+		assert_true(side_event(side, LB_EVENT_ERROR)->from_peer);
+		assert_int_equal(lb_conn_state(side->conn), LB_CONN_FAILED);
+		assert_int_equal(lb_conn_send(side->conn, (struct iovec[4]){0}, 4), 0);
+		pair_free(pair);
+	}
+}
+
 static void not_even_an_error_that_is_none_is_answered(void **state)
 {
 	static const struct {
@@ -354,6 +371,7 @@ int main(void)
 		cmocka_unit_test(a_flood_of_pings_is_taken_only_as_it_is_answered),
 		cmocka_unit_test(a_server_has_room_for_every_answer_although_nothing_is_read),
 		cmocka_unit_test(an_error_of_the_peer_is_never_answered),
+		cmocka_unit_test(a_failure_of_0_is_an_unknown_one),
 		cmocka_unit_test(not_even_an_error_that_is_none_is_answered),
 		cmocka_unit_test(after_a_failure_everything_is_taken_and_ignored),
 		cmocka_unit_test(more_reported_written_than_there_was_does_no_harm),

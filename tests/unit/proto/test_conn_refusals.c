@@ -29,6 +29,25 @@ static void what_cannot_begin_is_refused_by_the_machine_which_tells(void **state
 	pair_free(pair);
 }
 
+static void the_first_reason_of_several_is_given(void **state)
+{
+	struct pair *pair = hand_greeted((struct lb_conn_options){.max_delivery = 100});
+	struct lb_begin begin = pair_begin(1, "na/me");
+
+	(void)state;
+	begin.length = 101;
+	hand_say_begin(pair, 1, begin);
+	hand_refused_with(pair, 1, LB_REASON_BAD_NAME);
+	assert_int_equal(lb_conn_going_away(pair->server.conn), 0);
+	side_wrote_frame(&pair->server, LB_FRAME_GOING_AWAY, 0, pair->now);
+	hand_say_begin(pair, 2, begin);
+	hand_refused_with(pair, 2, LB_REASON_GOING_AWAY);
+	begin.ledger.bytes[0] ^= 1;
+	hand_say_begin(pair, 3, begin);
+	hand_refused_with(pair, 3, LB_REASON_ANOTHER_LEDGER);
+	pair_free(pair);
+}
+
 static void what_a_client_sent_before_it_saw_the_refusal_is_ignored(void **state)
 {
 	struct pair *pair = hand_open_one(none, LB_UNKNOWN);
@@ -237,6 +256,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_cannot_begin_is_refused_by_the_machine_which_tells),
+		cmocka_unit_test(the_first_reason_of_several_is_given),
 		cmocka_unit_test(what_a_client_sent_before_it_saw_the_refusal_is_ignored),
 		cmocka_unit_test(the_rest_of_a_payload_is_swallowed_after_a_refusal),
 		cmocka_unit_test(a_commit_with_another_total_is_refused),

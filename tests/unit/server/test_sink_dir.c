@@ -114,6 +114,17 @@ static void a_name_that_exists_is_refused_and_left_alone(void **state)
 	assert_file(inbox(fx, "a"), "theirs");
 }
 
+static void what_the_ledger_knows_of_an_id_is_said_before_what_is_wrong_with_its_name(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake intake;
+
+	put_file(inbox(fx, "a"), "theirs");
+	assert_answer(resolve(fx, 1), ROLLED_BACK, FENCED);
+	begin(fx, &intake, 1, "a");
+	assert_answer(intake, REFUSED, FENCED);
+}
+
 static void a_name_is_reserved_until_the_delivery_has_ended(void **state)
 {
 	struct fixture *fx = *state;
@@ -359,6 +370,7 @@ int main(void)
 		sink_test(the_same_id_with_another_name_is_refused),
 		sink_test(the_same_id_with_another_length_is_refused),
 		sink_test(a_name_that_exists_is_refused_and_left_alone),
+		sink_test(what_the_ledger_knows_of_an_id_is_said_before_what_is_wrong_with_its_name),
 		sink_test(a_name_is_reserved_until_the_delivery_has_ended),
 		sink_test(an_id_that_is_being_received_is_busy),
 		sink_test(a_name_that_leads_elsewhere_is_refused),
