@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The observer on the wire: splits both directions into frames and holds them to invariants 1 (who asked for a
- * COMMIT), 7 (which ledger a BEGIN names), 9 (which offsets are said), 10 (the order of CLOSE) and 11 (no failure on legal traffic). Owns what it
- * remembers of each connection.
+ * COMMIT), 7 (which ledger a BEGIN names), 9 (which offsets are said, and what a digest covers), 10 (the order of CLOSE)
+ * and 11 (no failure on legal traffic). Owns what it remembers of each connection.
  */
 #include "sim/wire.h"
 #include "proto/bytes.h"
@@ -92,7 +92,7 @@ static void see_commit(struct sim_check *check, struct tap *tap, const struct st
 	lb_commit_get(stream->payload, &event);
 	source = sim_source_with(check, question->name, &event.digest);
 	if (source == NULL || event.length != source->len)
-		sim_violation(check->world, 1, "a COMMIT is sent for %s that is not for its content",
+		sim_violation(check->world, 9, "a COMMIT of %s does not cover all of it, or something else",
 			question->name);
 	if (!source->wanted)
 		sim_violation(check->world, 1, "a COMMIT is sent for %s, and its user has not asked for it",
