@@ -49,7 +49,8 @@ static void keep(struct lb_client *client)
 {
 	struct lb_attempt *attempt = client->attempt;
 
-	if (attempt->length > 0)
+	/* Of an empty one behind which others keep theirs, the place among them stays. */
+	if (attempt->length > 0 || (attempt->kept && client->pipeline))
 		return;
 	attempt->kept = client->retry && attempt->read_again == NULL &&
 			(attempt->resumable || client->pipeline) &&

@@ -284,6 +284,25 @@ static void a_connection_that_breaks_at_any_frame_loses_and_repeats_nothing(void
 	}
 }
 
+static void an_empty_one_that_is_begun_again_costs_the_others_no_copy(void **state)
+{
+	struct fake *fake = *state;
+	struct many of;
+
+	for (unsigned frame = 1; frame <= 3 * 4; frame++) {
+		start(&of, fake, retried);
+		of.cut_at = frame;
+		assert_int_equal(begin(&of, 0), 0);
+		of.texts[0][0] = '\0';
+		assert_int_equal(lb_client_commit_async(of.client, fake_in(fake, 100)), 0);
+		for (unsigned i = 1; i < 4; i++)
+			assert_int_equal(put(&of, i), 0);
+		wait_for_all(&of);
+		expect_each_once(&of, 4, LB_VERDICT_COMMITTED);
+		fake_close(fake, of.client);
+	}
+}
+
 static void without_retry_those_whose_commit_has_left_are_in_doubt_and_the_others_are_not_committed(
 	void **state)
 {
@@ -542,6 +561,7 @@ int main(void)
 		BY(one_that_is_refused_is_told_and_the_others_go_on),
 		BY(what_nobody_waits_for_is_written_together),
 		BY(a_connection_that_breaks_at_any_frame_loses_and_repeats_nothing),
+		BY(an_empty_one_that_is_begun_again_costs_the_others_no_copy),
 		BY(without_retry_those_whose_commit_has_left_are_in_doubt_and_the_others_are_not_committed),
 		BY(what_was_not_kept_is_asked_about),
 		BY(copies_are_bounded_together_and_a_write_waits_for_room),
