@@ -141,7 +141,8 @@ class Keeper:
         self.world.books.check(killed or died or stopped or code == 4 and self.world.full, f"the server ended with {code}: {server.errors.decode()}")
 
     def signal(self, number):
-        self.told.append(number)
+        if number != signal.SIGSTOP:
+            self.told.append(number)
         self.server.signal(number)
 
     def stop(self):
@@ -284,10 +285,11 @@ class World:
             self.keeper.start()
 
     def heal(self):
-        """All faults are over."""
+        """All faults are over, and those that are still at work in a server end with it."""
         self.disk.heal()
         if self.keeper.watch() and self.keeper.point:
             self.keeper.signal(signal.SIGKILL)
+        if self.keeper.watch() and self.keeper.told:
             self.keeper.over()
         if not self.keeper.watch():
             self.keeper.start()
