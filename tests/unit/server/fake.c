@@ -379,9 +379,9 @@ static bool move_peer(struct fake *fake, struct peer *peer)
 
 static uint32_t events_of(const struct fake *fake, int i)
 {
-	const struct peer *peer = &fake->peers[i - 1];
+	const struct peer *peer = i > 0 ? &fake->peers[i - 1] : NULL;
 
-	if (i == 0)
+	if (peer == NULL)
 		return fake->accept_error != 0 || fake->accepted < fake->n_peers ? EPOLLIN : 0;
 	if (peer->ending) /* it is its time that ends it */
 		return 0;
