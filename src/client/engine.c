@@ -15,7 +15,8 @@
 void lb_client_begin_operation(struct lb_client *client, enum lb_operation operation, lb_time deadline)
 {
 	client->operation = operation;
-	client->started = client->host->clock->now(client->host);
+	if (operation != LB_OPERATION_WRITE) /* small writes are many, and nothing is said of how long one took */
+		client->started = client->host->clock->now(client->host);
 	client->deadline = deadline;
 	client->result = 0;
 	client->interrupted = false;

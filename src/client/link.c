@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define VECTORS   4
-#define GATHERED  2048 /* bytes: about as many small deliveries as half of those that may be undecided */
-#define READS_MAX 64   /* at once: a server that floods must not keep us from writing */
+#define VECTORS 4
+/* Bytes: about as many small deliveries as half of those that may be undecided; with none, all of it is DATA, which
+ * nobody is going to answer. */
+#define GATHERED(client) ((client)->undecided.n > 0 ? 2048 : 32768)
+#define READS_MAX        64 /* at once: a server that floods must not keep us from writing */
 
 static lb_time now_of(const struct lb_client *client)
 {
@@ -48,7 +50,7 @@ bool lb_link_has_output(const struct lb_client *client)
 bool lb_link_refers(const struct lb_client *client)
 {
 	struct iovec iov[VECTORS];
-	int n = is_alive(client) ? vectors(client, iov) : 0;
+	int n = client->chunk_len > 0 && is_alive(client) ? vectors(client, iov) : 0;
 
 	for (int i = 0; i < n; i++)
 		if ((uintptr_t)iov[i].iov_base - (uintptr_t)client->chunk < client->chunk_len)
@@ -64,7 +66,7 @@ bool lb_link_is_due(const struct lb_client *client)
 
 	for (int i = 0; i < n; i++)
 		waiting += iov[i].iov_len;
-	return waiting >= GATHERED || client->blocked;
+	return waiting >= GATHERED(client) || client->blocked;
 }
 
 /* False when the socket failed. */
@@ -350,7 +352,7 @@ bool lb_link_close(struct lb_client *client)
 void lb_link_release_buffer(struct lb_client *client)
 {
 	struct iovec iov[VECTORS];
-	int n = client->stash == NULL ? vectors(client, iov) : 0;
+	int n = client->chunk_len > 0 && client->stash == NULL ? vectors(client, iov) : 0;
 
 	client->out = NULL;
 	client->out_len = 0;

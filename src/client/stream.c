@@ -122,7 +122,7 @@ void lb_stream_synced(struct lb_client *client, uint64_t offset)
 	durable(client, offset);
 }
 
-/* The machine keeps referring to `from` until it is written. */
+/* The machine keeps referring to `from` until it is written, if that is more than it copies. */
 static int say(struct lb_client *client, const uint8_t *from, size_t n)
 {
 	struct lb_attempt *attempt = client->attempt;
@@ -133,7 +133,7 @@ static int say(struct lb_client *client, const uint8_t *from, size_t n)
 	free(client->stash);
 	client->stash = NULL;
 	client->chunk = from;
-	client->chunk_len = n;
+	client->chunk_len = n > LB_DATA_COPIED ? n : 0;
 	attempt->sent += n;
 	return 0;
 }
