@@ -243,6 +243,57 @@ LB_PUBLIC int lb_client_close(struct lb_client *client, lb_time deadline, struct
 /* Ends the connection at once, with RST. Consumes client, always. */
 LB_PUBLIC void lb_client_abort(struct lb_client *client, struct lb_outcome *outcomep);
 
+/*
+ * The same client in an event loop: each call above that waits is one that starts it, and steps.
+ *
+ *	lb_client_start_begin(client, &delivery, deadline);
+ *	until lb_client_step(client): wait for lb_client_events at lb_client_fd, or until lb_client_deadline
+ *	lb_client_result(client, NULL, &outcome);
+ *
+ * None of them waits for the network. The journal is written, and a name looked up, while the caller waits.
+ *
+ * Start returns 0: now step; or a negative errno, as the call that waits: nothing happened. One operation at a time:
+ * -EBUSY, -EINVAL. An open that fails at once leaves *clientp NULL and fills the outcome; one that fails later is over
+ * with an error, and then only lb_client_abort is legal, as it is after a close that is over: it frees the client. What
+ * is given to lb_client_start_write stays as it is until the write is over. There is none for lb_client_decision: with a
+ * deadline that has passed it does not wait.
+ */
+LB_PUBLIC LB_CHECKED int lb_client_start_open(const char *address, const struct lb_client_options *options,
+	lb_time deadline, struct lb_client **clientp, struct lb_outcome *outcomep);
+LB_PUBLIC LB_CHECKED int lb_client_start_begin(
+	struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline);
+LB_PUBLIC LB_CHECKED int lb_client_start_write(
+	struct lb_client *client, const void *buf, size_t len, lb_time deadline);
+LB_PUBLIC LB_CHECKED int lb_client_start_commit(struct lb_client *client, lb_time deadline);
+LB_PUBLIC LB_CHECKED int lb_client_start_commit_async(struct lb_client *client, lb_time deadline);
+LB_PUBLIC LB_CHECKED int lb_client_start_rollback(
+	struct lb_client *client, enum lb_reason reason, lb_time deadline);
+LB_PUBLIC LB_CHECKED int lb_client_start_resolve(
+	struct lb_client *client, const struct lb_id *id, lb_time deadline);
+LB_PUBLIC void lb_client_start_close(struct lb_client *client, lb_time deadline);
+
+/*
+ * Goes on as far as it can. True: what was started is over. Without an operation it returns true, too, and does what
+ * there is to be done: it keeps the session alive, writes what has gathered, takes verdicts; so step whenever fd or
+ * deadline say so.
+ */
+LB_PUBLIC bool lb_client_step(struct lb_client *client);
+
+/* What to wait for: POLLIN and POLLOUT, poll(2), which are those of epoll(7), at a descriptor (-1: none), or until a
+ * point in time (LB_NEVER). Ask anew after each call on the client: each of them may change, and the descriptor be
+ * another one with the same number. */
+LB_PUBLIC int      lb_client_fd(const struct lb_client *client);
+LB_PUBLIC unsigned lb_client_events(const struct lb_client *client);
+LB_PUBLIC lb_time  lb_client_deadline(const struct lb_client *client);
+
+/* The operation ends with its next step, as if `interrupt_fd` had become readable. */
+LB_PUBLIC void lb_client_interrupt(struct lb_client *client);
+
+/* Once it is over: returns what the call that waits returns, and fills the outcome, and the receipt after commit, rollback
+ * and resolve (each may be NULL). After these the delivery is gone. To be called once for each operation. */
+LB_PUBLIC int lb_client_result(
+	struct lb_client *client, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
+
 #ifdef __cplusplus
 }
 #endif

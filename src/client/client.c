@@ -44,10 +44,16 @@ static int run_interruptibly(struct lb_client *client)
 	return run(client);
 }
 
+int lb_client_start_open(const char *address, const struct lb_client_options *options, lb_time deadline,
+	struct lb_client **clientp, struct lb_outcome *outcomep)
+{
+	return lb_client_start_open_on(lb_host_real(), address, options, deadline, clientp, outcomep);
+}
+
 int lb_client_open_on(struct lb_host *host, const char *address, const struct lb_client_options *options,
 	lb_time deadline, struct lb_client **clientp, struct lb_outcome *outcomep)
 {
-	int r = lb_client_start_open(host, address, options, deadline, clientp, outcomep);
+	int r = lb_client_start_open_on(host, address, options, deadline, clientp, outcomep);
 
 	if (r < 0)
 		return r;

@@ -76,8 +76,9 @@ static int look_up(struct lb_client *client, const struct lb_client_options *opt
 	return r;
 }
 
-int lb_client_start_open(struct lb_host *host, const char *address, const struct lb_client_options *options,
-	lb_time deadline, struct lb_client **clientp, struct lb_outcome *outcomep)
+int lb_client_start_open_on(struct lb_host *host, const char *address,
+	const struct lb_client_options *options, lb_time deadline, struct lb_client **clientp,
+	struct lb_outcome *outcomep)
 {
 	static const struct lb_client_options defaults;
 	/* The hasher's vectors want more than malloc(3) gives. */
@@ -296,6 +297,30 @@ void lb_client_needs(const struct lb_client *client, struct lb_needs *needs)
 		needs->at = client->deadline;
 }
 
+int lb_client_fd(const struct lb_client *client)
+{
+	struct lb_needs needs;
+
+	lb_client_needs(client, &needs);
+	return needs.fd;
+}
+
+unsigned lb_client_events(const struct lb_client *client)
+{
+	struct lb_needs needs;
+
+	lb_client_needs(client, &needs);
+	return needs.events;
+}
+
+lb_time lb_client_deadline(const struct lb_client *client)
+{
+	struct lb_needs needs;
+
+	lb_client_needs(client, &needs);
+	return needs.at;
+}
+
 static void fill_receipt(const struct lb_client *client, struct lb_receipt *receipt)
 {
 	const struct lb_attempt *attempt = client->attempt;
@@ -343,6 +368,14 @@ void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, st
 	client->reply = attempt->reply;
 	client->reply_len = attempt->reply_len;
 	attempt->reply = NULL;
+}
+
+int lb_client_result(struct lb_client *client, struct lb_receipt *receiptp, struct lb_outcome *outcomep)
+{
+	struct lb_outcome ignored;
+
+	lb_client_outcome(client, receiptp, outcomep != NULL ? outcomep : &ignored);
+	return client->result;
 }
 
 void lb_client_free(struct lb_client *client)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client as operations that never block: start one, then step until it is over, waiting in between for
- * what lb_client_needs says. client.c is the same with the waiting done. (Disk and resolver are waited for.)
+ * The inside of the client: operations that never block. client.c is the same with the waiting done.
  *
  * engine.c owns the operations, link.c the connection, retry.c the next one, delivery.c the attempts, undecided.c those
  * that nobody waits for, say.c what is said of them, stream.c their bytes, verdict.c what the answers mean.
@@ -186,29 +185,13 @@ struct lb_needs {
 	lb_time  at;
 };
 
-/*
- * Each of these starts an operation. 0: started, now step; a negative errno: nothing happened. Open leaves
- * *clientp NULL then, and fills the outcome. When a started open fails, free the client. Rollback and
- * close are not interrupted.
- */
-LB_CHECKED int lb_client_start_open(struct lb_host *host, const char *address,
+/* As the calls of lastbyte/client.h, on any machine. */
+LB_CHECKED int lb_client_start_open_on(struct lb_host *host, const char *address,
 	const struct lb_client_options *options, lb_time deadline, struct lb_client **clientp,
 	struct lb_outcome *outcomep);
-LB_CHECKED int lb_client_start_begin(
-	struct lb_client *client, const struct lb_delivery *delivery, lb_time deadline);
-LB_CHECKED int lb_client_start_write(struct lb_client *client, const void *buf, size_t len, lb_time deadline);
-LB_CHECKED int lb_client_start_commit(struct lb_client *client, lb_time deadline);
-LB_CHECKED int lb_client_start_commit_async(struct lb_client *client, lb_time deadline);
 LB_CHECKED int lb_client_start_decision(struct lb_client *client, lb_time deadline);
-LB_CHECKED int lb_client_start_rollback(struct lb_client *client, enum lb_reason reason, lb_time deadline);
-LB_CHECKED int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline);
-void           lb_client_start_close(struct lb_client *client, lb_time deadline);
 
-/* Goes on as far as it can without blocking. True: the operation is over, and client->result is what the
- * blocking call returns. Without an operation it keeps the session alive, and returns true. */
-bool lb_client_step(struct lb_client *client);
 void lb_client_needs(const struct lb_client *client, struct lb_needs *needs);
-void lb_client_interrupt(struct lb_client *client); /* the operation ends with its next step */
 
 /* The outcome of the operation that is over. After commit, rollback and resolve the delivery is gone. */
 void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, struct lb_outcome *outcomep);

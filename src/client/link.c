@@ -390,7 +390,8 @@ void lb_link_needs(const struct lb_client *client, struct lb_needs *needs)
 	case LB_LINK_READY:
 		needs->fd = client->fd;
 		/* What the machine cannot take yet waits for what it has to write. */
-		needs->events = (client->in_len == 0 ? EPOLLIN : 0) | (client->blocked ? EPOLLOUT : 0);
+		needs->events =
+			(client->in_len == 0 ? EPOLLIN : 0) | (lb_link_has_output(client) ? EPOLLOUT : 0);
 		needs->at = lb_conn_deadline(client->conn);
 		break;
 	case LB_LINK_ENDING:

@@ -127,7 +127,7 @@ static void every_operation_is_a_start_and_steps(void **state)
 
 	fake->room = 10;
 	assert_int_equal(
-		lb_client_start_open(host, "host", &options, fake_in(fake, 10), &client, &outcome), 0);
+		lb_client_start_open_on(host, "host", &options, fake_in(fake, 10), &client, &outcome), 0);
 	assert_false(lb_client_step(client));
 	lb_client_needs(client, &needs);
 	assert_int_equal(needs.fd, FAKE_FD);
