@@ -15,7 +15,8 @@
 void lb_client_begin_operation(struct lb_client *client, enum lb_operation operation, lb_time deadline)
 {
 	client->operation = operation;
-	if (operation != LB_OPERATION_WRITE) /* small writes are many, and nothing is said of how long one took */
+	if (operation !=
+		LB_OPERATION_WRITE) /* small writes are many, and nothing is said of how long one took */
 		client->started = client->host->clock->now(client->host);
 	client->deadline = deadline;
 	client->result = 0;
@@ -175,12 +176,6 @@ static int result_of_close(const struct lb_client *client)
 	return client->end.how == LB_END_TIMEOUT ? -ETIMEDOUT : -ECONNABORTED;
 }
 
-/* Whether the caller may have its buffer back. */
-static bool is_written(const struct lb_client *client)
-{
-	return client->pipeline ? !lb_link_refers(client) : !lb_link_has_output(client);
-}
-
 static bool is_over(struct lb_client *client)
 {
 	const struct lb_attempt *attempt = client->attempt;
@@ -206,7 +201,7 @@ static bool is_over(struct lb_client *client)
 			return false;
 		return (attempt->course == LB_COURSE_COMPARE ||
 			       (attempt->course == LB_COURSE_OPEN && attempt->sent >= attempt->length &&
-				       is_written(client))) &&
+				       (client->pipeline || !lb_link_has_output(client)))) &&
 		       over(client, 0);
 	case LB_OPERATION_COMMIT_ASYNC:
 		if (!lb_undecided_put(client))

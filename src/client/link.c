@@ -47,17 +47,6 @@ bool lb_link_has_output(const struct lb_client *client)
 	return is_alive(client) && vectors(client, iov) > 0;
 }
 
-bool lb_link_refers(const struct lb_client *client)
-{
-	struct iovec iov[VECTORS];
-	int n = client->chunk_len > 0 && is_alive(client) ? vectors(client, iov) : 0;
-
-	for (int i = 0; i < n; i++)
-		if ((uintptr_t)iov[i].iov_base - (uintptr_t)client->chunk < client->chunk_len)
-			return true;
-	return false;
-}
-
 bool lb_link_is_due(const struct lb_client *client)
 {
 	struct iovec iov[VECTORS];

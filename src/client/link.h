@@ -20,8 +20,6 @@ bool lb_link_close(struct lb_client *client);
 void lb_link_abort(struct lb_client *client); /* resets the connection, if there still is one */
 void lb_link_drop(struct lb_client *client);  /* likewise, and everything of it is forgotten */
 bool lb_link_has_output(const struct lb_client *client);
-bool lb_link_refers(
-	const struct lb_client *client); /* to the caller's buffer, which it therefore needs still */
 bool lb_link_is_due(const struct lb_client *client); /* so much waits to be written that it is worth it */
 
 /* The caller takes its buffer back: keeps a copy of the rest of a DATA frame of which a part was written. */
