@@ -50,7 +50,7 @@ void lb_epoll_unwatch(struct lb_epoll *epoll, struct lb_watch *watch)
 			epoll->batch[i].data.ptr = NULL;
 }
 
-int lb_epoll_turn(struct lb_epoll *epoll, int timeout_ms)
+int lb_epoll_turn(struct lb_epoll *epoll, int timeout_ms, void (*after)(void *arg), void *arg)
 {
 	int n = epoll_wait(epoll->fd, epoll->batch, LB_EPOLL_BATCH, timeout_ms);
 
@@ -67,8 +67,10 @@ int lb_epoll_turn(struct lb_epoll *epoll, int timeout_ms)
 			continue;
 		/* not what a callback of this batch has ceased to watch for */
 		events = event->events & (watch->events | EPOLLERR | EPOLLHUP);
-		if (events != 0 && watch->events != 0)
+		if (events != 0 && watch->events != 0) {
 			watch->ready(watch, events);
+			after(arg);
+		}
 	}
 	return 0;
 }

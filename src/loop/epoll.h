@@ -22,7 +22,7 @@ int  lb_epoll_watch(struct lb_epoll *epoll, struct lb_watch *watch);
 int  lb_epoll_rewatch(struct lb_epoll *epoll, struct lb_watch *watch);
 void lb_epoll_unwatch(struct lb_epoll *epoll, struct lb_watch *watch);
 
-/* Waits so long at most (-1: for ever) or until a signal, and calls `ready` of the watches that are. */
-int lb_epoll_turn(struct lb_epoll *epoll, int timeout_ms);
+/* Waits so long at most (-1: for ever) or until a signal, and calls `ready` of the watches that are, and `after` each. */
+int lb_epoll_turn(struct lb_epoll *epoll, int timeout_ms, void (*after)(void *arg), void *arg);
 
 #endif

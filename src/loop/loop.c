@@ -117,18 +117,27 @@ void lb_loop_free(struct lb_loop *loop)
 	free(real);
 }
 
+/* What one fd brought goes to the worker before the next one is looked at: its commits share a sync, and wait for nobody
+ * else's bytes. */
+static void hand_over(void *worker)
+{
+	lb_worker_hand_over(worker);
+}
+
 /* Timers come after the fds: a process that was held up sees what has come in before it says that nothing
  * did. */
 static int turn_once(struct real_loop *real)
 {
 	struct lb_host *host = real->loop.host;
 	struct lb_wheel *wheel = &real->loop.wheel;
-	int r = lb_epoll_turn(&real->epoll, lb_timeout_ms(host->clock->now(host), lb_wheel_next(wheel)));
+	int r = lb_epoll_turn(&real->epoll, lb_timeout_ms(host->clock->now(host), lb_wheel_next(wheel)),
+		hand_over, &real->worker);
 	lb_time now = host->clock->now(host);
 	struct lb_timer *timer;
 
 	while (r == 0 && (timer = lb_wheel_expire(wheel, now)) != NULL)
 		timer->expired(timer);
+	lb_worker_hand_over(&real->worker);
 	return r;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The worker of worker.h. Owns its thread, its eventfd and two queues; the jobs in them are their owners'.
- * The two threads share the queues and `stop`, under the mutex, and nothing else.
+ * The worker of worker.h. Owns its thread, its eventfd and the queues; the jobs in them are their owners'.
+ * The two threads share two of the queues and `stop`, under the mutex, and nothing else.
  */
 #include "loop/worker.h"
 #include "loop/real.h"
@@ -31,6 +31,7 @@ static struct lb_job *queue_take(struct lb_job_queue *queue)
 int lb_worker_init(struct lb_worker *worker)
 {
 	*worker = (struct lb_worker){.fd = lb_event_new()};
+	queue_init(&worker->gathered);
 	queue_init(&worker->submitted);
 	queue_init(&worker->finished);
 	pthread_mutex_init(&worker->mutex, NULL);
@@ -78,6 +79,7 @@ int lb_worker_start(struct lb_worker *worker, void (*work)(void *arg, struct lb_
 	worker->work = work;
 	worker->work_arg = arg;
 	worker->stop = false;
+	lb_worker_hand_over(worker);
 	/* A new thread inherits the mask. Signals are for the thread that asked for them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -88,6 +90,7 @@ int lb_worker_start(struct lb_worker *worker, void (*work)(void *arg, struct lb_
 
 void lb_worker_stop(struct lb_worker *worker)
 {
+	lb_worker_hand_over(worker);
 	pthread_mutex_lock(&worker->mutex);
 	worker->stop = true;
 	pthread_cond_signal(&worker->changed);
@@ -99,10 +102,19 @@ void lb_worker_submit(struct lb_worker *worker, struct lb_job *job)
 {
 	job->next = NULL;
 	worker->under_way++;
+	queue_append(&worker->gathered, job, job);
+}
+
+void lb_worker_hand_over(struct lb_worker *worker)
+{
+	if (worker->gathered.first == NULL)
+		return;
 	pthread_mutex_lock(&worker->mutex);
-	queue_append(&worker->submitted, job, job);
-	pthread_cond_signal(&worker->changed);
+	*worker->submitted.endp = worker->gathered.first;
+	worker->submitted.endp = worker->gathered.endp;
 	pthread_mutex_unlock(&worker->mutex);
+	pthread_cond_signal(&worker->changed);
+	queue_init(&worker->gathered);
 }
 
 void lb_worker_finish(struct lb_worker *worker)

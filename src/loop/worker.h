@@ -12,8 +12,10 @@ struct lb_job_queue {
 };
 
 struct lb_worker {
-	int    fd;        /* an eventfd, readable once there are jobs for lb_worker_finish */
-	size_t under_way; /* jobs submitted whose `done` was not called yet; of the loop's thread */
+	int fd; /* an eventfd, readable once there are jobs for lb_worker_finish */
+	/* of the loop's thread */
+	size_t              under_way; /* jobs submitted whose `done` was not called yet */
+	struct lb_job_queue gathered;  /* submitted, and not handed over yet */
 	/* its own */
 	void (*work)(void *arg, struct lb_job *list);
 	void               *work_arg;
@@ -33,7 +35,9 @@ int lb_worker_start(struct lb_worker *worker, void (*work)(void *arg, struct lb_
 /* Waits until it has worked on what was submitted. */
 void lb_worker_stop(struct lb_worker *worker);
 
+/* Jobs are gathered, and then handed over together: that wakes the thread once, and it finds all of them. */
 void lb_worker_submit(struct lb_worker *worker, struct lb_job *job);
+void lb_worker_hand_over(struct lb_worker *worker);
 
 /* Calls `done` of every job that has come back; it may submit. */
 void lb_worker_finish(struct lb_worker *worker);

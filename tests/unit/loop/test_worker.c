@@ -78,17 +78,26 @@ static void job_done(struct lb_job *job)
 	if (own->again > 0) {
 		own->again--;
 		lb_worker_submit(&own->record->worker, job);
+		lb_worker_hand_over(&own->record->worker);
 	} else {
 		free(own);
 	}
 }
 
-static struct job *submit(struct record *record, char name)
+static struct job *gather(struct record *record, char name)
 {
 	struct job *job = calloc(1, sizeof *job);
 
 	*job = (struct job){.job.done = job_done, .record = record, .name = name};
 	lb_worker_submit(&record->worker, &job->job);
+	return job;
+}
+
+static struct job *submit(struct record *record, char name)
+{
+	struct job *job = gather(record, name);
+
+	lb_worker_hand_over(&record->worker);
 	return job;
 }
 
@@ -149,6 +158,22 @@ static void what_is_submitted_while_it_works_comes_as_one_list(void **state)
 	lb_worker_stop(&record->worker);
 	assert_string_equal(record->worked, "(a)(bcdef)");
 	assert_string_equal(record->done, "abcdef");
+}
+
+static void what_is_handed_over_together_comes_as_one_list(void **state)
+{
+	struct record *record = *state;
+
+	start(record);
+	for (const char *name = "abc"; *name != '\0'; name++)
+		gather(record, *name);
+	lb_worker_hand_over(&record->worker);
+	finish_all(record);
+	gather(record, 'd'); /* handed over by stop */
+	lb_worker_stop(&record->worker);
+	finish_all(record);
+	assert_string_equal(record->worked, "(abc)(d)");
+	assert_string_equal(record->done, "abcd");
 }
 
 static void jobs_of_several_lists_come_back_together_and_in_order(void **state)
@@ -238,6 +263,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_WORKER(what_is_submitted_while_it_works_comes_as_one_list),
+		WITH_WORKER(what_is_handed_over_together_comes_as_one_list),
 		WITH_WORKER(jobs_of_several_lists_come_back_together_and_in_order),
 		WITH_WORKER(a_job_may_be_submitted_again_when_it_is_done),
 		WITH_WORKER(stop_waits_for_what_was_submitted),
