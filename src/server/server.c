@@ -300,6 +300,7 @@ void lb_server_drop(struct lb_server *server)
 
 void lb_server_release(struct lb_server *server)
 {
+	lb_tasks_free_spare(server);
 	lb_reply_deinit(server);
 	free(server->buf);
 	free(server);

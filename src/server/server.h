@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The inside of the server: server.c (listening, stopping), session.c (one connection), session_end.c (its
- * end), task.c (its deliveries),
+ * end), task.c (its deliveries), task_table.c (all of them),
  * sync.c (SYNC), question.c (RESOLVE and SETTLED), report.c (what is said of each in the log), and work.c (the worker's side). All
  * but work.c runs on the loop's thread.
  */
@@ -15,7 +15,12 @@
 #include <lastbyte/server.h>
 
 #define LB_RECV_BYTES   (256u << 10) /* one recv(2): what fits the second-level cache */
-#define LB_TASK_BUCKETS 256
+#define LB_TASK_BUCKETS 4096
+#ifdef __SANITIZE_ADDRESS__
+#define LB_TASK_SPARE 0 /* what is used after its end shall show */
+#else
+#define LB_TASK_SPARE 256 /* tasks kept for the next deliveries: malloc(3) has no quick way for their size */
+#endif
 
 enum lb_task_kind {
 	LB_TASK_BEGIN,
@@ -87,6 +92,8 @@ struct lb_server {
 	struct lb_session *answered; /* to be written to once all that the worker has brought is taken in */
 	unsigned           n_sessions, n_counted, n_tasks;
 	struct lb_task    *by_id[LB_TASK_BUCKETS];
+	struct lb_task    *spare; /* by `next` */
+	unsigned           n_spare;
 	void (*stopped)(struct lb_server *server); /* nothing is left to do */
 	struct lb_endpoint bound;
 	char               address[LB_ADDRESS_TEXT];
@@ -149,15 +156,24 @@ static inline struct lb_task *lb_task_of(struct lb_job *job)
 	return (struct lb_task *)((char *)job - offsetof(struct lb_task, job));
 }
 
+/* task_table.c */
 /* NULL: out of memory. */
 struct lb_task *lb_task_new(
 	struct lb_server *server, struct lb_session *session, enum lb_task_kind kind, uint32_t handle);
 void lb_task_free(struct lb_task *task);
+void lb_tasks_free_spare(struct lb_server *server);
+/* By id, while another attempt could meet it. */
+void            lb_task_remember(struct lb_task *task);
+void            lb_task_forget(struct lb_task *task);
+struct lb_task *lb_task_find(struct lb_server *server, const struct lb_id *id); /* or NULL */
+/* The open delivery of a handle, or NULL. */
+struct lb_task *lb_task_open(struct lb_session *session, uint32_t handle);
+
+/* task.c */
+void lb_task_done(struct lb_job *job); /* of every task: the worker has done its job */
 /* To the worker; or, where the sink does this at once, done: the task may be gone when it returns. Its session's machine
  * may have something to write then: whoever fed it that asked for this writes, as after anything that was fed. */
 void lb_task_submit(struct lb_task *task, enum lb_task_kind kind);
-/* The open delivery of a handle, or NULL. */
-struct lb_task *lb_task_open(struct lb_session *session, uint32_t handle);
 /* What the sink has to undo goes to the worker; meanwhile a later attempt may begin: it queues behind. leave: the sink
  * keeps what that one can resume. */
 void lb_task_roll_back(struct lb_task *task);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deliveries at the server, between a session's machine and the sink, and what every task has in common. A
- * task is the loop's until it is submitted and again once its job is done; the worker alone touches it in
+ * Deliveries at the server, between a session's machine and the sink. A task is the loop's until it is submitted and again once its job is done; the worker alone touches it in
  * between. A task outlives its connection when a COMMIT is under way: the verdict then goes to the ledger
  * and the log alone.
  */
@@ -11,97 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void job_done(struct lb_job *job);
 static void finished(struct lb_task *task);
-
-static struct lb_task **bucket_of(struct lb_server *server, const struct lb_id *id)
-{
-	return &server->by_id[(id->number ^ id->client[0]) % LB_TASK_BUCKETS];
-}
-
-static void remember(struct lb_task *task)
-{
-	struct lb_task **headp = bucket_of(task->server, &task->intake.id);
-
-	task->same_bucket = *headp;
-	task->bucketp = headp;
-	if (task->same_bucket != NULL)
-		task->same_bucket->bucketp = &task->same_bucket;
-	*headp = task;
-}
-
-static void forget(struct lb_task *task)
-{
-	if (task->bucketp == NULL)
-		return;
-	*task->bucketp = task->same_bucket;
-	if (task->same_bucket != NULL)
-		task->same_bucket->bucketp = task->bucketp;
-	task->bucketp = NULL;
-}
-
-static struct lb_task *find_id(struct lb_server *server, const struct lb_id *id)
-{
-	struct lb_task *task = *bucket_of(server, id);
-
-	while (task != NULL && (task->intake.id.number != id->number ||
-				       memcmp(task->intake.id.client, id->client, sizeof id->client) != 0))
-		task = task->same_bucket;
-	return task;
-}
-
-struct lb_task *lb_task_open(struct lb_session *session, uint32_t handle)
-{
-	struct lb_task *task = session->tasks;
-
-	while (task != NULL && (task->handle != handle || task->answered || task->kind != LB_TASK_OPEN))
-		task = task->next;
-	return task;
-}
-
-struct lb_task *lb_task_new(
-	struct lb_server *server, struct lb_session *session, enum lb_task_kind kind, uint32_t handle)
-{
-	struct lb_task *task = aligned_alloc(_Alignof(struct lb_task), sizeof *task);
-
-	if (task == NULL)
-		return NULL;
-	memset(task, 0, sizeof *task);
-	task->job.done = job_done;
-	task->kind = kind;
-	task->server = server;
-	task->session = session;
-	task->handle = handle;
-	task->begun = server->loop->host->clock->now(server->loop->host);
-	if (session != NULL) {
-		task->next = session->tasks;
-		session->tasks = task;
-	}
-	server->n_tasks++;
-	return task;
-}
-
-void lb_task_free(struct lb_task *task)
-{
-	struct lb_session *session = task->session;
-
-	forget(task);
-	if (session != NULL) {
-		struct lb_task **linkp = &session->tasks;
-
-		if (session->settling == task)
-			session->settling = NULL;
-		while (*linkp != NULL && *linkp != task)
-			linkp = &(*linkp)->next;
-		if (*linkp != NULL)
-			*linkp = task->next;
-	}
-	task->server->n_tasks--;
-	free(task->intake.reply);
-	free(task->resolution.reply);
-	free(task->text);
-	free(task);
-}
 
 static bool is_at_once(const struct lb_task *task)
 {
@@ -133,13 +42,13 @@ void lb_task_submit(struct lb_task *task, enum lb_task_kind kind)
 
 void lb_task_roll_back(struct lb_task *task)
 {
-	forget(task);
+	lb_task_forget(task);
 	lb_task_submit(task, LB_TASK_ROLLBACK);
 }
 
 void lb_task_leave(struct lb_task *task)
 {
-	forget(task);
+	lb_task_forget(task);
 	lb_task_submit(task, LB_TASK_LEAVE);
 }
 
@@ -164,7 +73,7 @@ bool lb_task_decide(struct lb_task *task)
 	struct lb_session *session = task->session;
 	const struct lb_intake *intake = &task->intake;
 
-	forget(task);
+	lb_task_forget(task);
 	if (session != NULL && !task->answered) {
 		if (intake->verdict == LB_VERDICT_COMMITTED) {
 			if (!lb_reply_committed(task))
@@ -200,7 +109,7 @@ void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 		.part_dir = -1};
 	memcpy(task->intake.name, event->name, sizeof event->name);
 	lb_hasher_init(&task->hasher);
-	other = find_id(server, &event->id);
+	other = lb_task_find(server, &event->id);
 	if (other != NULL && (other->kind != LB_TASK_OPEN || other->intake.attempt >= event->attempt)) {
 		lb_task_refuse(task, LB_REASON_BUSY, NULL);
 		lb_task_report(task);
@@ -215,7 +124,7 @@ void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 		if (older != session)
 			lb_session_answered(older);
 	}
-	remember(task);
+	lb_task_remember(task);
 	lb_task_submit(task, LB_TASK_BEGIN);
 }
 
@@ -387,7 +296,7 @@ static void finished(struct lb_task *task)
 }
 
 /* What the worker brings at once leaves with one write for each session. */
-static void job_done(struct lb_job *job)
+void lb_task_done(struct lb_job *job)
 {
 	struct lb_task *task = lb_task_of(job);
 	struct lb_server *server = task->server;
