@@ -3,24 +3,12 @@
  * What a user's command does, on the real client: begin, write, commit; roll back, give up or vanish at times; ask
  * again what is in doubt. Tells the oracle what was asked for and what was said.
  */
-#include "sim/client.h"
+#include "sim/hand.h"
 #include "client/client.h"
 #include <errno.h>
 #include <string.h>
 
-/* What an invocation has in hand. */
-struct hand {
-	struct sim_client *client;
-	struct sim_process *process;
-	struct sim_world *world;
-	struct lb_client *lb;
-	struct sim_wish *wish;
-	struct lb_id id; /* of what it works on; number 0: none was given */
-	bool open;       /* it was begun, and nothing was said of it yet */
-	bool compared;   /* the client has compared what is committed with what it has written */
-};
-
-static lb_time deadline_of(const struct hand *hand)
+lb_time sim_hand_deadline(const struct sim_hand *hand)
 {
 	struct sim_world *world = hand->world;
 
@@ -31,7 +19,7 @@ static lb_time deadline_of(const struct hand *hand)
 }
 
 /* The user has an answer. */
-static void told(struct hand *hand, const struct lb_outcome *outcome, const struct lb_receipt *receipt)
+void sim_hand_told(struct sim_hand *hand, const struct lb_outcome *outcome, const struct lb_receipt *receipt)
 {
 	struct sim_wish *wish = hand->wish;
 	struct sim_source *source = wish->source;
@@ -53,7 +41,8 @@ static void told(struct hand *hand, const struct lb_outcome *outcome, const stru
 		wish->id.number = 0;
 		return;
 	}
-	wish->doubted = outcome->verdict == LB_VERDICT_IN_DOUBT;
+	if (hand->id.number != 0)
+		wish->doubted = outcome->verdict == LB_VERDICT_IN_DOUBT;
 	switch (outcome->verdict) {
 	case LB_VERDICT_COMMITTED:
 		wish->done = true;
@@ -76,7 +65,7 @@ static void told(struct hand *hand, const struct lb_outcome *outcome, const stru
 		wish->done = true;
 }
 
-static int write_all(struct hand *hand, size_t stop_at)
+static int write_all(struct sim_hand *hand, size_t stop_at)
 {
 	const struct sim_source *source = hand->wish->source;
 	struct sim_world *world = hand->world;
@@ -88,7 +77,7 @@ static int write_all(struct hand *hand, size_t stop_at)
 
 		if (sim_chance(world, 50))
 			n = 1 + (size_t)sim_below(world, n);
-		result = lb_client_write(hand->lb, source->bytes + at, n, deadline_of(hand));
+		result = lb_client_write(hand->lb, source->bytes + at, n, sim_hand_deadline(hand));
 		at += n;
 		if (sim_chance(world, 5) && !hand->process->dead)
 			sim_task_pause(world, world->now + sim_between(world, 0, 5 * SIM_SECOND), false);
@@ -97,7 +86,7 @@ static int write_all(struct hand *hand, size_t stop_at)
 }
 
 /* A file on the user's disk: what was read can be read again. */
-static ssize_t read_again(void *arg, uint64_t offset, void *buf, size_t len)
+ssize_t sim_hand_read_again(void *arg, uint64_t offset, void *buf, size_t len)
 {
 	const struct sim_source *source = arg;
 	size_t left = source->len - (size_t)offset;
@@ -108,16 +97,16 @@ static ssize_t read_again(void *arg, uint64_t offset, void *buf, size_t len)
 	return (ssize_t)len;
 }
 
-static void waits(void *arg, const struct lb_outcome *why, lb_time wait)
+void sim_hand_waits(void *arg, const struct lb_outcome *why, lb_time wait)
 {
-	const struct hand *hand = arg;
+	const struct sim_hand *hand = arg;
 
 	if (why != NULL)
 		sim_trace(hand->world, "%s: waits %lld ms: %s", hand->process->name,
 			(long long)(wait / SIM_MS), lb_reason_word(why->reason));
 }
 
-static void resolve(struct hand *hand)
+void sim_hand_resolve(struct sim_hand *hand)
 {
 	struct lb_outcome outcome;
 	struct lb_receipt receipt;
@@ -125,30 +114,40 @@ static void resolve(struct hand *hand)
 
 	hand->id = hand->wish->id;
 	hand->compared = false;
-	result = lb_client_resolve(hand->lb, &hand->id, deadline_of(hand), &receipt, &outcome);
+	result = lb_client_resolve(hand->lb, &hand->id, sim_hand_deadline(hand), &receipt, &outcome);
 	if (result == 0 || result == -EINPROGRESS)
-		told(hand, &outcome, &receipt);
+		sim_hand_told(hand, &outcome, &receipt);
+}
+
+/* Under which id. None, when the journal failed: then the user knows the last one still. */
+void sim_hand_begun(struct sim_hand *hand, bool unnamed)
+{
+	hand->id = *lb_client_id(hand->lb);
+	if (hand->id.number == 0)
+		return;
+	hand->wish->id = hand->id;
+	hand->wish->unnamed = unnamed;
 }
 
 /* False: the command ends here, without a farewell. */
-static bool deliver(struct hand *hand)
+static bool deliver(struct sim_hand *hand)
 {
 	struct sim_source *source = hand->wish->source;
 	struct sim_world *world = hand->world;
 	struct lb_delivery delivery = {.name = source->name,
 		.length = sim_chance(world, 50) ? source->len : LB_UNKNOWN,
 		.source = source->path,
-		.read_again = sim_chance(world, 70) ? read_again : NULL,
+		.read_again = sim_chance(world, 70) ? sim_hand_read_again : NULL,
 		.read_again_arg = source};
 	bool patient = hand->client->healed;
 	unsigned plan = patient ? 99 : (unsigned)sim_below(world, 100);
 	struct lb_outcome outcome;
 	struct lb_receipt receipt;
-	int result = lb_client_begin(hand->lb, &delivery, deadline_of(hand));
+	int result = lb_client_begin(hand->lb, &delivery, sim_hand_deadline(hand));
 
 	if (result == -EBUSY || result == -EINVAL || hand->process->dead)
 		return !hand->process->dead;
-	hand->wish->id = hand->id = *lb_client_id(hand->lb);
+	sim_hand_begun(hand, false);
 	sim_trace(world, "%s: begins %s as %llu: %d", hand->process->name, source->name,
 		(unsigned long long)hand->id.number, result);
 	hand->open = true;
@@ -159,19 +158,20 @@ static bool deliver(struct hand *hand)
 		return false;
 	if (plan < 15 || (result != 0 && result != -ECONNABORTED)) {
 		result = lb_client_rollback(hand->lb,
-			plan < 10 ? LB_REASON_ROLLED_BACK : LB_REASON_SOURCE_CHANGED, deadline_of(hand),
+			plan < 10 ? LB_REASON_ROLLED_BACK : LB_REASON_SOURCE_CHANGED, sim_hand_deadline(hand),
 			&receipt, &outcome);
 	} else {
-		source->wanted = hand->compared = true;
-		result = lb_client_commit(hand->lb, deadline_of(hand), &receipt, &outcome);
+		source->wanted = true;
+		hand->compared = result == 0;
+		result = lb_client_commit(hand->lb, sim_hand_deadline(hand), &receipt, &outcome);
 	}
-	told(hand, &outcome, &receipt);
+	sim_hand_told(hand, &outcome, &receipt);
 	if (!hand->process->dead && result == -EINPROGRESS && sim_chance(world, 50))
-		resolve(hand);
+		sim_hand_resolve(hand);
 	return !hand->process->dead;
 }
 
-static bool serve_wish(struct hand *hand, struct sim_wish *wish)
+static bool serve_wish(struct sim_hand *hand, struct sim_wish *wish)
 {
 	bool go_on = true;
 
@@ -185,15 +185,15 @@ static bool serve_wish(struct hand *hand, struct sim_wish *wish)
 	wish->busy = true;
 	if (wish->id.number != 0 && sim_chance(hand->world, 40) &&
 		(wish->doubted || sim_check_is_in_doubt(hand->client->check, &wish->id)))
-		resolve(hand);
-	if (!wish->done && !hand->process->dead)
+		sim_hand_resolve(hand);
+	if (!wish->done && !hand->process->dead && sim_hand_may_begin(hand, wish, false))
 		go_on = deliver(hand);
 	wish->busy = hand->open;
 	return go_on;
 }
 
 /* Who has nothing but an id asks whichever ledger answers, be it still on its way or not. */
-static void ask_elsewhere(struct hand *hand)
+static void ask_elsewhere(struct sim_hand *hand)
 {
 	struct lb_client_options options = {.state_dir = "/elsewhere"};
 	struct sim_client *client = hand->client;
@@ -202,26 +202,26 @@ static void ask_elsewhere(struct hand *hand)
 	hand->wish = &client->wishes[sim_below(hand->world, (uint64_t)client->n_wishes)];
 	if (hand->wish->done || hand->wish->id.number == 0)
 		return;
-	if (lb_client_open_on(&hand->process->host, client->address, &options, deadline_of(hand), &hand->lb,
-		    &outcome) != 0)
+	if (lb_client_open_on(&hand->process->host, client->address, &options, sim_hand_deadline(hand),
+		    &hand->lb, &outcome) != 0)
 		return;
-	resolve(hand);
-	(void)lb_client_close(hand->lb, deadline_of(hand), &outcome);
+	sim_hand_resolve(hand);
+	(void)lb_client_close(hand->lb, sim_hand_deadline(hand), &outcome);
 }
 
-static void send_all(struct hand *hand)
+static void send_all(struct sim_hand *hand)
 {
 	struct sim_client *client = hand->client;
 	struct lb_client_options options = {.state_dir = "/state",
 		.idle_timeout = sim_between(hand->world, 1, 60) * SIM_SECOND,
 		.retry = sim_chance(hand->world, 50),
 		.replay = (size_t)sim_between(hand->world, 1, sim_chance(hand->world, 50) ? 300 : 20000),
-		.waiting = waits,
+		.waiting = sim_hand_waits,
 		.waiting_arg = hand};
 	struct lb_outcome outcome;
 	bool go_on = true;
-	int result = lb_client_open_on(
-		&hand->process->host, client->address, &options, deadline_of(hand), &hand->lb, &outcome);
+	int result = lb_client_open_on(&hand->process->host, client->address, &options,
+		sim_hand_deadline(hand), &hand->lb, &outcome);
 
 	sim_trace(hand->world, "%s: opens: %d (%s)", hand->process->name, result,
 		lb_reason_word(outcome.reason));
@@ -234,12 +234,12 @@ static void send_all(struct hand *hand)
 			go_on = serve_wish(hand, wish);
 	}
 	if (go_on && sim_chance(hand->world, 90))
-		(void)lb_client_close(hand->lb, deadline_of(hand), &outcome);
+		(void)lb_client_close(hand->lb, sim_hand_deadline(hand), &outcome);
 	else
 		lb_client_abort(hand->lb, &outcome);
 	if (hand->open) {
 		hand->wish->busy = false;
-		told(hand, &outcome, NULL);
+		sim_hand_told(hand, &outcome, NULL);
 	}
 	sim_trace(hand->world, "%s: ends (%s)", hand->process->name, lb_end_word(outcome.how));
 }
@@ -248,10 +248,12 @@ void sim_client_run(struct sim_task *task)
 {
 	struct sim_process *process = task->arg;
 	struct sim_invocation *run = process->arg;
-	struct hand hand = {.client = run->client, .process = process, .world = task->world};
+	struct sim_hand hand = {.client = run->client, .process = process, .world = task->world};
 
 	if (run->client->check->one_ledger && sim_chance(task->world, 10))
 		ask_elsewhere(&hand);
+	else if (run->client->many && sim_chance(task->world, 80))
+		sim_hand_send_many(&hand);
 	else
 		send_all(&hand);
 	sim_process_exit(process);

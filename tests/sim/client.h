@@ -11,7 +11,7 @@
 #include "sim/net.h"
 #include <lastbyte/client.h>
 
-#define SIM_SOURCES 3
+#define SIM_SOURCES 20
 #define SIM_RUNS    2 /* processes at once */
 
 struct sim_client;
@@ -29,6 +29,7 @@ struct sim_wish {
 	struct lb_id       id;      /* the last one that the user saw; number 0: none */
 	bool               done;    /* it is committed, or the user has given it up */
 	bool               doubted; /* the user was told that it is in doubt */
+	bool               unnamed; /* the journal cannot find its last id by its source */
 	bool               busy;    /* an invocation works on it */
 	unsigned           useless; /* times that it was refused for good */
 };
@@ -43,6 +44,7 @@ struct sim_client {
 	int                   n_runs;
 	bool                  healed; /* everything works now: be patient, and settle all */
 	unsigned              tries;  /* since */
+	bool                  many;   /* has many deliveries undecided at once */
 	bool                  loose;  /* restores its journal */
 	struct sim_bytes      copy;   /* of it; `at` NULL: none was made */
 };

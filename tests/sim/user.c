@@ -127,15 +127,17 @@ void sim_client_init(struct sim_client *client, struct sim_net *net, struct sim_
 		.disk = sim_disk_new(world),
 		.percent_kept = kept[sim_below(world, sizeof kept / sizeof *kept)]};
 	net->machines = &client->machine;
-	client->n_wishes = 1 + (int)sim_below(world, SIM_SOURCES);
+	client->many = sim_chance(world, 20);
+	client->n_wishes = 1 + (int)sim_below(world, client->many ? SIM_SOURCES : 3);
 	client->loose = check->one_ledger && sim_chance(world, 40);
 	for (int i = 0; i < client->n_wishes; i++) {
 		bool same = client->loose && sim_chance(world, 60);
 		char file[40];
 
 		snprintf(file, sizeof file, "%s-%d.dat", name, same ? 0 : i);
-		client->wishes[i].source =
-			sim_check_source(check, file, random_length(world) + (client->loose ? 16 : 0));
+		client->wishes[i].source = sim_check_source(check, file,
+			(client->many ? (size_t)sim_below(world, 400) : random_length(world)) +
+				(client->loose ? 16 : 0));
 		client->wishes[i].source->loose = client->loose;
 		snprintf(client->wishes[i].source->path, sizeof client->wishes[i].source->path, "/home/%d/%s",
 			sim_chance(world, 80) ? i : 0, file);

@@ -53,7 +53,7 @@ static struct question *add(
 
 static void see_begin(struct sim_check *check, struct tap *tap, const struct stream *stream)
 {
-	struct lb_event event;
+	struct lb_event event = {0};
 	const char *why;
 	struct sim_source *source;
 	struct sim_ident *ident;
@@ -70,7 +70,7 @@ static void see_begin(struct sim_check *check, struct tap *tap, const struct str
 
 static void see_resolve(struct sim_check *check, struct tap *tap, const struct stream *stream)
 {
-	struct lb_event event;
+	struct lb_event event = {0};
 	const char *why;
 
 	if (lb_resolve_get(stream->payload, stream->frame.length, &event, &why) != LB_FAILURE_NONE)
