@@ -3,6 +3,7 @@
 #include "lib/scratch.h"
 #include "client/statedir.h"
 #include "faulty_disk.h"
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -109,6 +110,87 @@ static void every_directory_above_it_is_synced(void **state)
 	scratch_remove(&scratch);
 }
 
+/* A file system where nothing may be made says so of what exists, too. */
+static int mkdir_on_a_read_only_disk(struct lb_host *host, int dirfd, const char *name, unsigned mode)
+{
+	return strstr(name, "/made") != NULL ? lb_disk_real.mkdir(host, dirfd, name, mode) : -EROFS;
+}
+
+static void a_parent_that_exists_need_not_be_made(void **state)
+{
+	struct scratch scratch;
+	struct faulty machine;
+	char why[256];
+	int fd;
+
+	(void)state;
+	scratch_make(&scratch);
+	faulty_init(&machine);
+	machine.disk.mkdir = mkdir_on_a_read_only_disk;
+	fd = lb_state_open(&machine.host, scratch_path(&scratch, "made/here"), true, why);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(
+		lb_state_open(&machine.host, scratch_path(&scratch, "missing/here"), true, why), -EROFS);
+	assert_non_null(strstr(why, "cannot make the state directory"));
+	scratch_remove(&scratch);
+}
+
+static void a_relative_path_is_synced_up_to_the_working_directory(void **state)
+{
+	int here = open(".", O_RDONLY | O_DIRECTORY);
+	struct scratch scratch;
+	struct faulty machine;
+	char why[256];
+
+	(void)state;
+	scratch_make(&scratch);
+	faulty_init(&machine);
+	assert_int_equal(chdir(scratch.path), 0);
+	assert_int_equal(mkdir("state", 0700), 0);
+	assert_int_equal(lb_state_sync(&machine.host, "state", why), 0);
+	assert_int_equal(machine.syncs, 2);
+	assert_int_equal(fchdir(here), 0);
+	close(here);
+	scratch_remove(&scratch);
+}
+
+static int sync_left;
+
+static int sync_fails_later(struct lb_host *host, int fd)
+{
+	struct faulty *machine = (struct faulty *)host;
+
+	(void)fd;
+	machine->syncs++;
+	return sync_left-- > 0 ? 0 : machine->fail_sync;
+}
+
+/* What is another user's, or on a disk that nobody writes to, was there before. */
+static void above_it_a_directory_that_cannot_be_ours_need_not_be_synced(void **state)
+{
+	static const int fine[] = {-EACCES, -EPERM, -EROFS, -EINVAL};
+	struct scratch scratch;
+	struct faulty machine;
+	char why[256];
+
+	(void)state;
+	scratch_make(&scratch);
+	faulty_init(&machine);
+	machine.disk.sync = sync_fails_later;
+	for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+		machine.fail_sync = fine[i];
+		sync_left = 1;
+		assert_int_equal(lb_state_sync(&machine.host, scratch.path, why), 0);
+		sync_left = 0; /* but itself it must be */
+		assert_int_equal(lb_state_sync(&machine.host, scratch.path, why), fine[i]);
+	}
+	machine.fail_sync = -EIO;
+	sync_left = 1;
+	assert_int_equal(lb_state_sync(&machine.host, scratch.path, why), -EIO);
+	scratch_remove(&scratch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -117,6 +199,9 @@ int main(void)
 		cmocka_unit_test(it_is_made_with_its_parents_and_private),
 		cmocka_unit_test(the_parents_of_a_given_path_are_not_made),
 		cmocka_unit_test(every_directory_above_it_is_synced),
+		cmocka_unit_test(a_parent_that_exists_need_not_be_made),
+		cmocka_unit_test(a_relative_path_is_synced_up_to_the_working_directory),
+		cmocka_unit_test(above_it_a_directory_that_cannot_be_ours_need_not_be_synced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

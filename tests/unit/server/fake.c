@@ -223,7 +223,7 @@ static void sink_commit(struct lb_sink *sink, struct lb_intake **intakes, size_t
 		fake->committed++;
 		*receipt = (struct lb_receipt){.id = intakes[i]->id,
 			.ledger = sink->ledger,
-			.length = intakes[i]->received,
+			.length = intakes[i]->received + fake->forges,
 			.digest = intakes[i]->digest};
 		strcpy(receipt->name, intakes[i]->name);
 		strcpy(receipt->placed, intakes[i]->name);

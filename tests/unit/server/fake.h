@@ -50,7 +50,8 @@ struct fake {
 	/* what the sink answers, */
 	enum lb_verdict begin_verdict, commit_verdict, resolve_verdict;
 	enum lb_reason  begin_reason, write_reason, sync_reason, commit_reason, resolve_reason;
-	uint64_t        kept; /* the offset at which a begin goes on */
+	bool            forges; /* its receipts are not of what it was given */
+	uint64_t        kept;   /* the offset at which a begin goes on */
 	/* and was asked */
 	unsigned     begun, committed, rolled_back, left, settled, swept, rehashed;
 	struct lb_id lowest; /* of the last settle */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "flaky_vfs.h"
 #include "ledger_fixture.h"
 #include <errno.h>
 
@@ -101,6 +102,43 @@ static void one_of_the_first_version_is_brought_up_to_date_and_says_the_same(voi
 	assert_int_equal(committed(fx, 2001), LB_LEDGER_FENCED);
 }
 
+/* Whether a call on its files has failed, of which `at` says which. */
+static bool is_brought_up_to_date_or_as_it_was(int at)
+{
+	struct fixture *fx;
+	bool failed;
+	void *state;
+	int r;
+
+	fixture_make(&state);
+	fx = state;
+	become_version_1(fx);
+	flaky_vfs_init(false);
+	flaky_vfs.at = at;
+	r = lb_ledger_open(lb_host_real(), "flaky", scratch_path(&fx->scratch, ".lastbyte/ledger.db"), NULL,
+		&fx->ledger, fx->why);
+	assert_true(r == 0 || fx->ledger == NULL);
+	assert_true(r == 0 || fx->why[0] != '\0');
+	lb_ledger_close(fx->ledger);
+	failed = flaky_vfs.failed != NULL;
+	flaky_vfs_deinit();
+	assert_true(r == 0 || failed);
+	ledger_open(fx);
+	assert_is_what_version_1_was(fx);
+	fixture_remove(&state);
+	return failed;
+}
+
+static void whichever_call_fails_it_is_brought_up_to_date_as_a_whole(void **state)
+{
+	int at = 1;
+
+	(void)state;
+	while (is_brought_up_to_date_or_as_it_was(at))
+		at++;
+	assert_true(at > 30);
+}
+
 static int take_number(void *arg, const struct lb_ledger_row *row)
 {
 	uint64_t **nextp = arg;
@@ -165,6 +203,7 @@ int main(void)
 		ledger_test(a_new_ledger_has_a_random_identity_and_keeps_it),
 		ledger_test(a_ledger_of_a_newer_version_is_refused),
 		ledger_test(one_of_the_first_version_is_brought_up_to_date_and_says_the_same),
+		cmocka_unit_test(whichever_call_fails_it_is_brought_up_to_date_as_a_whole),
 		ledger_test(rows_that_follow_an_upgrade_come_after_those_before_it),
 		ledger_test(a_reader_says_of_an_older_one_who_brings_it_up_to_date),
 		ledger_test(an_upgrade_that_fails_changes_nothing),

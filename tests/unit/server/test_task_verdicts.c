@@ -73,6 +73,20 @@ static void a_commit_in_doubt_is_said_to_nobody(void **state)
 	assert_int_equal(fake->reports[0].verdict, LB_VERDICT_IN_DOUBT);
 }
 
+/* Its client has a right to doubt, and no receipt that is wrong. */
+static void a_receipt_that_is_not_of_what_was_sent_goes_to_nobody(void **state)
+{
+	struct fake *fake = *state;
+	struct peer *peer = fake_greet(fake, 0);
+
+	fake->forges = true;
+	peer_deliver(fake, peer, 1, "text");
+	fake_run(fake);
+	assert_null(peer_heard(peer, LB_EVENT_COMMITTED));
+	assert_null(peer_heard(peer, LB_EVENT_REFUSED));
+	assert_int_equal(peer_heard(peer, LB_EVENT_ERROR)->failure, LB_FAILURE_STORAGE);
+}
+
 static void a_commit_goes_on_without_its_connection(void **state)
 {
 	struct fake *fake = *state;
@@ -226,6 +240,7 @@ int main(void)
 		running_test(a_sync_that_fails_beside_a_commit_says_nothing_of_it),
 		running_test(a_sync_whose_connection_has_ended_is_answered_to_nobody),
 		running_test(a_commit_in_doubt_is_said_to_nobody),
+		running_test(a_receipt_that_is_not_of_what_was_sent_goes_to_nobody),
 		running_test(a_commit_goes_on_without_its_connection),
 		running_test(a_wrong_digest_is_rolled_back),
 		running_test(a_later_attempt_takes_over_and_an_earlier_one_is_told_to_wait),
