@@ -4,7 +4,6 @@
  * knows nothing of machines, disks or networks.
  */
 #include "sim/world.h"
-#include "base/test.h"
 #include "sim/fiber.h"
 #include <inttypes.h>
 #include <stdarg.h>
@@ -261,6 +260,5 @@ _Noreturn void sim_violation(const struct sim_world *world, int invariant, const
 	printf("\nseed %" PRIu64 "; to see it again: --seed %" PRIu64 " --schedules 1 --trace\n", world->seed,
 		world->seed);
 	fflush(stdout);
-	lb_test_flush();
 	_Exit(invariant == world->expected ? 0 : 1);
 }
