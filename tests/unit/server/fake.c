@@ -213,6 +213,12 @@ static enum lb_reason sink_sync(struct lb_sink *sink, struct lb_intake *intake, 
 	return fake_of_sink(sink)->sync_reason;
 }
 
+static enum lb_reason sink_read(struct lb_sink *sink, struct lb_intake *intake, void *buf)
+{
+	memset(buf, 'x', (size_t)intake->received);
+	return fake_of_sink(sink)->read_reason;
+}
+
 static void sink_commit(struct lb_sink *sink, struct lb_intake **intakes, size_t n)
 {
 	struct fake *fake = fake_of_sink(sink);
@@ -250,6 +256,8 @@ static void sink_resolve(struct lb_sink *sink, struct lb_resolution *resolution)
 	resolution->reason = fake_of_sink(sink)->resolve_reason;
 	resolution->receipt = (struct lb_receipt){
 		.id = resolution->id, .ledger = sink->ledger, .name = "name", .placed = "name"};
+	resolution->reply_len = fake_of_sink(sink)->resolve_reply;
+	resolution->reply = resolution->reply_len > 0 ? calloc(1, resolution->reply_len) : NULL;
 }
 
 static void sink_settle(struct lb_sink *sink, const struct lb_id *lowest)
@@ -267,6 +275,7 @@ static const struct lb_sink_ops sink_ops = {.begin = sink_begin,
 	.rehash = sink_rehash,
 	.write = sink_write,
 	.sync = sink_sync,
+	.read = sink_read,
 	.commit = sink_commit,
 	.rollback = sink_rollback,
 	.leave = sink_leave,

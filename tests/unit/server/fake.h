@@ -17,7 +17,7 @@
 
 struct peer {
 	struct lb_conn *conn; /* NULL: nobody */
-	uint8_t         to_server[2048], to_client[8192];
+	uint8_t         to_server[2048], to_client[1 << 17];
 	size_t          to_server_len, to_client_len;
 	bool            fin;          /* it has ended its stream */
 	bool            ending, gone; /* the server is ending the connection; has */
@@ -49,9 +49,10 @@ struct fake {
 
 	/* what the sink answers, */
 	enum lb_verdict begin_verdict, commit_verdict, resolve_verdict;
-	enum lb_reason  begin_reason, write_reason, sync_reason, commit_reason, resolve_reason;
-	bool            forges; /* its receipts are not of what it was given */
-	uint64_t        kept;   /* the offset at which a begin goes on */
+	enum lb_reason  begin_reason, write_reason, sync_reason, commit_reason, resolve_reason, read_reason;
+	size_t          resolve_reply; /* bytes of the reply to a question */
+	bool            forges;        /* its receipts are not of what it was given */
+	uint64_t        kept;          /* the offset at which a begin goes on */
 	/* and was asked */
 	unsigned     begun, committed, rolled_back, left, settled, swept, rehashed;
 	struct lb_id lowest; /* of the last settle */
