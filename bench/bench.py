@@ -28,6 +28,9 @@ WEB = BUILD / "bench" / "web"
 MEASURE = BUILD / "bench" / "measure"
 MESSAGE = BUILD / "bench" / "message"
 CLOSER = BUILD / "bench" / "closer"
+CONNECT = BUILD / "bench" / "connect"
+SINK = BUILD / "bench" / "sink"
+RECORDS = BUILD / "bench" / "records"
 COUNT_COPIES = BUILD / "bench" / "count_copies.so"
 RUNS = 5
 MIB = 1 << 20
@@ -94,8 +97,9 @@ def serving(folder, inbox, before=(), **more):
             program.stop()
 
 
-def send(folder, file, address):
-    return Program(folder, LASTBYTE, "send", "--quiet", "--state", folder / "state", file, address, stdout=subprocess.DEVNULL)
+def send(folder, file, address, *options):
+    return Program(folder, LASTBYTE, "send", "--quiet", "--state", folder / "state", *options, file, address,
+                   stdout=subprocess.DEVNULL)
 
 
 # The contenders: each moves `file` to `folder` and returns the seconds it took and the CPU seconds of both ends.
@@ -111,13 +115,15 @@ def by_plain(how):
     return run
 
 
-def by_lastbyte(folder, file):
-    with serving(folder, folder / "inbox") as (address, server):
-        began = time.monotonic()
-        sender = send(folder, file, address)
-        cpu = sender.end()["cpu"]
-        took = time.monotonic() - began
-    return took, cpu + server.figures["cpu"]
+def by_lastbyte(*options):
+    def run(folder, file):
+        with serving(folder, folder / "inbox") as (address, server):
+            began = time.monotonic()
+            sender = send(folder, file, address, *options)
+            cpu = sender.end()["cpu"]
+            took = time.monotonic() - began
+        return took, cpu + server.figures["cpu"]
+    return run
 
 
 def by_rsync(folder, file):
@@ -188,8 +194,10 @@ def table(figures, size, base):
 
 @bench
 def speed():
-    """One delivery of 4 GiB, digest, ledger and receipt included, against what moves bytes and proves nothing."""
-    contenders = {"plain loop": by_plain("send"), "plain with sendfile": by_plain("sendfile"), "lastbyte": by_lastbyte}
+    """One delivery of 4 GiB, digest, ledger and receipt included, against what moves bytes and proves nothing. With
+    --retry it can be resumed: SYNC every 16 MiB."""
+    contenders = {"plain loop": by_plain("send"), "plain with sendfile": by_plain("sendfile"), "lastbyte": by_lastbyte(),
+                  "lastbyte with SYNC": by_lastbyte("--retry")}
     for name, program, contender in ("rsync daemon", "rsync", by_rsync), ("nc", "nc", by_nc):
         if shutil.which(program):
             contenders[name] = contender
@@ -296,6 +304,104 @@ def closer():
     print(f"99th percentile of an ending, peers that close at once: {middle([r['alone_ms'] for r in floods], 1)} ms alone, "
           f"{middle([r['beside_ms'] for r in floods], 1)} ms beside a flood of 10 GB that is read, "
           f"ratio {middle([r['beside_ms'] / r['alone_ms'] for r in floods])}; by default {floods[0]['capped'] / 1e6:.1f} MB of it are taken")
+
+
+@contextlib.contextmanager
+def listening(folder, *command):
+    """A server that prints its port and ends with SIGTERM: yields the port and the program."""
+    program = Program(folder, *command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield program.process.stdout.readline().strip(), program
+    finally:
+        program.stop()
+
+
+@contextlib.contextmanager
+def nginx_that_answers(folder):
+    """nginx with one worker, which answers with a few bytes out of its configuration and closes."""
+    port = free_port()
+    (folder / "nginx.conf").write_text(
+        f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;\n"
+        "events { worker_connections 4096; }\n"
+        "http { access_log off; keepalive_timeout 0;\n"
+        + "".join(f"{kind}_temp_path {folder}/t;\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        + f"server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 '{'x' * 100}'; }} }} }}\n")
+    program = Program(folder, "nginx", "-c", folder / "nginx.conf", "-e", folder / "log")
+    await_listener(port)
+    try:
+        yield port, program
+    finally:
+        program.stop()
+
+
+@bench
+def connect():
+    """CPU of a server for each short connection with 1 KiB, beside servers that do the least that can be done."""
+    number, at_once = 20000, 64
+    contenders = {"bare": [CONNECT, "bare"], "twice": [CONNECT, "twice"], "lastbyte": [SINK, "null"]}
+    spent = {name: [] for name in [*contenders, *(["http"] if shutil.which("nginx") else [])]}
+    for run in range(RUNS + 1):
+        for name in spent:
+            with scratch() as folder:
+                started = listening(folder, *contenders[name]) if name in contenders else nginx_that_answers(folder)
+                with started as (port, server):
+                    subprocess.run([CONNECT, name, str(port), str(number), str(at_once)], check=True)
+            if run > 0:
+                spent[name].append(server.figures["cpu"] / number * 1e6)
+    names = {"bare": "bare, one exchange", "twice": "bare, two exchanges", "lastbyte": "lastbyte, no sink", "http": "nginx"}
+    for name, figures in spent.items():
+        ratios = [mine / base for mine, base in zip(figures, spent["bare"])]
+        print(f"{names[name]:22}{middle(figures, 1):>24} us of the server's CPU for each connection, ratio {middle(ratios)}")
+
+
+def records_by(folder, kind, number):
+    """Seconds from the first record until the last was counted, and CPU seconds of both ends."""
+    receiver = Program(folder, *([RECORDS, "receive"] if kind == "plain" else [SINK, "count"]),
+                       stdout=subprocess.PIPE, text=True)
+    port = receiver.process.stdout.readline().strip()
+    environment = dict(os.environ, XDG_STATE_HOME=str(folder))
+    began = time.monotonic()
+    cpu = Program(folder, RECORDS, kind, port, str(number), env=environment).end()["cpu"]
+    if kind == "plain":
+        counted = receiver.process.stdout.readline()
+        took = time.monotonic() - began
+        cpu += receiver.end()["cpu"]
+    else:
+        took = time.monotonic() - began
+        cpu += receiver.stop()["cpu"]
+        counted = receiver.process.stdout.readline()
+    if int(counted) != number:
+        raise RuntimeError(f"{counted} records of {number} came")
+    return took, cpu
+
+
+def records_of_others(name):
+    def run(folder, number):
+        program = Program(folder, BUILD / "bench" / name, str(number), stdout=subprocess.PIPE, text=True)
+        took = float(program.process.stdout.readline())
+        return took, program.end()["cpu"]
+    return run
+
+
+@bench
+def records():
+    """Records of 100 bytes: inside one delivery to a sink that counts them, and by others that carry messages."""
+    contenders = {"plain, 64 KiB writes": (lambda folder, n: records_by(folder, "plain", n), 20000000),
+                  "lastbyte": (lambda folder, n: records_by(folder, "lastbyte", n), 20000000)}
+    for name, program, number in ("ZeroMQ push/pull", "records_zmq", 2000000), ("librelp", "records_relp", 100000):
+        if (BUILD / "bench" / program).exists():
+            contenders[name] = records_of_others(program), number
+    figures = {name: [] for name in contenders}
+    for run in range(RUNS + 1):
+        for name, (contender, number) in contenders.items():
+            with scratch() as folder:
+                took, cpu = contender(folder, number)
+            if run > 0:
+                figures[name].append((number / took / 1e6, cpu / number * 1e6))
+    for name, results in figures.items():
+        speed = [mine / base for (mine, _), (base, _) in zip(results, figures["plain, 64 KiB writes"])]
+        print(f"{name:22}{middle([rate for rate, _ in results]):>24} million a second, speed {middle(speed, 3)}, "
+              f"{middle([cpu for _, cpu in results], 3)} us of CPU each")
 
 
 def cloud_kernel():
