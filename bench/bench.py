@@ -31,6 +31,7 @@ CLOSER = BUILD / "bench" / "closer"
 CONNECT = BUILD / "bench" / "connect"
 SINK = BUILD / "bench" / "sink"
 RECORDS = BUILD / "bench" / "records"
+COMMITS = BUILD / "bench" / "commits"
 COUNT_COPIES = BUILD / "bench" / "count_copies.so"
 RUNS = 5
 MIB = 1 << 20
@@ -82,10 +83,10 @@ class Program:
 
 
 @contextlib.contextmanager
-def serving(folder, inbox, before=(), **more):
+def serving(folder, inbox, before=(), sink="dir", **more):
     """A server of ours: yields its address and the program, and stops it."""
     with open(folder / "server.log", "w+") as log:
-        program = Program(folder, *before, LASTBYTE, "serve", "--listen", "127.0.0.1:0", "--into", f"dir:{inbox}",
+        program = Program(folder, *before, LASTBYTE, "serve", "--listen", "127.0.0.1:0", "--into", f"{sink}:{inbox}",
                           stdout=subprocess.DEVNULL, stderr=log, **more)
         while not (found := re.search(r"listening on (\S+),", (folder / "server.log").read_text())):
             if program.process.poll() is not None:
@@ -402,6 +403,60 @@ def records():
         speed = [mine / base for (mine, _), (base, _) in zip(results, figures["plain, 64 KiB writes"])]
         print(f"{name:22}{middle([rate for rate, _ in results]):>24} million a second, speed {middle(speed, 3)}, "
               f"{middle([cpu for _, cpu in results], 3)} us of CPU each")
+
+
+def unprivileged():
+    """What runs a command as nobody, where we are root: PostgreSQL refuses to."""
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.getuid() == 0 else []
+
+
+@contextlib.contextmanager
+def postgres(folder):
+    """A cluster of its own with its default durability: yields what pgbench needs to reach it."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))[-1]
+    if os.getuid() == 0:
+        shutil.chown(folder, "nobody")
+    quiet = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL}
+    subprocess.run([*unprivileged(), binaries / "initdb", "-D", "cluster", "-U", "bench", "-A", "trust"], **quiet)
+    server = subprocess.Popen([*unprivileged(), binaries / "postgres", "-D", "cluster", "-k", folder, "-h", ""],
+                              cwd=folder, stderr=subprocess.DEVNULL)
+    reach = ["-h", str(folder), "-U", "bench", "postgres"]
+    try:
+        while subprocess.run([binaries / "pg_isready", "-q", "-h", folder], check=False).returncode != 0:
+            time.sleep(0.1)
+        subprocess.run([binaries / "psql", "-q", *reach, "-c", "CREATE TABLE rows (id BIGSERIAL PRIMARY KEY, content BYTEA)"], **quiet)
+        yield binaries / "pgbench", reach
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait()
+
+
+@bench
+def commits():
+    """Durable deliveries of 100 bytes into sqlite:, by 64 clients, beside rows of PostgreSQL and fdatasync on the same disk."""
+    clients, seconds, number = 64, 5, 200000
+    figures = {"lastbyte": [], "PostgreSQL": [], "fdatasync": []}
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="lastbyte-bench.") as place, \
+            tempfile.TemporaryDirectory(dir="/var/tmp", prefix="lastbyte-bench.") as cluster, \
+            postgres(Path(cluster)) as (pgbench, reach):
+        folder, script = Path(place), Path(cluster) / "insert.sql"
+        script.write_text(f"INSERT INTO rows (content) VALUES ('{'c' * 100}');\n")
+        for run in range(RUNS + 1):
+            with serving(folder, folder / f"ledger{run}", sink="sqlite") as (address, _):
+                out = subprocess.run([COMMITS, "lastbyte", address, folder / f"state{run}", str(clients), str(number)],
+                                     check=True, capture_output=True, text=True).stdout
+            done, took = out.split()
+            told = subprocess.run([pgbench, "-n", "-c", str(clients), "-j", "2", "-T", str(seconds), "-f", script, *reach],
+                                  check=True, capture_output=True, text=True).stdout
+            synced, syncing = subprocess.run([COMMITS, "fdatasync", folder / "file", str(seconds)],
+                                             check=True, capture_output=True, text=True).stdout.split()
+            if run > 0:
+                figures["lastbyte"].append(int(done) / float(took))
+                figures["PostgreSQL"].append(float(re.search(r"tps = ([\d.]+)", told)[1]))
+                figures["fdatasync"].append(int(synced) / float(syncing))
+    for name, results in figures.items():
+        ratios = [mine / other for mine, other in zip(figures["lastbyte"], results)]
+        print(f"{name:22}{middle(results, 0):>24} a second; lastbyte's are {middle(ratios)} times as many")
 
 
 def cloud_kernel():
