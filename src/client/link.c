@@ -203,6 +203,11 @@ static bool receive(struct lb_client *client)
 		if (n > 0) {
 			client->in_at = 0;
 			client->in_len = (size_t)n;
+			if ((size_t)n <
+				sizeof client->in) { /* there was no more: saves a call that says so */
+				(void)feed(client);
+				return true;
+			}
 		} else if (n < 0 || client->send_error != 0) {
 			broken_by_errno(client, n < 0 ? (int)-n : client->send_error);
 		} else {
