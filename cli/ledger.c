@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `lastbyte ledger`: what a directory's ledger says, for people or for programs. Changes nothing. */
+/* `lastbyte ledger`: what the ledger of a server says, for people or for programs. Changes nothing. */
 #include "args.h"
 #include "command.h"
 #include "print.h"
@@ -75,14 +75,18 @@ static int ledger(int argc, char **argv)
 	struct listing listing = {0};
 	const struct lb_arg args[] = {{"json", LB_ARG_FLAG, &listing.json}, {NULL, LB_ARG_FLAG, NULL}};
 	char why[256] = "";
+	const char *path;
 	int r = lb_args_parse("ledger", argc, argv, args);
 
 	if (r >= 0)
 		return r;
 	if (argc - optind != 1)
 		return lb_args_wrong(
-			"ledger", "it takes one PATH, the directory that 'lastbyte serve --into' names");
-	r = lb_ledger_read(argv[optind], &listing.info, row, &listing, why);
+			"ledger", "it takes one PATH, the one that 'lastbyte serve --into' names");
+	path = argv[optind];
+	if (strncmp(path, "dir:", 4) == 0 || strncmp(path, "sqlite:", 7) == 0)
+		path = strchr(path, ':') + 1;
+	r = lb_ledger_read(path, &listing.info, row, &listing, why);
 	if (r == -EPIPE) /* whoever read it has seen enough, as with `| head` */
 		return 0;
 	if (r < 0) {
@@ -102,8 +106,9 @@ static int ledger(int argc, char **argv)
 const struct lb_command lb_command_ledger = {
 	.name = "ledger",
 	.synopsis = "[--json] PATH",
-	.summary = "Lists what was committed into a directory, and what never will be",
-	.details = "PATH is the directory that 'lastbyte serve --into dir:PATH' names. It may be in use: the "
+	.summary = "Lists what a server has committed, and what never will be",
+	.details = "PATH is what 'lastbyte serve --into' names, with dir: or sqlite: or without. It may be "
+		   "in use: the "
 		   "rows\n"
 		   "are those of one moment, in the order of their commit. What lies far below a client's "
 		   "lowest open\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `lastbyte serve`: options in, one server, a line for each delivery that ends. */
+/* `lastbyte serve`: options in, one sink, one server, a line for each delivery that ends. */
 #include "args.h"
 #include "command.h"
 #include "log.h"
@@ -18,28 +18,33 @@
 #define WAKE   SIGUSR1 /* ends the thread that waits for signals */
 
 struct serving {
-	const char *into; /* the path behind "dir:" */
+	const char *into; /* "dir:PATH" or "sqlite:PATH" */
 	bool json;
 	struct lb_server_options options;
-	struct lb_sink_dir_options kept;
+	struct lb_sink_dir_options kept; /* keep_receipts is for both */
 	struct lb_server *server;
 	struct lb_log *log;
 	sigset_t signals;
 	atomic_bool over;
 };
 
+static bool is_kind(const char *into, const char *kind)
+{
+	return strncmp(into, kind, strlen(kind)) == 0 && into[strlen(kind)] != '\0';
+}
+
 static int parse(int argc, char **argv, struct serving *serving)
 {
 	struct lb_server_options *wanted = &serving->options;
-	const char *into = "dir:./inbox";
 	const struct lb_arg args[] = {
 		{"listen", LB_ARG_TEXT, &wanted->listen},
-		{"into", LB_ARG_TEXT, &into},
+		{"into", LB_ARG_TEXT, &serving->into},
 		{"insecure", LB_ARG_FLAG, &wanted->insecure},
 		{"max-delivery", LB_ARG_SIZE, &wanted->max_delivery},
 		{"max-sessions", LB_ARG_COUNT, &wanted->max_sessions},
 		{"keep-parts", LB_ARG_DURATION, &serving->kept.keep_parts},
 		{"parts-max", LB_ARG_SIZE, &serving->kept.parts_max},
+		{"keep-receipts", LB_ARG_COUNT, &serving->kept.keep_receipts},
 		{"idle-timeout", LB_ARG_TIMEOUT, &wanted->idle_timeout},
 		{"drain-timeout", LB_ARG_DURATION, &wanted->drain_timeout},
 		{"json", LB_ARG_FLAG, &serving->json},
@@ -50,12 +55,12 @@ static int parse(int argc, char **argv, struct serving *serving)
 	if (r >= 0)
 		return r;
 	if (optind < argc)
-		return lb_args_wrong(
-			"serve", "%s is too much: the directory goes into --into dir:PATH", argv[optind]);
-	if (strncmp(into, "dir:", 4) != 0 || into[4] == '\0')
-		return lb_args_wrong(
-			"serve", "--into %s: the one kind of place is dir:PATH, as in dir:./inbox", into);
-	serving->into = into + 4;
+		return lb_args_wrong("serve",
+			"%s is too much: the place goes into --into dir:PATH or sqlite:PATH", argv[optind]);
+	if (!is_kind(serving->into, "dir:") && !is_kind(serving->into, "sqlite:"))
+		return lb_args_wrong("serve",
+			"--into %s: a place is dir:PATH, for files, or sqlite:PATH, for rows of a database",
+			serving->into);
 	if (wanted->drain_timeout == 0)
 		wanted->drain_timeout = 1; /* to the library, 0 stands for its default, */
 	if (serving->kept.keep_parts == 0)
@@ -112,7 +117,7 @@ static void announce(const struct serving *serving, const struct lb_sink *sink)
 	const char *address = lb_server_address(serving->server);
 	char into[LB_PRINT_LINE], ledger[LB_UUID_TEXT];
 
-	snprintf(into, sizeof into, "dir:%s", serving->into);
+	snprintf(into, sizeof into, "%s", serving->into);
 	if (!serving->json) {
 		lb_print_line(STDERR_FILENO, "listening on %s, into %s", address, into);
 		return;
@@ -168,10 +173,22 @@ static int run(struct serving *serving, const struct lb_sink *sink)
 	return lb_verdict_exit(LB_VERDICT_NOT_COMMITTED);
 }
 
+static int open_sink(const struct serving *serving, struct lb_sink **sinkp, char why[256])
+{
+	const struct lb_sink_sqlite_options rows = {
+		.max_delivery = serving->options.max_delivery, .keep_receipts = serving->kept.keep_receipts};
+	const char *path = strchr(serving->into, ':') + 1;
+
+	if (is_kind(serving->into, "sqlite:"))
+		return lb_sink_sqlite_open(path, &rows, sinkp, why);
+	return lb_sink_dir_open(path, &serving->kept, sinkp, why);
+}
+
 static int serve(int argc, char **argv)
 {
-	struct serving serving = {
-		.options.drain_timeout = 10 * SECOND, .kept.keep_parts = 24 * 3600 * SECOND};
+	struct serving serving = {.into = "dir:./inbox",
+		.options.drain_timeout = 10 * SECOND,
+		.kept.keep_parts = 24 * 3600 * SECOND};
 	struct lb_sink *sink;
 	char why[256] = "";
 	int r = parse(argc, argv, &serving);
@@ -180,7 +197,7 @@ static int serve(int argc, char **argv)
 		return r;
 	serving.options.report = report;
 	serving.options.arg = &serving;
-	if (lb_sink_dir_open(serving.into, &serving.kept, &sink, why) < 0) {
+	if (open_sink(&serving, &sink, why) < 0) {
 		lb_print_line(STDERR_FILENO, "lastbyte serve: %s", why);
 		return LB_EXIT_USAGE;
 	}
@@ -199,33 +216,41 @@ static int serve(int argc, char **argv)
 
 const struct lb_command lb_command_serve = {
 	.name = "serve",
-	.synopsis = "[--listen ADDR[:PORT]] [--into dir:PATH] [--insecure] [--max-delivery SIZE]\n"
-		    "                      [--max-sessions N] [--keep-parts DUR] [--parts-max SIZE]\n"
+	.synopsis = "[--listen ADDR[:PORT]] [--into PLACE] [--insecure] [--max-delivery SIZE]\n"
+		    "                      [--max-sessions N] [--keep-parts DUR] [--parts-max SIZE] "
+		    "[--keep-receipts N]\n"
 		    "                      [--idle-timeout DUR] [--drain-timeout DUR] [--json]",
-	.summary = "Receives deliveries into a directory, each whole and once, or not at all",
+	.summary = "Receives deliveries into files or rows, each whole and once, or not at all",
 	.details =
 		"Options:\n"
 		"  --listen ADDR[:PORT]  IPv4, [IPv6] or a name; port 0 picks a free one (127.0.0.1:7117; "
 		"PORT 7117)\n"
-		"  --into dir:PATH       each delivery becomes a file there; PATH is made if missing "
+		"  --into PLACE          dir:PATH: each delivery becomes a file in that directory; "
+		"sqlite:PATH: a "
+		"row of\n"
+		"                        the table deliveries in that database; PATH is made if missing "
 		"(dir:./inbox)\n"
 		"  --insecure            allow an ADDR that is not loopback: nothing is encrypted, and "
 		"anybody who\n"
 		"                        reaches it may deliver (off)\n"
 		"  --max-delivery SIZE   refuse larger ones; bytes, or with K, M, G, T, P in powers of 1024 "
-		"(no limit)\n"
+		"(no\n"
+		"                        limit; into sqlite:PATH 1M, and at most 64M)\n"
 		"  --max-sessions N      connections at once; others are told to try again later (1024)\n"
 		"  --keep-parts DUR      keep what was received of a delivery that was cut short, so that "
 		"its client can\n"
-		"                        go on with it; 0s: nothing is kept (24h)\n"
+		"                        go on with it; 0s: nothing is kept (24h; never into sqlite:PATH)\n"
 		"  --parts-max SIZE      and no more than that of all together: the oldest go first (no "
 		"limit)\n"
+		"  --keep-receipts N     settled deliveries of each client that the ledger remembers, from "
+		"now on "
+		"(1024)\n"
 		"  --idle-timeout DUR    give a client up that is silent for so long: ms, s, m or h (60s)\n"
 		"  --drain-timeout DUR   at SIGTERM or SIGINT, let open deliveries go on for so long (10s)\n"
 		"  --json                JSON objects, one on a line, on standard output (off: lines on "
 		"standard error)\n"
 		"\n"
-		"When it is ready it says: listening on ADDR:PORT, into dir:PATH. Then there is a line for "
+		"When it is ready it says: listening on ADDR:PORT, into PLACE. Then there is a line for "
 		"each delivery\n"
 		"that ends: verdict, id, name, bytes, digest, seconds, how its connection ended, and why if "
 		"it is not\n"

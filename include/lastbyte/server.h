@@ -27,6 +27,9 @@ struct lb_sink_dir_options {
 	lb_time keep_parts; /* 0: 24 h; negative: nothing is kept, and no client is offered to resume */
 	/* bytes of all that are kept: the ones left first go first, and one that is larger by itself; 0: no limit */
 	uint64_t parts_max;
+	/* settled deliveries of each client that the ledger remembers, one by one: it writes that down. 0: as many as it
+	 * says, 1024 in a new one. What it has forgotten stays so, whatever is set later. */
+	unsigned keep_receipts;
 };
 
 /*
@@ -37,6 +40,32 @@ struct lb_sink_dir_options {
  */
 LB_PUBLIC LB_CHECKED int lb_sink_dir_open(
 	const char *path, const struct lb_sink_dir_options *options, struct lb_sink **sinkp, char why[256]);
+
+struct lb_sink_sqlite_options {
+	uint64_t max_delivery; /* bytes of one, at most LB_SINK_SQLITE_MAX; 0: 1 MiB */
+	uint64_t
+		memory_max; /* bytes of all that have not committed yet; 0: 256 MiB. Beyond it REFUSED(BUSY) */
+	unsigned keep_receipts; /* as above */
+};
+#define LB_SINK_SQLITE_MAX (UINT64_C(64) << 20)
+
+/*
+ * Opens the SQLite database at `path` as a sink, making it (not the directory that it lies in) if it is missing: each
+ * delivery appears in it as a row of
+ *
+ *	deliveries(sequence INTEGER PRIMARY KEY, id TEXT, name TEXT, content BLOB, length INTEGER, digest TEXT,
+ *	           committed_at INTEGER)
+ *
+ * in the transaction that commits it: sequence counts in the order of commit and never again, committed_at is in
+ * nanoseconds since 1970, id and digest are texts as of base.h. Its ledger is in the same database, which several
+ * processes may have open as sinks at once: they share it. Rows of `deliveries` are there to be taken: whoever deletes
+ * them changes nothing of what the ledger knows. A writer who holds the database for 10 s gets deliveries refused as
+ * BUSY; one who turns off PRAGMA synchronous takes the proof out of COMMITTED. The sink cannot resume. `options` NULL:
+ * the defaults. Blocks. On failure: a negative errno, and why, as a sentence, in `why` (256 bytes). -ENOTSUP: it is the
+ * ledger of a directory, or of a newer version; -EINVAL: max_delivery.
+ */
+LB_PUBLIC LB_CHECKED int lb_sink_sqlite_open(const char *path, const struct lb_sink_sqlite_options *options,
+	struct lb_sink **sinkp, char why[256]);
 
 /* The identity of its ledger. */
 LB_PUBLIC const struct lb_uuid *lb_sink_ledger(const struct lb_sink *sink);
@@ -81,7 +110,7 @@ typedef enum lb_reason lb_server_work(void *arg, const struct lb_work *work, voi
 struct lb_server_options {
 	const char *listen;        /* "ADDR[:PORT]"; NULL: 127.0.0.1:7117. Port 0 picks one */
 	bool        insecure;      /* not loopback alone, though nothing is encrypted or authenticated */
-	uint64_t    max_delivery;  /* bytes; 0: no limit */
+	uint64_t    max_delivery;  /* bytes; 0: as many as the sink takes */
 	unsigned    max_sessions;  /* 0: 1024 */
 	lb_time     idle_timeout;  /* 0: 60 s */
 	lb_time     drain_timeout; /* 0: 10 s */
@@ -124,7 +153,7 @@ struct lb_ledger_row {
 };
 
 /*
- * Reads the ledger of the sink at `path`, also while a server uses it: the rows of one moment, in order of commit.
+ * Reads the ledger of the sink at `path`, of either kind, also while a server uses it: the rows of one moment, in order of commit.
  * *infop is filled before the first of them. Stops when `row` returns other than 0 and returns that. -ENOENT: there is
  * no ledger. -ENOTSUP: it is of another version; a server brings one of an older version up to date when it starts.
  */

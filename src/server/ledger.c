@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is asked of the ledger: look, commit, fence, settle. Owns the statements' text and what an error of each
+ * What is asked of the ledger: look, commit, fence. Owns the statements' text and what an error of each
  * means; the database itself is ledger_db.c's. Every insert goes under the primary key and says itself whether
  * it was the first: there is no moment between a check and an insert.
  */
@@ -33,6 +33,10 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 		" WHERE ?2 - ifnull((SELECT settled FROM clients WHERE client = ?1), 1)"
 		" BETWEEN 0 AND " LB_TEXT_OF(LB_NUMBERS_OPEN_MAX) " - 1"
 								  " ON CONFLICT(client, number) DO NOTHING",
+	/* The number may be somebody else's row only if an outsider has put it there. */
+	[LB_LEDGER_SQL_CONTENT] =
+		"INSERT OR REPLACE INTO deliveries(sequence, id, name, content, length, digest, committed_at)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[LB_LEDGER_SQL_PLACED] = "UPDATE verdicts SET placed = ?3 WHERE client = ?1 AND number = ?2",
 	/* What is below the floor was forgotten: it never sinks, whatever is kept from now on. */
 	[LB_LEDGER_SQL_SETTLE] = "INSERT INTO clients(client, settled, floor)"
@@ -82,8 +86,9 @@ int lb_ledger_run(sqlite3_stmt *statement)
 /* What an error outside of a transaction means. */
 int lb_ledger_give_up(struct lb_ledger *ledger, int rc)
 {
-	if ((rc & 0xff) != SQLITE_BUSY)
-		ledger->broken = true;
+	if ((rc & 0xff) == SQLITE_BUSY)
+		return -EBUSY;
+	ledger->broken = true;
 	return -EIO;
 }
 
@@ -207,6 +212,24 @@ static int write_sequence(struct lb_ledger *ledger, sqlite3_int64 sequence)
 	return lb_ledger_run(ledger->statements[LB_LEDGER_SQL_COUNT]);
 }
 
+static int insert_content(
+	struct lb_ledger *ledger, sqlite3_int64 sequence, const struct lb_ledger_entry *entry)
+{
+	sqlite3_stmt *row = ledger->statements[LB_LEDGER_SQL_CONTENT];
+	const struct lb_receipt *receipt = &entry->receipt;
+	char id[LB_ID_TEXT], digest[LB_DIGEST_TEXT];
+
+	sqlite3_bind_int64(row, 1, sequence);
+	sqlite3_bind_text(row, 2, lb_id_text(&receipt->id, id), -1, SQLITE_STATIC);
+	sqlite3_bind_text(row, 3, receipt->name, -1, SQLITE_STATIC);
+	sqlite3_bind_blob64(
+		row, 4, receipt->length > 0 ? entry->content : "", receipt->length, SQLITE_STATIC);
+	sqlite3_bind_int64(row, 5, (sqlite3_int64)receipt->length);
+	sqlite3_bind_text(row, 6, lb_digest_text(&receipt->digest, digest), -1, SQLITE_STATIC);
+	sqlite3_bind_int64(row, 7, receipt->committed_at);
+	return lb_ledger_run(row);
+}
+
 /* The entry's state: what was there first; UNSEEN: it is in now. */
 static int insert(
 	struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence, struct lb_ledger_entry *entry)
@@ -236,6 +259,8 @@ static int insert(
 		free(entry->reply.bytes);
 		entry->reply = (struct lb_ledger_reply){0};
 		rc = lb_ledger_look_within(ledger, &receipt->id, &entry->state, receipt, &entry->reply);
+	} else if (rc == SQLITE_OK && state == ROW_COMMITTED && ledger->contents) {
+		rc = insert_content(ledger, sequence, entry);
 	}
 	return rc;
 }
@@ -266,12 +291,14 @@ static int insert_all(
 	struct lb_ledger *ledger, enum row_state state, struct lb_ledger_entry *entries, size_t n)
 {
 	sqlite3_int64 first = 0, last;
-	int rc = read_sequence(ledger, &first);
+	int rc = lb_ledger_settle_within(ledger);
 
+	if (rc == SQLITE_OK)
+		rc = read_sequence(ledger, &first);
 	last = first;
 	for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
 		rc = insert(ledger, state, last + 1, &entries[i]);
-		if (rc == SQLITE_OK)
+		if (rc == SQLITE_OK && !ledger->contents)
 			rc = forget_part(ledger, &entries[i].receipt.id);
 		last += entries[i].state == LB_LEDGER_UNSEEN;
 	}
@@ -282,7 +309,10 @@ int lb_ledger_commit(struct lb_ledger *ledger, struct lb_ledger_entry *entries, 
 {
 	int err = lb_ledger_begin(ledger);
 
-	return err != 0 ? err : lb_ledger_end(ledger, insert_all(ledger, ROW_COMMITTED, entries, n));
+	if (err == 0)
+		err = lb_ledger_end(ledger, insert_all(ledger, ROW_COMMITTED, entries, n));
+	ledger->n_settles = err == 0 ? 0 : ledger->n_settles;
+	return err;
 }
 
 int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
@@ -294,6 +324,7 @@ int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_le
 	if (err == 0) {
 		fence.receipt.committed_at = ledger->host->clock->wall(ledger->host);
 		err = lb_ledger_end(ledger, insert_all(ledger, ROW_FENCED, &fence, 1));
+		ledger->n_settles = err == 0 ? 0 : ledger->n_settles;
 	}
 	*statep = fence.state == LB_LEDGER_UNSEEN ? LB_LEDGER_FENCED : fence.state;
 	*receiptp = fence.receipt;
@@ -314,24 +345,4 @@ int lb_ledger_placed(struct lb_ledger *ledger, const struct lb_id *id, const cha
 	update = lb_ledger_bind(ledger, LB_LEDGER_SQL_PLACED, id);
 	sqlite3_bind_text(update, 3, placed, -1, SQLITE_STATIC);
 	return lb_ledger_end(ledger, lb_ledger_run(update));
-}
-
-int lb_ledger_settle(struct lb_ledger *ledger, const struct lb_id *lowest)
-{
-	struct lb_id id = *lowest;
-	int err, rc;
-
-	if (id.number <= 1)
-		return 0; /* as for a client that was never seen */
-	if (!lb_ledger_is_storable(&id))
-		id.number = INT64_MAX;
-	err = lb_ledger_begin(ledger);
-	if (err != 0)
-		return err;
-	rc = lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_SETTLE, &id));
-	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) > 0)
-		rc = lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_PRUNE, &id));
-	if (rc == SQLITE_OK)
-		rc = lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_PART_SETTLE, &id));
-	return lb_ledger_end(ledger, rc);
 }

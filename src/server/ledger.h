@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The ledger: which delivery was committed, which never will be. An SQLite database (WAL, synchronous FULL).
- * Commit and fence are inserts under one primary key, so the first one wins. One thread at a time.
+ * Commit and fence are inserts under one primary key, so the first one wins. One thread at a time; but several
+ * processes may have it open, and what one has done the others see. A ledger with contents has these in it, too: the
+ * table `deliveries`, one row each, inserted with the row that commits it; whoever wants to may remove it again.
  */
 #ifndef SERVER_LEDGER_H
 #define SERVER_LEDGER_H
@@ -26,18 +28,21 @@ struct lb_ledger_options {
 	/* Settled numbers of each client whose rows are kept: it is written into the ledger. 0: as it says there, and
 	 * LB_LEDGER_KEEP in a new one. What was pruned once stays forgotten, whatever is set later. */
 	unsigned keep;
+	/* It is of a sink that keeps contents in it. A ledger is of one kind from its making on. */
+	bool contents;
 };
 
 /* Opens or creates it, brings one of an older version up to date, makes what it says durable (a checkpoint), and reads
- * its identity. `options` NULL: the defaults. -ENOTSUP: a newer version made it. */
+ * its identity. `options` NULL: the defaults. -ENOTSUP: a newer version made it, or it is of the other kind. */
 int                   lb_ledger_open(struct lb_host *host, const char *vfs, const char *path,
 			  const struct lb_ledger_options *options, struct lb_ledger **ledgerp, char why[256]);
 void                  lb_ledger_close(struct lb_ledger *ledger);
 const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger);
 
 /*
- * All return 0, or -ENOSPC: not done, or -EIO: broken. After -EIO every call first reopens the database,
- * makes it durable by a checkpoint and goes on from what it reads; while that fails it returns -EIO again.
+ * All return 0, or not done: -ENOSPC, -EBUSY (another process has held the database for 10 s); or -EIO: broken. After
+ * -EIO every call first reopens the database, makes it durable by a checkpoint and goes on from what it reads; while
+ * that fails it returns -EIO again.
  */
 /* What the application has answered, and goes out with the receipt. On the heap: whoever has it frees `bytes`. */
 struct lb_ledger_reply {
@@ -50,6 +55,7 @@ struct lb_ledger_entry {
 	struct lb_receipt      receipt;
 	struct lb_ledger_reply reply;
 	enum lb_ledger_state   state;
+	const void            *content; /* of a ledger with contents: receipt.length bytes */
 };
 
 /* What is there of an id. The receipt and the reply are those of a commit; NULL where no reply is wanted. */
@@ -70,6 +76,11 @@ int lb_ledger_placed(struct lb_ledger *ledger, const struct lb_id *id, const cha
 
 /* Raises the client's lowest open number, and prunes rows that lie more than the kept ones below it. */
 int lb_ledger_settle(struct lb_ledger *ledger, const struct lb_id *lowest);
+
+/* As lb_ledger_settle, but in the transaction of the next commit or fence, or of the next settle of any kind once 64
+ * clients wait: so it costs no sync. What waits is lost with the process: the client says it again. `now` does it. */
+int lb_ledger_settle_later(struct lb_ledger *ledger, const struct lb_id *lowest);
+int lb_ledger_settle_now(struct lb_ledger *ledger);
 
 /* ledger_part.c: what was received of a delivery that is not decided, and is durable. A row speaks of bytes
  * that were synced before it was written; commit, fence and settle remove it in their own transaction. */

@@ -9,6 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SHORT_WAITS       500
+#define SHORT_WAITS_IN_MS 5 /* so they are 0.2 ms each */
+#define LONG_WAIT_MS      5
+
+/* Of a ledger with contents, which are what grows: pages of the log before a checkpoint, and KiB to keep in memory. */
+static const char for_contents[] = "PRAGMA wal_autocheckpoint = 4096; PRAGMA cache_size = -32768";
+
 static int fail(const struct lb_ledger *ledger, int err, const char *what, char why[256])
 {
 	snprintf(why, 256, "cannot open the ledger %.120s: %.100s", ledger->path, what);
@@ -19,6 +26,9 @@ static int fail_sqlite(const struct lb_ledger *ledger, int rc, char why[256])
 {
 	int primary = rc & 0xff, err = -EIO;
 
+	if (primary == SQLITE_MISMATCH)
+		return fail(ledger, -ENOTSUP,
+			ledger->contents ? "it is that of a directory (dir:)" : "it is one of sqlite:", why);
 	if (primary == SQLITE_FULL)
 		err = -ENOSPC;
 	else if (primary == SQLITE_BUSY)
@@ -58,6 +68,43 @@ static void disconnect(struct lb_ledger *ledger)
 	ledger->db = NULL;
 }
 
+/*
+ * Another process has the database, for as long as one transaction or a checkpoint lasts. SQLite's own way sleeps up to
+ * 100 ms at a time, in which two servers that commit all the time would never find it free.
+ */
+static int wait_for_lock(void *arg, int n)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(((struct lb_ledger *)arg)->vfs);
+
+	vfs->xSleep(vfs, n < SHORT_WAITS ? 1000 / SHORT_WAITS_IN_MS : 1000 * LONG_WAIT_MS);
+	return n < SHORT_WAITS + (LB_LEDGER_WAIT_MS - SHORT_WAITS / SHORT_WAITS_IN_MS) / LONG_WAIT_MS;
+}
+
+static int begin_log(struct lb_ledger *ledger, int *is_walp)
+{
+	return lb_ledger_ask(ledger->db, "PRAGMA journal_mode = WAL", take_is_wal, is_walp);
+}
+
+static int checkpoint(struct lb_ledger *ledger, int *unused)
+{
+	(void)unused;
+	return sqlite3_wal_checkpoint_v2(ledger->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
+/* These two SQLite does not wait with: of those who are at one at the same moment, all but the first fail. */
+static int do_alone(
+	struct lb_ledger *ledger, int (*step)(struct lb_ledger *ledger, int *resultp), int *resultp)
+{
+	struct lb_host *host = ledger->host;
+	lb_time end = host->clock->now(host) + LB_LEDGER_WAIT_MS * INT64_C(1000000);
+	int n = 0, rc;
+
+	do
+		rc = step(ledger, resultp);
+	while ((rc & 0xff) == SQLITE_BUSY && host->clock->now(host) < end && wait_for_lock(ledger, n++));
+	return rc;
+}
+
 /* `first`: not the first time, if it is NULL; then a missing file is an error. */
 static int connect_to(struct lb_ledger *ledger, const struct lb_ledger_options *first, char why[256])
 {
@@ -67,24 +114,28 @@ static int connect_to(struct lb_ledger *ledger, const struct lb_ledger_options *
 	if (rc != SQLITE_OK)
 		return fail_sqlite(ledger, rc, why);
 	sqlite3_extended_result_codes(ledger->db, 1);
-	sqlite3_busy_timeout(ledger->db, LB_LEDGER_WAIT_MS);
+	sqlite3_busy_handler(ledger->db, wait_for_lock, ledger);
 	rc = lb_ledger_ask(ledger->db, "PRAGMA user_version", lb_ledger_take_int, &version);
 	if (rc == SQLITE_OK && version > LB_LEDGER_SCHEMA)
 		return fail(ledger, -ENOTSUP, "a newer version made it", why);
 	if (rc == SQLITE_OK)
-		rc = lb_ledger_ask(ledger->db, "PRAGMA journal_mode = WAL", take_is_wal, &is_wal);
+		rc = do_alone(ledger, begin_log, &is_wal);
 	if (rc == SQLITE_OK && !is_wal)
 		return fail(ledger, -ENOTSUP, "its file system cannot hold a write-ahead log", why);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(ledger->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+	if (rc == SQLITE_OK && ledger->contents)
+		rc = sqlite3_exec(ledger->db, for_contents, NULL, NULL, NULL);
 	/* What a killed process has written is readable and may not be durable: the checkpoint syncs it. */
 	if (rc == SQLITE_OK)
-		rc = sqlite3_wal_checkpoint_v2(ledger->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		rc = do_alone(ledger, checkpoint, NULL);
 	if (rc == SQLITE_OK)
 		rc = lb_ledger_begin_anew(ledger, first);
 	for (size_t i = 0; i < LB_LEDGER_SQL_N && rc == SQLITE_OK; i++)
-		rc = sqlite3_prepare_v3(ledger->db, lb_ledger_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-			&ledger->statements[i], NULL);
+		rc = i == LB_LEDGER_SQL_CONTENT && !ledger->contents
+			     ? SQLITE_OK
+			     : sqlite3_prepare_v3(ledger->db, lb_ledger_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+				       &ledger->statements[i], NULL);
 	if (rc != SQLITE_OK)
 		return fail_sqlite(ledger, rc, why);
 	ledger->full_is_certain = full_is_certain(ledger->db);
@@ -114,6 +165,7 @@ static int open_first(struct lb_ledger *ledger, const char *vfs, const char *pat
 	char *full;
 	int err;
 
+	ledger->contents = options != NULL && options->contents;
 	ledger->path = strdup(path);
 	ledger->vfs = vfs != NULL ? strdup(vfs) : NULL;
 	if (ledger->path == NULL || (vfs != NULL && ledger->vfs == NULL))

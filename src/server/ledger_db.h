@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The inside of the ledger: ledger_db.c (the database), ledger_schema.c (its tables and identity), ledger.c (what is
- * asked of it), ledger_part.c (parts of deliveries) and ledger_read.c (reading beside a server). */
+ * asked of it), ledger_settle.c, ledger_part.c (parts of deliveries) and ledger_read.c (reading beside a server). */
 #ifndef SERVER_LEDGER_DB_H
 #define SERVER_LEDGER_DB_H
 
@@ -9,6 +9,7 @@
 
 #define LB_LEDGER_SCHEMA  2
 #define LB_LEDGER_WAIT_MS 10000 /* for a lock of another process on the database */
+#define LB_LEDGER_SETTLES 64    /* clients whose settling waits for the next transaction */
 
 #define LB_TEXT_OF(x)  LB_TEXT_OF_(x)
 #define LB_TEXT_OF_(x) #x
@@ -24,6 +25,7 @@ enum lb_ledger_statement {
 	LB_LEDGER_SQL_SEQUENCE,
 	LB_LEDGER_SQL_COUNT,
 	LB_LEDGER_SQL_INSERT,
+	LB_LEDGER_SQL_CONTENT, /* of a ledger with contents alone */
 	LB_LEDGER_SQL_PLACED,
 	LB_LEDGER_SQL_SETTLE,
 	LB_LEDGER_SQL_PRUNE,
@@ -43,8 +45,11 @@ struct lb_ledger {
 	sqlite3        *db;
 	sqlite3_stmt   *statements[LB_LEDGER_SQL_N];
 	struct lb_uuid  uuid;
+	bool            contents;
 	bool            broken;
 	bool            full_is_certain; /* SQLITE_FULL means that no record of the transaction is complete */
+	struct lb_id    settles[LB_LEDGER_SETTLES]; /* lowest open numbers, of as many clients */
+	size_t          n_settles;
 };
 
 /* ledger_schema.c, with SQLite's result codes. */
@@ -52,7 +57,8 @@ struct lb_ledger {
 int lb_ledger_identity(sqlite3 *db, int *versionp, struct lb_uuid *uuidp);
 /* How many settled numbers are kept. */
 int lb_ledger_keep(sqlite3 *db, unsigned *keepp);
-/* One transaction, synced: makes the schema (if `first` is given, with these options) or an older one this one. */
+/* One transaction, synced: makes the schema (if `first` is given, with these options) or an older one this one.
+ * SQLITE_MISMATCH: the ledger is of the other kind. */
 int lb_ledger_begin_anew(struct lb_ledger *ledger, const struct lb_ledger_options *first);
 /* Hands the only row of a statement to `take`. */
 int  lb_ledger_ask(sqlite3 *db, const char *sql, void (*take)(sqlite3_stmt *row, void *arg), void *arg);
@@ -73,6 +79,7 @@ int  lb_ledger_end(struct lb_ledger *ledger, int rc);
 int  lb_ledger_give_up(struct lb_ledger *ledger, int rc);
 int  lb_ledger_look_within(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
 	 struct lb_receipt *receiptp, struct lb_ledger_reply *replyp);
+int  lb_ledger_settle_within(struct lb_ledger *ledger); /* what waits to be settled */
 void lb_ledger_copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column);
 
 /* Makes a connection that is broken whole again: 0, or -EIO. */

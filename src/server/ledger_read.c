@@ -116,6 +116,8 @@ static int connect_any(struct reader *reader, bool *immutablep, char why[256])
 		free(uri);
 		*immutablep = true;
 	}
+	if ((rc & 0xff) == SQLITE_NOTADB)
+		return fail(reader, -ENOENT, "it is none", why);
 	if (rc != SQLITE_OK)
 		return fail_sqlite(reader, rc, why);
 	if (version == 0)
@@ -161,6 +163,12 @@ static int check_file(struct reader *reader, char why[256])
 		return fail(reader, -ENOMEM, "out of memory", why);
 	sprintf(reader->file, "%s/.lastbyte/ledger.db", reader->path);
 	err = host->disk->stat(host, LB_HERE, reader->file, &st);
+	if (err == -ENOTDIR) { /* that of sqlite: is the file itself; no other thing than a file has a size */
+		strcpy(reader->file, reader->path);
+		err = host->disk->stat(host, LB_HERE, reader->file, &st);
+		if (err == 0 && st.size == 0)
+			err = -ENOENT;
+	}
 	if (err == -ENOENT || err == -ENOTDIR)
 		return fail(reader, -ENOENT, "there is none", why);
 	return err == 0 ? 0 : fail(reader, err, strerrordesc_np(-err), why);

@@ -38,6 +38,12 @@ static const char parts_schema[] = "CREATE TABLE IF NOT EXISTS parts(client BLOB
 				   "TEXT NOT NULL, age INTEGER NOT NULL,"
 				   " PRIMARY KEY(client, number)) STRICT, WITHOUT ROWID";
 
+/* What was delivered, for whoever takes it: in the order of commit, and without an index beside that. */
+static const char contents_schema[] =
+	"CREATE TABLE deliveries(sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL,"
+	" content BLOB NOT NULL, length INTEGER NOT NULL, digest TEXT NOT NULL, committed_at INTEGER NOT "
+	"NULL) STRICT";
+
 /* What the statement changes is committed at its end, which may fail after the row has come: PRAGMA journal_mode says
  * "wal" then, and the database is not in that mode. */
 int lb_ledger_ask(sqlite3 *db, const char *sql, void (*take)(sqlite3_stmt *row, void *arg), void *arg)
@@ -95,6 +101,8 @@ static int create(struct lb_ledger *ledger)
 	int rc = sqlite3_exec(ledger->db, schema, NULL, NULL, NULL);
 	struct lb_uuid *uuid = &ledger->uuid;
 
+	if (rc == SQLITE_OK && ledger->contents)
+		rc = sqlite3_exec(ledger->db, contents_schema, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_prepare_v2(ledger->db,
 			"INSERT INTO meta VALUES(?1, 0, 0, " LB_TEXT_OF(LB_LEDGER_KEEP) ")", -1, &statement,
@@ -107,6 +115,15 @@ static int create(struct lb_ledger *ledger)
 	sqlite3_bind_blob(statement, 1, uuid->bytes, sizeof uuid->bytes, SQLITE_STATIC);
 	sqlite3_step(statement);
 	return sqlite3_finalize(statement);
+}
+
+static int check_kind(struct lb_ledger *ledger)
+{
+	int has_contents = 0;
+	int rc = lb_ledger_ask(ledger->db, "SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries'",
+		lb_ledger_take_int, &has_contents);
+
+	return rc == SQLITE_OK && has_contents != ledger->contents ? SQLITE_MISMATCH : rc;
 }
 
 /* Counts an opening, and writes down the setting that it comes with. */
@@ -141,6 +158,8 @@ int lb_ledger_begin_anew(struct lb_ledger *ledger, const struct lb_ledger_option
 		rc = create(ledger);
 	else if (rc == SQLITE_OK && version == 1)
 		rc = sqlite3_exec(ledger->db, upgrade_1, NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = check_kind(ledger);
 	if (rc == SQLITE_OK)
 		rc = count_opening(ledger, first != NULL ? first->keep : 0);
 	if (rc == SQLITE_OK)

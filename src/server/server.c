@@ -205,6 +205,9 @@ int lb_server_new_on(struct lb_loop *loop, struct lb_sink *sink, const struct lb
 	server->loop = loop;
 	server->sink = sink;
 	server->options = *options;
+	if (sink->max_delivery != 0 &&
+		(options->max_delivery == 0 || options->max_delivery > sink->max_delivery))
+		server->options.max_delivery = sink->max_delivery;
 	if (server->options.max_sessions == 0)
 		server->options.max_sessions = 1024;
 	if (server->options.drain_timeout == 0)

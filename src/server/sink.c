@@ -2,6 +2,7 @@
 /* What every sink answers alike: verdicts and reasons out of what the ledger says, and the calls on any sink. Owns nothing. */
 #include "server/sink.h"
 #include "base/test.h"
+#include "base/test.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,19 @@ void lb_intake_decide_known(struct lb_intake *intake, enum lb_ledger_state state
 	}
 }
 
+int lb_resolution_fence(
+	struct lb_resolution *resolution, struct lb_ledger *ledger, enum lb_ledger_state *statep)
+{
+	struct lb_ledger_reply reply = {0};
+	int err = LB_BUG("fence_not_durable")
+			  ? lb_ledger_look(ledger, &resolution->id, statep, &resolution->receipt, &reply)
+			  : lb_ledger_fence(ledger, &resolution->id, statep, &resolution->receipt, &reply);
+
+	resolution->reply = reply.bytes;
+	resolution->reply_len = reply.len;
+	return err;
+}
+
 void lb_resolution_decide(struct lb_resolution *resolution, int err, enum lb_ledger_state state)
 {
 	resolution->reason = LB_REASON_NONE;
@@ -93,6 +107,29 @@ void lb_resolution_decide(struct lb_resolution *resolution, int err, enum lb_led
 	} else {
 		resolution->reason = LB_REASON_FENCED;
 	}
+}
+
+int lb_sink_open_above(struct lb_host *host, const char *path)
+{
+	size_t len = strlen(path);
+	char *parent = malloc(len + 2);
+	int fd;
+
+	if (parent == NULL)
+		return -ENOMEM;
+	memcpy(parent, path, len + 1);
+	while (len > 1 && parent[len - 1] == '/')
+		len--;
+	while (len > 0 && parent[len - 1] != '/')
+		len--;
+	while (len > 1 && parent[len - 1] == '/')
+		len--;
+	if (len == 0)
+		parent[len++] = '.';
+	parent[len] = '\0';
+	fd = host->disk->open(host, LB_HERE, parent, LB_OPEN_DIR);
+	free(parent);
+	return fd;
 }
 
 LB_PUBLIC const struct lb_uuid *lb_sink_ledger(const struct lb_sink *sink)

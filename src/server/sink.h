@@ -35,6 +35,8 @@ struct lb_intake {
 	uint64_t          durable; /* the offset in the ledger; 0: none */
 	bool              linked;  /* so are the directories above the part */
 	struct lb_intake *next;
+	void             *content; /* in memory */
+	uint64_t          room;    /* bytes of it, `received` of which are filled */
 };
 
 /* The answer to RESOLVE: COMMITTED with the receipt, ROLLED_BACK (FENCED or SETTLED), FORGOTTEN, or
@@ -80,7 +82,8 @@ struct lb_sink {
 	struct lb_host           *host;
 	struct lb_uuid            ledger;
 	enum lb_durability        durability;
-	bool                      resumable;
+	uint64_t                  max_delivery; /* bytes; 0: any */
+	bool                      resumable; /* else rehash, sync and sweep are not called, and may be NULL */
 	lb_time                   sweep_every;
 	bool begins_at_once; /* begin, of a first attempt, neither blocks nor touches the ledger: on the loop's thread */
 	bool commits_at_once; /* so is all of commit, rollback and leave. Not of a sink that is resumable */
@@ -93,14 +96,22 @@ void lb_intake_decide_known(struct lb_intake *intake, enum lb_ledger_state state
 void lb_intake_doubt(struct lb_intake *intake);
 /* What the ledger knows of it: receipt and reply become the intake's. As lb_ledger_look. */
 int lb_intake_look(struct lb_intake *intake, struct lb_ledger *ledger, enum lb_ledger_state *statep);
+/* Asks the ledger, which fences what is not committed: receipt and reply become the resolution's. As lb_ledger_fence. */
+int lb_resolution_fence(
+	struct lb_resolution *resolution, struct lb_ledger *ledger, enum lb_ledger_state *statep);
 /* What the ledger has said to a question (err 0), or why it did not. */
 void lb_resolution_decide(struct lb_resolution *resolution, int err, enum lb_ledger_state state);
 
 /* Whether an intake is not what the receipt speaks of; before it is complete, as far as BEGIN has said. */
 bool lb_intake_differs(const struct lb_intake *intake, const struct lb_receipt *receipt, bool is_complete);
 
-/* As lb_sink_dir_open, on any machine; vfs: SQLite's, by name, or NULL for its default. */
+/* Opens the directory in which `path` lies: its descriptor, or a negative errno. */
+int lb_sink_open_above(struct lb_host *host, const char *path);
+
+/* As lb_sink_dir_open and lb_sink_sqlite_open, on any machine; vfs: SQLite's, by name, or NULL for its default. */
 int lb_sink_dir_open_on(struct lb_host *host, const char *vfs, const char *path,
 	const struct lb_sink_dir_options *options, struct lb_sink **sinkp, char why[256]);
+int lb_sink_sqlite_open_on(struct lb_host *host, const char *vfs, const char *path,
+	const struct lb_sink_sqlite_options *options, struct lb_sink **sinkp, char why[256]);
 
 #endif

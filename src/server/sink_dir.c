@@ -134,24 +134,11 @@ static void dir_rollback(struct lb_sink *sink, struct lb_intake *intake)
 		lb_dir_discard(dir_of(sink), intake);
 }
 
-static int fence(struct lb_dir *dir, struct lb_resolution *resolution, enum lb_ledger_state *statep)
-{
-	struct lb_ledger_reply reply = {0};
-	int err =
-		LB_BUG("fence_not_durable")
-			? lb_ledger_look(dir->ledger, &resolution->id, statep, &resolution->receipt, &reply)
-			: lb_ledger_fence(dir->ledger, &resolution->id, statep, &resolution->receipt, &reply);
-
-	resolution->reply = reply.bytes;
-	resolution->reply_len = reply.len;
-	return err;
-}
-
 static void dir_resolve(struct lb_sink *sink, struct lb_resolution *resolution)
 {
 	struct lb_dir *dir = dir_of(sink);
 	enum lb_ledger_state state = LB_LEDGER_UNSEEN;
-	int err = fence(dir, resolution, &state);
+	int err = lb_resolution_fence(resolution, dir->ledger, &state);
 
 	if (err == 0 && state == LB_LEDGER_COMMITTED)
 		err = lb_dir_place_left(dir, &resolution->receipt);

@@ -18,6 +18,7 @@ struct opening {
 	struct lb_dir *dir;
 	struct lb_host *host;
 	const char *path, *vfs;
+	unsigned keep_receipts;
 	char *why;         /* 256 bytes */
 	struct lb_id *ids; /* of the parts that were found */
 	size_t n_ids, room;
@@ -100,24 +101,8 @@ static int try_move(struct opening *opening)
 static int sync_parent(struct opening *opening, bool made)
 {
 	struct lb_host *host = opening->host;
-	size_t len = strlen(opening->path);
-	char *parent = malloc(len + 2);
-	int fd, err;
+	int fd = lb_sink_open_above(host, opening->path), err;
 
-	if (parent == NULL)
-		return fail(opening, -ENOMEM, "cannot open");
-	memcpy(parent, opening->path, len + 1);
-	while (len > 1 && parent[len - 1] == '/')
-		len--;
-	while (len > 0 && parent[len - 1] != '/')
-		len--;
-	while (len > 1 && parent[len - 1] == '/')
-		len--;
-	if (len == 0)
-		parent[len++] = '.';
-	parent[len] = '\0';
-	fd = host->disk->open(host, LB_HERE, parent, LB_OPEN_DIR);
-	free(parent);
 	if (fd < 0)
 		return made || fd != -EACCES ? fail(opening, fd, "cannot open the directory above") : 0;
 	err = host->disk->sync(host, fd);
@@ -130,12 +115,13 @@ static int open_ledger(struct opening *opening)
 	struct lb_dir *dir = opening->dir;
 	size_t room = strlen(opening->path) + sizeof "/.lastbyte/ledger.db";
 	char *path = malloc(room);
+	struct lb_ledger_options kept = {.keep = opening->keep_receipts};
 	int err;
 
 	if (path == NULL)
 		return fail(opening, -ENOMEM, "cannot open");
 	snprintf(path, room, "%s/.lastbyte/ledger.db", opening->path);
-	err = lb_ledger_open(opening->host, opening->vfs, path, NULL, &dir->ledger, opening->why);
+	err = lb_ledger_open(opening->host, opening->vfs, path, &kept, &dir->ledger, opening->why);
 	free(path);
 	if (err == 0)
 		dir->sink.ledger = *lb_ledger_uuid(dir->ledger);
@@ -273,6 +259,7 @@ int lb_sink_dir_open_on(struct lb_host *host, const char *vfs, const char *path,
 	dir->sink = (struct lb_sink){.ops = &lb_dir_ops, .host = host, .durability = LB_DURABILITY_NONE};
 	dir->inbox = dir->control = dir->parts = dir->lock = -1;
 	set_options(dir, options);
+	opening.keep_receipts = options != NULL ? options->keep_receipts : 0;
 	err = open_all(&opening);
 	free(opening.ids);
 	if (err != 0) {

@@ -2,7 +2,7 @@
 /* The worker's side of the tasks: what goes to the sink, and what shares a sync. Owns nothing. */
 #include "server/server.h"
 
-#define COMMITS_TOGETHER 256
+#define COMMITS_TOGETHER 1024
 
 static void commit_all(struct lb_sink *sink, struct lb_job *list)
 {

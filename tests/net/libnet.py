@@ -194,10 +194,10 @@ def stop(process):
 class Server:
     """`lastbyte serve --json` on a free port of loopback; its events are collected as they come."""
 
-    def __init__(self, place, options, inbox=None, listen="127.0.0.1:0", binary=COMMAND, env=None, ready=True):
+    def __init__(self, place, options, inbox=None, into=None, listen="127.0.0.1:0", binary=COMMAND, env=None, ready=True):
         self.inbox = inbox or place.inbox
         self.events, self.changed = [], threading.Condition()
-        command = [binary, "serve", "--listen", listen, "--into", f"dir:{self.inbox}", "--json", *map(str, options)]
+        command = [binary, "serve", "--listen", listen, "--into", into or f"dir:{self.inbox}", "--json", *map(str, options)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
         self.errors = b""

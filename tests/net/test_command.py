@@ -14,7 +14,7 @@ from libnet import COMMAND, Answer, call, digest, run, same, test, until
 CONTENT = os.urandom(70000)
 KEYS = ["verdict", "id", "name", "bytes", "digest", "committed_at", "durability", "ledger", "ended", "seconds"]
 OPTIONS = {
-    "serve": "--listen --into --insecure --max-delivery --max-sessions --keep-parts --parts-max --idle-timeout --drain-timeout --json",
+    "serve": "--listen --into --insecure --max-delivery --max-sessions --keep-parts --parts-max --keep-receipts --idle-timeout --drain-timeout --json",
     "send": "--name --id --continue --lines --records --retry --replay --deadline --state --quiet --json",
     "resolve": "--state --deadline --json",
     "ledger": "--json",
@@ -174,7 +174,7 @@ def _(place):
             (["resolve", identity, "a:b:c"], "address"), (["resolve", identity, "localhost", "more"], "CLIENT:N"),
             (["ledger"], "PATH"), (["ledger", "a", "b"], "PATH"), (["ledger", "--josn", "a"], "no option --josn"),
             (["serve", "here"], "here"), (["serve", "--into", "here"], "dir:PATH"), (["serve", "--into", "dir:"], "dir:PATH"),
-            (["serve", "--into", "sqlite:x"], "dir:PATH"), (["serve", "--max-delivery", "64X"], "64M"),
+            (["serve", "--into", "postgres:x"], "dir:PATH"), (["serve", "--max-delivery", "64X"], "64M"),
             (["serve", "--max-delivery", "0"], "64M"), (["serve", "--max-delivery", "9999999P"], "64M"),
             (["serve", "--max-sessions", "0"], "from 1"), (["serve", "--max-sessions", "many"], "from 1"),
             (["serve", "--idle-timeout", "0s"], "at least 100ms"), (["serve", "--idle-timeout", "1d"], "10s"),
