@@ -32,6 +32,7 @@ struct sim_ident {
 	struct lb_id       id;
 	struct sim_source *source;
 	struct sim_source *kept;       /* what is committed under it; NULL: not known */
+	struct lb_digest   reply;      /* of the application, in every receipt; all zero: not known */
 	struct lb_uuid     ledger;     /* where it was begun first; all zero: not yet */
 	bool               committed;  /* a sink has said so, or a client was told */
 	bool               never;      /* somebody was told that it never will be */
@@ -60,6 +61,7 @@ struct sim_check {
 	struct sim_ledger  *wiped;
 	struct sim_settled *settled;
 	unsigned            keep;       /* settled numbers of each client that a ledger still knows */
+	bool                works;      /* the servers have an application, which replies */
 	bool                one_ledger; /* there will never be another */
 	unsigned            recoveries; /* percent of occasions on which a copy of a disk is recovered */
 };
@@ -92,6 +94,9 @@ void sim_check_inbox(struct sim_check *check, struct sim_machine *machine);
 void sim_check_begins(struct sim_check *check, const struct lb_id *id, struct sim_source *source);
 void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_source *source,
 	const struct lb_outcome *outcome, const struct lb_receipt *receipt);
+
+/* The application's reply, which comes with a receipt. */
+void sim_check_replied(struct sim_check *check, const struct lb_id *id, const void *reply, size_t len);
 
 /* Whether a COMMIT of it was sent, and its client has not read what came of it; whether its ledger is gone. */
 bool sim_check_is_in_doubt(struct sim_check *check, const struct lb_id *id);

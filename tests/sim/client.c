@@ -106,6 +106,15 @@ void sim_hand_waits(void *arg, const struct lb_outcome *why, lb_time wait)
 			(long long)(wait / SIM_MS), lb_reason_word(why->reason));
 }
 
+static void replied(struct sim_hand *hand, const struct lb_outcome *outcome)
+{
+	size_t len;
+	const void *reply = lb_client_reply(hand->lb, &len);
+
+	if (outcome->verdict == LB_VERDICT_COMMITTED && !hand->process->dead)
+		sim_check_replied(hand->client->check, &hand->id, reply, len);
+}
+
 void sim_hand_resolve(struct sim_hand *hand)
 {
 	struct lb_outcome outcome;
@@ -115,8 +124,10 @@ void sim_hand_resolve(struct sim_hand *hand)
 	hand->id = hand->wish->id;
 	hand->compared = false;
 	result = lb_client_resolve(hand->lb, &hand->id, sim_hand_deadline(hand), &receipt, &outcome);
-	if (result == 0 || result == -EINPROGRESS)
-		sim_hand_told(hand, &outcome, &receipt);
+	if (result != 0 && result != -EINPROGRESS)
+		return;
+	replied(hand, &outcome);
+	sim_hand_told(hand, &outcome, &receipt);
 }
 
 /* Under which id. None, when the journal failed: then the user knows the last one still. */
@@ -164,6 +175,7 @@ static bool deliver(struct sim_hand *hand)
 		source->wanted = true;
 		hand->compared = result == 0;
 		result = lb_client_commit(hand->lb, sim_hand_deadline(hand), &receipt, &outcome);
+		replied(hand, &outcome);
 	}
 	sim_hand_told(hand, &outcome, &receipt);
 	if (!hand->process->dead && result == -EINPROGRESS && sim_chance(world, 50))

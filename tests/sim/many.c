@@ -28,6 +28,8 @@ static void decide(struct many *many, const struct lb_decision *decision)
 	one.wish = decision->tag;
 	one.id = decision->receipt.id;
 	one.compared = false;
+	if (decision->outcome.verdict == LB_VERDICT_COMMITTED && !one.process->dead)
+		sim_check_replied(one.client->check, &one.id, decision->reply, decision->reply_len);
 	sim_hand_told(&one, &decision->outcome, &decision->receipt);
 	keep(many, one.wish, false);
 }

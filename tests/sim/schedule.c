@@ -94,6 +94,7 @@ static void set_up(struct sim_schedule *schedule, uint64_t seed, bool tracing, i
 	sim_check_init(&schedule->check, world);
 	/* To recover a copy takes as long as the rest of a schedule: often in some, now and then in the others. */
 	schedule->check.recoveries = sim_chance(world, 10) ? 25 : 2;
+	schedule->check.works = sim_chance(world, 25);
 	schedule->check.keep = LB_LEDGER_KEEP;
 	sim_wire_watch(&schedule->net, &schedule->check);
 	schedule->n_servers = sim_chance(world, 30) ? 2 : 1;

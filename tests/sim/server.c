@@ -56,6 +56,21 @@ static void report(void *arg, const struct lb_report *line)
 		lb_end_word(line->ended), (unsigned long long)line->receipt.length);
 }
 
+/* The application: whatever it replies, the next time it would be something else. */
+static enum lb_reason work(void *arg, const struct lb_work *work, void *reply, size_t *lenp)
+{
+	struct sim_server *server = arg;
+	struct sim_world *world = server->machine.world;
+
+	(void)work;
+	if (!server->healed && sim_chance(world, 5))
+		return sim_chance(world, 50) ? LB_REASON_BUSY : LB_REASON_REJECTED;
+	*lenp = (size_t)sim_between(world, 1, 2000);
+	for (size_t i = 0; i < *lenp; i++)
+		((unsigned char *)reply)[i] = (unsigned char)sim_random_next(&world->random);
+	return LB_REASON_NONE;
+}
+
 static int open_sink(struct sim_server *server, struct lb_sink **sinkp)
 {
 	char why[256] = "";
@@ -218,7 +233,10 @@ void sim_server_init(struct sim_server *server, struct sim_net *net, struct sim_
 		.idle_timeout = sim_between(world, 1, 60) * SIM_SECOND,
 		.drain_timeout = sim_between(world, 100, 5000) * SIM_MS,
 		.report = report,
-		.arg = server};
+		.arg = server,
+		.work = check->works ? work : NULL,
+		.work_arg = server,
+		.work_max = 100000};
 	server->kept = (struct lb_sink_dir_options){
 		.keep_parts = sim_chance(world, 80) ? 0 : sim_between(world, -1, 20) * SIM_SECOND,
 		.parts_max = sim_chance(world, 80) ? 0 : sim_below(world, 100000)};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The oracle of invariant 8: what a client has settled may be forgotten, nothing else may, and what is forgotten is never
- * committed again. Owns what the clients have said of that.
+ * committed again. Owns what the clients have said of that. And what an id is answered with stays what it is.
  */
 #include "sim/check.h"
+#include "base/digest.h"
 #include <lastbyte/conn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,23 @@ void sim_check_forget_settled(struct sim_check *check)
 		check->settled = settled->next;
 		free(settled);
 	}
+}
+
+void sim_check_replied(struct sim_check *check, const struct lb_id *id, const void *reply, size_t len)
+{
+	static const struct lb_digest unknown;
+	struct sim_ident *ident = sim_check_ident(check, id, NULL);
+	struct lb_hasher hasher;
+	struct lb_digest digest;
+
+	lb_hasher_init(&hasher);
+	lb_hasher_update(&hasher, reply, len);
+	lb_hasher_digest(&hasher, &digest);
+	if (memcmp(&ident->reply, &unknown, sizeof unknown) == 0)
+		ident->reply = digest;
+	if (memcmp(&ident->reply, &digest, sizeof digest) != 0)
+		sim_violation(check->world, 4,
+			"one id is answered with two replies, the last one of %zu bytes", len);
 }
 
 bool sim_check_may_be_forgotten(const struct sim_check *check, const struct sim_ident *ident)

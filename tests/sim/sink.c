@@ -7,6 +7,13 @@ static struct sim_sink *sink_of(struct lb_sink *sink)
 	return (struct sim_sink *)sink;
 }
 
+static void check_reply(
+	struct sim_sink *sink, enum lb_verdict verdict, const struct lb_id *id, const void *reply, size_t len)
+{
+	if (!sink->process->dead && verdict == LB_VERDICT_COMMITTED)
+		sim_check_replied(sink->check, id, reply, len);
+}
+
 static void check_past(struct sim_sink *sink, const struct lb_intake *intake)
 {
 	if (!sink->process->dead)
@@ -20,6 +27,7 @@ static void sink_begin(struct lb_sink *base, struct lb_intake *intake)
 
 	sim_check_begun(sink->check, &base->ledger, intake);
 	sink->real->ops->begin(sink->real, intake);
+	check_reply(sink, intake->verdict, &intake->id, intake->reply, intake->reply_len);
 	if (!sink->process->dead && intake->verdict == LB_VERDICT_COMMITTED)
 		sim_check_committed(sink->check, sink->process->machine, intake);
 	check_past(sink, intake);
@@ -54,6 +62,13 @@ static enum lb_reason sink_sync(struct lb_sink *base, struct lb_intake *intake, 
 	return reason;
 }
 
+static enum lb_reason sink_read(struct lb_sink *base, struct lb_intake *intake, void *buf)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	return sink->real->ops->read(sink->real, intake, buf);
+}
+
 static void sink_commit(struct lb_sink *base, struct lb_intake **intakes, size_t n)
 {
 	struct sim_sink *sink = sink_of(base);
@@ -66,6 +81,8 @@ static void sink_commit(struct lb_sink *base, struct lb_intake **intakes, size_t
 			lb_verdict_word(intakes[i]->verdict), lb_reason_word(intakes[i]->reason),
 			intakes[i]->name);
 		check_past(sink, intakes[i]);
+		check_reply(
+			sink, intakes[i]->verdict, &intakes[i]->id, intakes[i]->reply, intakes[i]->reply_len);
 		if (!sink->process->dead && intakes[i]->verdict == LB_VERDICT_COMMITTED)
 			sim_check_committed(sink->check, sink->process->machine, intakes[i]);
 	}
@@ -90,6 +107,7 @@ static void sink_resolve(struct lb_sink *base, struct lb_resolution *resolution)
 	struct sim_sink *sink = sink_of(base);
 
 	sink->real->ops->resolve(sink->real, resolution);
+	check_reply(sink, resolution->verdict, &resolution->id, resolution->reply, resolution->reply_len);
 	sim_trace(sink->process->world, "%s: sink resolves %s", sink->process->name,
 		lb_verdict_word(resolution->verdict));
 	if (!sink->process->dead)
@@ -123,6 +141,7 @@ static const struct lb_sink_ops ops = {
 	.rehash = sink_rehash,
 	.write = sink_write,
 	.sync = sink_sync,
+	.read = sink_read,
 	.commit = sink_commit,
 	.rollback = sink_rollback,
 	.leave = sink_leave,

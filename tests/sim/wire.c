@@ -241,13 +241,16 @@ static size_t take(
 		lb_header_get(stream->header, &stream->frame);
 		stream->at = 0;
 		if (!lb_frame_is_type(stream->frame.type) ||
-			!lb_frame_length_ok(stream->frame.type, stream->frame.length, false))
+			!lb_frame_length_ok(stream->frame.type, stream->frame.length, true))
 			sim_violation(check->world, 11, "a frame of type %u with %u bytes",
 				stream->frame.type, stream->frame.length);
 	} else {
 		n = stream->frame.length - stream->at < len ? stream->frame.length - stream->at : len;
-		if (stream->frame.type != LB_FRAME_DATA)
-			memcpy(stream->payload + stream->at, buf, n);
+		if (stream->frame.type != LB_FRAME_DATA && stream->at < sizeof stream->payload)
+			memcpy(stream->payload + stream->at, buf,
+				n < sizeof stream->payload - stream->at
+					? n
+					: sizeof stream->payload - stream->at);
 		stream->at += n;
 	}
 	if (stream->at == stream->frame.length) {
