@@ -46,6 +46,17 @@ class Client(threading.Thread):
             self.books.old.add(name)
         return name
 
+    def new_records(self, option):
+        """The name of an input that holds records, their names, and what is in it."""
+        self.count += 1
+        records = [self.draw.randbytes(int(2 ** self.draw.uniform(0, 12)) - 1).replace(b"\n", b"")
+                   for _ in range(self.draw.randrange(1, 100))]
+        name = f"{self.label}-{self.count}"
+        names = [self.note(f"{name}.{n:012}", record) for n, record in enumerate(records, 1)]
+        if option == "--lines":
+            return name, names, b"\n".join([*records, b""])
+        return name, names, b"".join(struct.pack(">I", len(record)) + record for record in records)
+
     def path(self, name):
         return os.path.join(self.books.sources, name)
 
@@ -150,18 +161,26 @@ def guarded(client, job):
 
 def record_by_record(client):
     """Each line, or each record, a delivery of its own."""
-    client.count += 1
-    name, option = f"{client.label}-{client.count}", client.draw.choice(("--lines", "--records"))
-    records = [client.draw.randbytes(int(2 ** client.draw.uniform(0, 12)) - 1).replace(b"\n", b"")
-               for _ in range(client.draw.randrange(1, 100))]
-    names = [client.note(f"{name}.{n:012}", record) for n, record in enumerate(records, 1)]
-    if option == "--lines":
-        content = b"\n".join([*records, b""])
-    else:
-        content = b"".join(struct.pack(">I", len(record)) + record for record in records)
+    option = client.draw.choice(("--lines", "--records"))
+    name, names, content = client.new_records(option)
     words, patient = ((), False) if client.draw.random() < 0.3 else (("--retry",), True)
     client.world.run("send", "--json", "--quiet", option, *words, "--name", name, "-", names=names, content=content,
                      state=client.state, point=client.point(), patient=patient, stops=True)
+
+
+def file_by_lines(client):
+    """Each line of a file a delivery of its own, the same again until all of them are there."""
+    name, names, content = client.new_records("--lines")
+    path = client.world.place.file(f"lines-{name}", content)
+    client.books.inputs.add(name)
+    for _ in range(20):
+        answer = client.world.run("send", "--json", "--quiet", "--lines", "--name", name, path, names=None, state=client.state,
+                                  point=client.point())
+        if answer.code in (0, 1):
+            break
+    if answer.code == 0:
+        missing = [name for name in names if not client.books.where(name)]
+        client.books.check(not missing, f"exit 0, and not there: {missing}: {answer!r}")
 
 
 def fenced(client):
@@ -209,4 +228,4 @@ def with_an_old_journal(client):
 
 
 STORIES = (files_patiently, pipe_patiently, plainly, stubbornly, hurriedly, together, record_by_record,
-           fenced, with_an_old_journal)
+           file_by_lines, fenced, with_an_old_journal)
