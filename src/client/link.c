@@ -11,8 +11,7 @@
 #include <sys/epoll.h>
 
 #define VECTORS 4
-/* Bytes: about as many small deliveries as half of those that may be undecided; with none, all of it is DATA, which
- * nobody is going to answer. */
+/* Bytes: of small deliveries half as many as may be undecided; while none is, only what gets no answer waits. */
 #define GATHERED(client) ((client)->undecided.n > 0 ? 2048 : 32768)
 #define READS_MAX        64 /* at once: a server that floods must not keep us from writing */
 
@@ -42,9 +41,7 @@ static int vectors(const struct lb_client *client, struct iovec iov[VECTORS])
 
 bool lb_link_has_output(const struct lb_client *client)
 {
-	struct iovec iov[VECTORS];
-
-	return is_alive(client) && vectors(client, iov) > 0;
+	return is_alive(client) && vectors(client, (struct iovec[VECTORS]){{0}}) > 0;
 }
 
 bool lb_link_is_due(const struct lb_client *client)
@@ -287,8 +284,7 @@ void lb_link_drop(struct lb_client *client)
 	lb_conn_free(client->conn);
 	client->conn = NULL;
 	free(client->stash);
-	client->stash = NULL;
-	client->chunk = NULL;
+	client->chunk = client->stash = NULL;
 	client->chunk_len = client->in_at = client->in_len = 0;
 	client->blocked = client->agreed = client->closing = false;
 	client->send_error = 0;
