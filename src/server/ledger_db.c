@@ -85,10 +85,9 @@ static int begin_log(struct lb_ledger *ledger, int *is_walp)
 	return lb_ledger_ask(ledger->db, "PRAGMA journal_mode = WAL", take_is_wal, is_walp);
 }
 
-static int checkpoint(struct lb_ledger *ledger, int *unused)
+static int checkpoint(struct lb_ledger *ledger, int *framesp)
 {
-	(void)unused;
-	return sqlite3_wal_checkpoint_v2(ledger->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	return sqlite3_wal_checkpoint_v2(ledger->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, framesp, NULL);
 }
 
 /* These two SQLite does not wait with: of those who are at one at the same moment, all but the first fail. */

@@ -2,7 +2,6 @@
 /* What every sink answers alike: verdicts and reasons out of what the ledger says, and the calls on any sink. Owns nothing. */
 #include "server/sink.h"
 #include "base/test.h"
-#include "base/test.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
