@@ -40,6 +40,14 @@ static void stick(struct sim_schedule *schedule)
 			sim_between(world, SIM_MS, sim_chance(world, 50) ? SIM_SECOND : 60 * SIM_SECOND);
 }
 
+static void reset(struct sim_schedule *schedule)
+{
+	struct sim_socket *socket = any_socket(schedule);
+
+	if (socket != NULL)
+		sim_socket_send_rst(socket);
+}
+
 /* A client's process is gone, and what it had written arrives much later, when the next one is at it. */
 static void lose_client(struct sim_schedule *schedule)
 {
@@ -155,7 +163,6 @@ void sim_fault_rename(struct sim_schedule *schedule)
 void sim_fault_strike(struct sim_schedule *schedule, enum sim_fault fault)
 {
 	struct sim_server *server = any_server(schedule);
-	struct sim_socket *socket;
 
 	switch (fault) {
 	case SIM_FAULT_DOOM_SERVER:
@@ -191,9 +198,7 @@ void sim_fault_strike(struct sim_schedule *schedule, enum sim_fault fault)
 		stick(schedule);
 		break;
 	case SIM_FAULT_RST:
-		socket = any_socket(schedule);
-		if (socket != NULL)
-			sim_socket_send_rst(socket);
+		reset(schedule);
 		break;
 	case SIM_FAULT_DISK_FULL:
 		fill_disk(schedule);
