@@ -167,7 +167,6 @@ bool sim_source_is_known(const struct sim_check *check, const struct sim_source 
 static void check_is_committed(struct sim_check *check, struct sim_ident *ident, const char *who)
 {
 	ident->committed = true;
-	sim_check_may_commit(check, ident);
 	if (ident->never)
 		sim_violation(check->world, 6,
 			"%s says that %s is committed, after it was said that it never will be", who,
@@ -226,6 +225,7 @@ static void check_is_kept(
 		sim_violation(check->world, 4, "a server has %s for an id, and it was begun as %s",
 			receipt->name, name != NULL ? name : name_of(ident));
 	check_receipt(check, ident, source, receipt);
+	sim_check_may_commit(check, ident);
 }
 
 void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_source *source,

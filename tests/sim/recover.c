@@ -67,6 +67,7 @@ void sim_check_survives(struct sim_check *check, struct sim_machine *machine, co
 
 	copy_recover(&copy, machine);
 	copy.sink->ops->resolve(copy.sink, &resolution);
+	free(resolution.reply);
 	if (resolution.verdict != LB_VERDICT_COMMITTED &&
 		!(resolution.verdict == LB_VERDICT_FORGOTTEN && sim_check_may_be_forgotten(check, ident)))
 		sim_violation(check->world, 2,
@@ -90,6 +91,7 @@ void sim_check_fence_survives(
 	strcpy(intake.name, "never");
 	copy_recover(&copy, machine);
 	copy.sink->ops->begin(copy.sink, &intake);
+	free(intake.reply);
 	if (intake.verdict == LB_VERDICT_UNPROVEN)
 		sim_violation(check->world, 6, "an id was fenced, and a loss of power would undo it");
 	copy_end(&copy);
@@ -109,6 +111,7 @@ void sim_check_sync_survives(
 	memcpy(intake.name, ident->source->name, sizeof ident->source->name);
 	copy_recover(&copy, machine);
 	copy.sink->ops->begin(copy.sink, &intake);
+	free(intake.reply);
 	sim_check_sync_survived(check, &copy.machine, ident, &intake, offset);
 	copy_end(&copy);
 }
