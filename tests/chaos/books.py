@@ -20,7 +20,8 @@ class Books:
     def __init__(self, place, sources, taken, did):
         self.place, self.sources, self.taken, self.did = place, sources, taken, did
         self.names, self.said, self.last = set(), [], {}
-        self.inputs = set()  # whose records may be sent under several ids, and have numbers set aside that were not used
+        self.inputs = set()  # whose records have numbers set aside, of which some were not used
+        self.again = set()  # names that may be sent under several ids, each with a verdict of its own
         self.old = set()  # names that a client with an old copy of its journal may know nothing of
         self.runs = []  # what each run said, in the order in which they ended
         self.troubles, self.lock = [], threading.Lock()
@@ -101,7 +102,7 @@ class Books:
                 self.said.append((thing["id"], name, verdict, story))
             if name:
                 self.last[name] = verdict
-        of_input = name is not None and name.rpartition(".")[0] in self.inputs
+        of_input = name and name.rpartition(".")[0] in self.inputs
         if name and name not in self.names:
             self.check(of_input and verdict != "committed", f"a name that nobody sent: {story}")
             return
@@ -110,7 +111,7 @@ class Books:
             self.check(found, f"committed, and not there: {story}")
             for path in found:
                 self.check(self.whole(path, name), f"committed, and not what was sent: {path}: {story}")
-        elif verdict != "in_doubt" and name and name not in self.old and not of_input:
+        elif verdict != "in_doubt" and name and name not in self.old | self.again:
             self.check(not self.where(name), f"{verdict}, and it is there: {story}")
         if verdict != "committed" and name not in self.old:
             self.check(reason not in NEVER, f"no fault explains that: {story}")
@@ -181,7 +182,7 @@ class Books:
             self.check(verdict != "in_doubt", f"still in doubt: {identity}: {story}")
             self.check(verdict == "committed" or not there, f"last said {verdict}, and in the ledger: {identity}: {story}")
         for name, verdict in self.last.items():
-            self.check(name in self.old or name.rpartition(".")[0] in self.inputs or (verdict == "committed") == (name in rows),
+            self.check(name in self.old | self.again or (verdict == "committed") == (name in rows),
                        f"{name}: last said {verdict}; in the ledger: {name in rows}")
 
     def log(self, committed, logged):

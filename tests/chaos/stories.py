@@ -52,6 +52,7 @@ class Client(threading.Thread):
         records = [self.draw.randbytes(int(2 ** self.draw.uniform(0, 12)) - 1).replace(b"\n", b"")
                    for _ in range(self.draw.randrange(1, 100))]
         name = f"{self.label}-{self.count}"
+        self.books.inputs.add(name)
         names = [self.note(f"{name}.{n:012}", record) for n, record in enumerate(records, 1)]
         if option == "--lines":
             return name, names, b"\n".join([*records, b""])
@@ -172,7 +173,7 @@ def file_by_lines(client):
     """Each line of a file a delivery of its own, the same again until all of them are there."""
     name, names, content = client.new_records("--lines")
     path = client.world.place.file(f"lines-{name}", content)
-    client.books.inputs.add(name)
+    client.books.again.update(names)
     for _ in range(20):
         answer = client.world.run("send", "--json", "--quiet", "--lines", "--name", name, path, names=None, state=client.state,
                                   point=client.point())
