@@ -27,10 +27,12 @@ static void heal(struct sim_schedule *schedule)
 			process->ops_left = 0;
 	}
 	for (int i = 0; i < schedule->n_servers; i++) {
-		schedule->servers[i].healed = true;
-		schedule->servers[i].options.max_sessions = 0;
-		if (schedule->servers[i].machine.had_trouble)
-			sim_server_stop(&schedule->servers[i]);
+		struct sim_server *server = &schedule->servers[i];
+
+		server->healed = true;
+		if (server->machine.had_trouble || server->options.max_sessions != 0)
+			sim_server_stop(server);
+		server->options.max_sessions = 0; /* of the next process */
 	}
 	for (int i = 0; i < schedule->n_clients; i++)
 		schedule->clients[i].healed = true;
