@@ -239,13 +239,17 @@ static int finish(struct lb_client *client, struct lb_receipt *receiptp, struct 
 int lb_client_commit(
 	struct lb_client *client, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep)
 {
+	struct lb_attempt *attempt = client->attempt;
 	int r;
 
-	if ((client->attempt->course == LB_COURSE_OPEN || client->attempt->course == LB_COURSE_BEGIN) &&
-		is_interrupted(client))
+	if ((attempt->course == LB_COURSE_OPEN || attempt->course == LB_COURSE_BEGIN) &&
+		is_interrupted(client)) {
+		attempt->whole = attempt->cut == LB_REASON_NONE;
+		attempt->vouched = !attempt->whole;
 		r = lb_client_start_rollback(client, LB_REASON_INTERRUPTED, deadline);
-	else
+	} else {
 		r = lb_client_start_commit(client, deadline);
+	}
 	return r < 0 ? illegal(r, receiptp, outcomep) : finish(client, receiptp, outcomep);
 }
 

@@ -180,8 +180,9 @@ int lb_client_start_begin(struct lb_client *client, const struct lb_delivery *de
 		return -EBUSY;
 	new_attempt(client, delivery);
 	found = look_up(client, delivery);
-	/* An id that the caller has from somewhere was used before, though this journal may not know of it. */
-	attempt->earlier = found == 1 || delivery->id.number != 0;
+	/* An id that the caller has from somewhere was used before, though this journal may not know of it; and what the
+	 * journal has of this source cannot be known if it cannot be read. */
+	attempt->earlier = found != 0 || delivery->id.number != 0;
 	if (found != 1)
 		describe(client, delivery);
 	else
@@ -262,6 +263,7 @@ int lb_client_start_commit(struct lb_client *client, lb_time deadline)
 		return -EINVAL;
 	lb_client_begin_operation(client, LB_OPERATION_COMMIT, deadline);
 	if (attempt->cut != LB_REASON_NONE) {
+		attempt->vouched = true;
 		lb_delivery_give_up(client, attempt->cut);
 		client->operation = LB_OPERATION_ROLLBACK;
 		return 0;

@@ -83,6 +83,7 @@ struct lb_attempt {
 	bool                    earlier;  /* an attempt that we know nothing of may have sent COMMIT */
 	bool                    said;     /* COMMIT was, or ROLLBACK */
 	bool                    whole;    /* everything was written: the digest is that of all of it */
+	bool                    vouched;  /* COMMIT was asked for, of what could not all be written */
 	bool                    accepted; /* BEGIN_OK has come */
 	uint32_t                handle;   /* of BEGIN, while it has no final answer; 0: none */
 	uint32_t                asked;    /* of RESOLVE */

@@ -117,12 +117,17 @@ static bool can_be_what_was_written(const struct lb_attempt *attempt, const stru
 		       (attempt->declared == LB_UNKNOWN || attempt->declared == receipt->length));
 }
 
+/* What is there may be the same, but a commit is only said of what was compared: whether it is, another attempt tells. */
 void lb_delivery_compare(struct lb_client *client)
 {
-	if (can_be_what_was_written(client->attempt, &client->attempt->stored))
-		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
-	else
+	struct lb_attempt *attempt = client->attempt;
+
+	if (!can_be_what_was_written(attempt, &attempt->stored))
 		lb_delivery_end(client, LB_VERDICT_REFUSED, LB_REASON_DIFFERENT);
+	else if (attempt->vouched)
+		lb_delivery_end(client, LB_VERDICT_IN_DOUBT, attempt->cut);
+	else
+		lb_delivery_end(client, LB_VERDICT_COMMITTED, LB_REASON_NONE);
 }
 
 static void committed(struct lb_client *client, const struct lb_event *event)

@@ -173,7 +173,7 @@ static bool deliver(struct sim_hand *hand)
 			&receipt, &outcome);
 	} else {
 		source->wanted = true;
-		hand->compared = result == 0;
+		hand->compared = true;
 		result = lb_client_commit(hand->lb, sim_hand_deadline(hand), &receipt, &outcome);
 		replied(hand, &outcome);
 	}

@@ -10,8 +10,8 @@
 struct faulty {
 	struct lb_host     host; /* first: the tables' functions cast it back */
 	struct lb_disk_ops disk;
-	int                fail_append, fail_sync, fail_rename; /* -errno for every such call; 0: none */
-	unsigned           syncs, appends;
+	int      fail_append, fail_sync, fail_rename, fail_lock; /* -errno for every such call; 0: none */
+	unsigned syncs, appends;
 };
 
 static inline void faulty_random(struct lb_host *host, void *buf, size_t len)
@@ -56,6 +56,13 @@ static inline int faulty_rename(
 		       : lb_disk_real.rename(host, dirfd, name, new_dirfd, new_name, replace);
 }
 
+static inline int faulty_lock(struct lb_host *host, int fd, uint64_t byte, bool wait)
+{
+	struct faulty *faulty = (struct faulty *)host;
+
+	return faulty->fail_lock != 0 ? faulty->fail_lock : lb_disk_real.lock(host, fd, byte, wait);
+}
+
 static inline void faulty_init(struct faulty *faulty)
 {
 	static const struct lb_clock_ops clock = {.now = faulty_now, .random = faulty_random};
@@ -64,6 +71,7 @@ static inline void faulty_init(struct faulty *faulty)
 	faulty->disk.append = faulty_append;
 	faulty->disk.sync   = faulty_sync;
 	faulty->disk.rename = faulty_rename;
+	faulty->disk.lock   = faulty_lock;
 }
 
 #endif

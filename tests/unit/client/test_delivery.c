@@ -112,6 +112,23 @@ static void an_open_delivery_whose_attempt_cannot_be_written_down_is_in_doubt(vo
 	fake_close(fake, client);
 }
 
+static void where_the_journal_cannot_be_asked_what_a_source_has_open_is_in_doubt(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_id id = fake_leave_open(fake, "name", "/source");
+	struct lb_client *client = fake_client(fake);
+	struct told told;
+
+	fake->machine.fail_lock = -EIO;
+	assert_int_equal(lb_client_begin(client, &a_file, fake_in(fake, 1)), -ECONNABORTED);
+	fake->machine.fail_lock = 0;
+	told = fake_commit(fake, client);
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_IN_DOUBT);
+	assert_int_equal(told.outcome.reason, LB_REASON_JOURNAL);
+	assert_true(fake_is_open(fake, &id));
+	fake_close(fake, client);
+}
+
 static void settled_names_the_lowest_open_number_when_it_has_changed(void **state)
 {
 	struct fake *fake = *state;
@@ -488,6 +505,7 @@ int main(void)
 		TEST(begin_says_what_the_journal_has),
 		TEST(without_a_journal_nothing_is_begun),
 		TEST(an_open_delivery_whose_attempt_cannot_be_written_down_is_in_doubt),
+		TEST(where_the_journal_cannot_be_asked_what_a_source_has_open_is_in_doubt),
 		TEST(settled_names_the_lowest_open_number_when_it_has_changed),
 		TEST(an_open_delivery_of_the_same_source_is_taken_up_again),
 		TEST(each_attempt_is_counted_in_the_journal),

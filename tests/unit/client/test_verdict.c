@@ -680,6 +680,21 @@ static void giving_up_a_later_attempt_may_find_it_committed(void **state)
 	expect(fake, client, told, LB_VERDICT_COMMITTED, LB_REASON_NONE);
 }
 
+static void what_could_not_all_be_written_is_not_committed_because_something_was(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_id id = fake_leave_open(fake, "name", "/source");
+	struct lb_client *client = fake_client(fake);
+
+	earlier_receipt = fake_receipt(fake, &id, "name", "earlier text");
+	assert_int_equal(try_begin(fake, client), 0);
+	fake->room = 0;
+	assert_int_equal(fake_write(fake, client, "text"), -ETIMEDOUT);
+	fake->room = SIZE_MAX;
+	fake->has = &earlier_receipt;
+	expect(fake, client, fake_commit(fake, client), LB_VERDICT_IN_DOUBT, LB_REASON_DEADLINE);
+}
+
 static void giving_up_a_later_attempt_without_an_answer_is_doubt(void **state)
 {
 	static const enum fake_cut cuts[] = {FAKE_NO_CUT, FAKE_FIN, FAKE_RST};
@@ -906,6 +921,7 @@ int main(void)
 		TEST(before_begin_has_its_answer_it_can_be_rolled_back),
 		TEST(giving_up_a_later_attempt_settles_the_earlier_ones),
 		TEST(giving_up_a_later_attempt_may_find_it_committed),
+		TEST(what_could_not_all_be_written_is_not_committed_because_something_was),
 		TEST(giving_up_a_later_attempt_without_an_answer_is_doubt),
 		TEST(giving_up_what_is_committed_already_finds_it_so),
 		TEST(a_question_has_the_ledgers_answer),
