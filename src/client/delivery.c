@@ -160,11 +160,15 @@ void lb_delivery_begin_anew(struct lb_client *client)
  */
 bool lb_delivery_overtake(struct lb_client *client)
 {
-	struct lb_journal_entry *entry = &client->attempt->entry;
+	struct lb_attempt *attempt = client->attempt;
+	struct lb_journal_entry *entry = &attempt->entry;
 
-	if (entry->attempt > UINT32_MAX / 2)
+	/* With pipeline some of it was said already, to which the server has not listened. */
+	if (entry->attempt > UINT32_MAX / 2 || (client->pipeline && !lb_stream_has_from(client, 0)))
 		return false;
 	entry->attempt = 2 * entry->attempt - 1; /* the next one is twice this one */
+	attempt->course = LB_COURSE_BEGIN;
+	attempt->said = false;
 	lb_delivery_again(client);
 	return true;
 }

@@ -268,8 +268,9 @@ bool lb_client_step(struct lb_client *client)
 				continue;
 		}
 		more = lb_link_pump(client) || more;
-		if (client->operation == LB_OPERATION_CLOSE && !client->repeating &&
-			!lb_delivery_is_undecided(client))
+		/* After CLOSE nothing could be begun once more or asked about, as an answer may call for. */
+		if (client->operation == LB_OPERATION_CLOSE && !lb_delivery_is_undecided(client) &&
+			(client->undecided.n == 0 || client->link != LB_LINK_READY))
 			more = lb_link_close(client) || more;
 		if (is_over(client))
 			return true;

@@ -139,17 +139,26 @@ static bool has_to_speak(const struct lb_attempt *attempt)
 	}
 }
 
+/* It was begun, and not committed yet: until then no other can be. */
+static bool is_open(const struct lb_attempt *attempt)
+{
+	return attempt->handle != 0 && !attempt->said;
+}
+
 bool lb_undecided_choose(struct lb_client *client)
 {
+	struct lb_attempt *next = NULL;
+
 	if (client->postponed != LB_REASON_NONE)
 		return client->stage->handle != 0;
 	for (unsigned i = 0; i < client->undecided.n && client->repeating; i++) {
-		client->attempt = client->undecided.at[i];
-		if (has_to_speak(client->attempt))
-			return true;
+		struct lb_attempt *attempt = client->undecided.at[i];
+
+		if (has_to_speak(attempt) && (next == NULL || is_open(attempt)))
+			next = attempt;
 	}
-	client->repeating = false;
-	client->attempt = client->stage;
+	client->repeating = next != NULL;
+	client->attempt = next != NULL && !is_open(client->stage) ? next : client->stage;
 	return true;
 }
 

@@ -165,8 +165,7 @@ static void refused(struct lb_client *client, enum lb_reason reason)
 		lb_delivery_end(client, lb_reason_verdict(attempt->reason), attempt->reason);
 	} else if (lb_retry_refused(client, reason)) {
 		return;
-	} else if (reason == LB_REASON_SUPERSEDED && attempt->course == LB_COURSE_BEGIN &&
-		   lb_delivery_overtake(client)) {
+	} else if (reason == LB_REASON_SUPERSEDED && !attempt->accepted && lb_delivery_overtake(client)) {
 		return;
 	} else if (attempt->earlier && reason != LB_REASON_FENCED && reason != LB_REASON_FORGOTTEN &&
 		   reason != LB_REASON_ANOTHER_LEDGER) {
@@ -276,6 +275,8 @@ void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
 		answer(client, event);
 		if (attempt->course == LB_COURSE_ENDED)
 			client->failures = 0;
+		else if (event->type == LB_EVENT_REFUSED && attempt != client->stage)
+			client->repeating = true; /* it is begun once more, or asked about */
 	}
 	client->attempt = client->stage;
 	lb_retry_postponed(client);

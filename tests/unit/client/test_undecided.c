@@ -400,6 +400,96 @@ static void one_to_which_the_server_is_busy_is_begun_again_when_the_others_have_
 	fake_close(fake, of.client);
 }
 
+/* The server has kept more of each than a journal that was restored knows of. */
+static void serve_from_the_fourth_attempt_on(struct fake *fake, const struct lb_event *event)
+{
+	if (event->type == LB_EVENT_BEGIN)
+		fake->refuse_begin = event->attempt < 4 ? LB_REASON_SUPERSEDED : LB_REASON_NONE;
+	serve(fake, event);
+}
+
+static void those_that_are_superseded_though_all_was_said_are_begun_with_a_greater_count(void **state)
+{
+	struct fake *fake = *state;
+	struct many of;
+
+	start(&of, fake, retried);
+	fake->on = serve_from_the_fourth_attempt_on;
+	put_all(&of, ALL);
+	wait_for_all(&of);
+	expect_each_once(&of, ALL, LB_VERDICT_COMMITTED);
+	assert_int_equal(fake->last[LB_EVENT_BEGIN].attempt, 4);
+	assert_int_equal(of.waits, 0);      /* over the same connection */
+	assert_int_equal(put(&of, ALL), 0); /* also for who closes at once */
+	assert_int_equal(fake_close(fake, of.client).r, 0);
+	expect_each_once(&of, ALL + 1, LB_VERDICT_COMMITTED);
+}
+
+static void serve_the_first_from_the_fourth_attempt_on(struct fake *fake, const struct lb_event *event)
+{
+	if (event->type == LB_EVENT_BEGIN)
+		fake->refuse_begin =
+			event->id.number == 1 && event->attempt < 4 ? LB_REASON_SUPERSEDED : LB_REASON_NONE;
+	serve(fake, event);
+}
+
+static void one_that_is_superseded_waits_until_what_is_being_written_is_committed(void **state)
+{
+	static const char much[4096];
+	struct fake *fake = *state;
+	struct many of;
+
+	start(&of, fake, retried);
+	fake->on = serve_the_first_from_the_fourth_attempt_on;
+	assert_int_equal(put(&of, 0), 0);
+	assert_int_equal(begin(&of, 1), 0);
+	assert_int_equal(lb_client_write(of.client, much, sizeof much, fake_in(fake, 10)), 0);
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 1), NULL), -ETIMEDOUT);
+	assert_int_equal(lb_client_commit_async(of.client, fake_in(fake, 10)), 0);
+	wait_for_all(&of);
+	assert_int_equal(of.n_told, 2);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(of.told[i].outcome.verdict, LB_VERDICT_COMMITTED);
+	assert_int_equal(of.waits, 0);
+	assert_int_equal(fake_close(fake, of.client).r, 0);
+}
+
+static void one_that_is_superseded_and_was_not_kept_is_refused(void **state)
+{
+	struct fake *fake = *state;
+	struct many of;
+
+	start(&of, fake, piped);
+	fake->on = serve_from_the_fourth_attempt_on;
+	assert_int_equal(put(&of, 0), 0);
+	wait_for_all(&of);
+	assert_int_equal(of.n_told, 1);
+	assert_int_equal(of.told[0].outcome.verdict, LB_VERDICT_NOT_COMMITTED);
+	assert_int_equal(of.told[0].outcome.reason, LB_REASON_SUPERSEDED);
+	assert_int_equal(fake_close(fake, of.client).r, 0);
+}
+
+static void one_that_is_refused_when_it_is_begun_once_more_is_asked_about(void **state)
+{
+	struct fake *fake = *state;
+	struct many of;
+
+	start(&of, fake, retried);
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(put(&of, 0), 0);
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 1), NULL), -ETIMEDOUT);
+	fake->silent_at = LB_EVENT_NONE;
+	of.remembers = false;
+	fake->refuse_begin = LB_REASON_DISK_FULL;
+	fake->resolves_to = LB_VERDICT_ROLLED_BACK;
+	fake->broken = FAKE_RST;
+	wait_for_all(&of);
+	assert_int_equal(of.n_told, 1);
+	assert_int_equal(of.told[0].outcome.verdict, LB_VERDICT_ROLLED_BACK);
+	assert_int_equal(fake->seen[LB_EVENT_RESOLVE], 1);
+	fake_close(fake, of.client);
+}
+
 static void who_closes_gets_the_verdicts_first(void **state)
 {
 	struct fake *fake = *state;
@@ -430,7 +520,6 @@ static void who_closes_while_the_server_is_busy_is_told_so(void **state)
 	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 1), NULL), -ETIMEDOUT);
 	fake->refuse_begin = LB_REASON_NONE;
 	answer(&of, 0);
-	fake->push = false;
 	assert_int_equal(fake_close(fake, of.client).r, 0);
 	assert_int_equal(of.n_told, 2);
 	assert_int_equal(of.told[0].outcome.verdict, LB_VERDICT_NOT_COMMITTED);
@@ -566,6 +655,10 @@ int main(void)
 		BY(what_was_not_kept_is_asked_about),
 		BY(copies_are_bounded_together_and_a_write_waits_for_room),
 		BY(one_to_which_the_server_is_busy_is_begun_again_when_the_others_have_their_verdicts),
+		BY(those_that_are_superseded_though_all_was_said_are_begun_with_a_greater_count),
+		BY(one_that_is_superseded_waits_until_what_is_being_written_is_committed),
+		BY(one_that_is_superseded_and_was_not_kept_is_refused),
+		BY(one_that_is_refused_when_it_is_begun_once_more_is_asked_about),
 		BY(who_closes_gets_the_verdicts_first),
 		BY(who_closes_while_the_server_is_busy_is_told_so),
 		BY(who_aborts_is_told_that_they_are_in_doubt),
