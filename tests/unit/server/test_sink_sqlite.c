@@ -230,6 +230,73 @@ static void what_is_larger_than_allowed_is_refused(void **state)
 	assert_non_null(strstr(fx->why, "64 MiB"));
 }
 
+static void a_content_that_comes_in_pieces_is_whole_and_can_be_read_before_its_commit(void **state)
+{
+	static const char text[] = "a text of thirty characters...";
+	struct fixture *fx = *state;
+	struct lb_intake pieces = intake_of(1, 1), empty = intake_of(2, 1), *one = &pieces;
+	struct lb_hasher hasher;
+	char read[sizeof text] = "";
+
+	pieces.declared = 30;
+	begin(fx->sink, &pieces);
+	for (size_t i = 0; i < 30; i += 3)
+		assert_int_equal(fx->sink->ops->write(fx->sink, &pieces, text + i, 3), LB_REASON_NONE);
+	assert_int_equal(fx->sink->ops->read(fx->sink, &pieces, read), LB_REASON_NONE);
+	assert_string_equal(read, text);
+	lb_hasher_init(&hasher);
+	lb_hasher_update(&hasher, text, 30);
+	lb_hasher_digest(&hasher, &pieces.digest);
+	fx->sink->ops->commit(fx->sink, &one, 1);
+	assert_int_equal(
+		read_number(fx,
+			"SELECT content = CAST('a text of thirty characters...' AS BLOB) FROM deliveries"),
+		1);
+	begin(fx->sink, &empty);
+	assert_int_equal(fx->sink->ops->read(fx->sink, &empty, read), LB_REASON_NONE);
+	assert_string_equal(read, text);
+	fx->sink->ops->rollback(fx->sink, &empty);
+}
+
+static void a_later_attempt_with_another_name_or_length_is_refused(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake named = intake_of(1, 2), longer = intake_of(1, 2);
+
+	deliver(fx->sink, 1, "text");
+	strcpy(named.name, "another");
+	fx->sink->ops->begin(fx->sink, &named);
+	assert_reason(&named, LB_REASON_DIFFERENT);
+	longer.declared = 5;
+	fx->sink->ops->begin(fx->sink, &longer);
+	assert_reason(&longer, LB_REASON_DIFFERENT);
+}
+
+static bool is_never_durable(struct lb_host *host, int fd)
+{
+	(void)host, (void)fd;
+	return false;
+}
+
+static void receipts_say_where_there_is_no_disk_behind(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_disk_ops disk = *lb_host_real()->disk;
+	struct lb_host host = *lb_host_real();
+
+	disk.durable = is_never_durable;
+	host.disk = &disk;
+	lb_sink_close(fx->sink);
+	assert_int_equal(lb_sink_sqlite_open_on(&host, NULL, scratch_path(&fx->scratch, "rows.db"), NULL,
+				 &fx->sink, fx->why),
+		0);
+	assert_int_equal(deliver(fx->sink, 1, "text").receipt.durability, LB_DURABILITY_NONE);
+	lb_sink_close(fx->sink);
+	assert_int_equal(
+		lb_sink_sqlite_open(scratch_path(&fx->scratch, "rows.db"), NULL, &fx->sink, fx->why), 0);
+	assert_int_equal(deliver(fx->sink, 1, "text").receipt.durability, LB_DURABILITY_NONE); /* as it was */
+}
+
 static void contents_take_no_more_memory_than_allowed(void **state)
 {
 	struct fixture *fx = *state;
@@ -389,6 +456,9 @@ int main(void)
 		sink_test(a_row_that_was_taken_does_not_come_back),
 		sink_test(a_reply_is_in_the_same_transaction_and_stays_the_first),
 		sink_test(what_is_larger_than_allowed_is_refused),
+		sink_test(a_content_that_comes_in_pieces_is_whole_and_can_be_read_before_its_commit),
+		sink_test(a_later_attempt_with_another_name_or_length_is_refused),
+		sink_test(receipts_say_where_there_is_no_disk_behind),
 		sink_test(contents_take_no_more_memory_than_allowed),
 		sink_test(on_a_full_disk_nothing_of_a_batch_is_there_and_all_may_come_again),
 		sink_test(a_commit_whose_sync_failed_is_what_is_read_then),
