@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "faulty_vfs.h"
 #include "ledger_fixture.h"
+#include "server/ledger_db.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -58,6 +59,105 @@ static void a_missing_directory_is_told(void **state)
 				 &ledger, fx->why),
 		-EACCES);
 	assert_non_null(strstr(fx->why, "no/where"));
+}
+
+static int try_open(
+	struct fixture *fx, struct lb_host *host, const char *name, const struct lb_ledger_options *options)
+{
+	struct lb_ledger *ledger;
+	int r = lb_ledger_open(host, "faulty", scratch_path(&fx->scratch, name), options, &ledger, fx->why);
+
+	lb_ledger_close(ledger);
+	return r;
+}
+
+static void a_ledger_of_the_other_kind_of_sink_is_refused(void **state)
+{
+	const struct lb_ledger_options rows = {.contents = true}, files = {0};
+	struct fixture *fx = *state;
+
+	assert_int_equal(try_open(fx, lb_host_real(), ".lastbyte/ledger.db", &rows), -ENOTSUP);
+	assert_non_null(strstr(fx->why, "dir:"));
+	assert_int_equal(try_open(fx, lb_host_real(), "rows.db", &rows), 0);
+	assert_int_equal(try_open(fx, lb_host_real(), "rows.db", &files), -ENOTSUP);
+	assert_non_null(strstr(fx->why, "sqlite:"));
+	assert_int_equal(try_open(fx, lb_host_real(), "rows.db", &rows), 0);
+}
+
+static void what_may_not_be_opened_is_told_from_what_is_broken(void **state)
+{
+	static const struct {
+		int code, error;
+	} cases[] = {{SQLITE_CANTOPEN, -EACCES}, {SQLITE_PERM, -EACCES}, {SQLITE_READONLY, -EACCES},
+		{SQLITE_FULL, -ENOSPC}, {SQLITE_BUSY, -EBUSY}, {SQLITE_IOERR, -EIO}};
+	struct fixture *fx = *state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		faulty_vfs.fail_open = cases[i].code;
+		assert_int_equal(try_open(fx, lb_host_real(), "another.db", NULL), cases[i].error);
+		assert_non_null(strstr(fx->why, "another.db"));
+	}
+}
+
+static void a_file_system_without_shared_memory_cannot_hold_it(void **state)
+{
+	struct fixture *fx = *state;
+
+	faulty_vfs.no_shared_memory = true;
+	assert_int_equal(try_open(fx, lb_host_real(), "another.db", NULL), -ENOTSUP);
+	assert_non_null(strstr(fx->why, "write-ahead log"));
+}
+
+/* Time passes in sleep alone. */
+static lb_time time_slept(struct lb_host *host)
+{
+	(void)host;
+	return faulty_vfs.slept * 1000;
+}
+
+static sqlite3 *beside;
+
+static void let_go_after_a_while(void)
+{
+	if (faulty_vfs.slept > INT64_C(1000000))
+		assert_int_equal(sqlite3_exec(beside, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* Another process reads while it is being made: SQLite does not wait for the other one's end by itself. */
+static void who_opens_it_waits_for_others_but_not_for_ever(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_clock_ops clock = *lb_host_real()->clock;
+	struct lb_host host = *lb_host_real();
+
+	clock.now = time_slept;
+	host.clock = &clock;
+	assert_int_equal(sqlite3_open(scratch_path(&fx->scratch, "another.db"), &beside), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(beside, "VACUUM; BEGIN; SELECT * FROM sqlite_schema", NULL, NULL, NULL),
+		SQLITE_OK);
+	assert_int_equal(try_open(fx, &host, "another.db", NULL), -EBUSY);
+	assert_in_range(
+		faulty_vfs.slept, INT64_C(1000) * LB_LEDGER_WAIT_MS, INT64_C(2000) * LB_LEDGER_WAIT_MS);
+	faulty_vfs.slept = 0;
+	faulty_vfs.on_sleep = let_go_after_a_while;
+	assert_int_equal(try_open(fx, &host, "another.db", NULL), 0);
+	assert_in_range(faulty_vfs.slept, INT64_C(1000000), INT64_C(1100000));
+	sqlite3_close(beside);
+}
+
+static void what_finds_another_one_writing_for_too_long_is_busy_and_comes_again(void **state)
+{
+	struct fixture *fx = *state;
+
+	beside = connect_beside(fx);
+	assert_int_equal(sqlite3_exec(beside, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(try_commit(fx, 1), -EBUSY);
+	assert_true(faulty_vfs.slept >= INT64_C(1000) * LB_LEDGER_WAIT_MS);
+	assert_int_equal(looked(fx, 1), LB_LEDGER_UNSEEN);
+	faulty_vfs.slept = 0;
+	faulty_vfs.on_sleep = let_go_after_a_while;
+	assert_int_equal(try_commit(fx, 1), 0);
+	sqlite3_close(beside);
 }
 
 static void on_a_full_disk_no_row_is_inserted_and_it_goes_on(void **state)
@@ -259,6 +359,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ledger_test(what_is_not_a_ledger_is_refused),
 		ledger_test(a_missing_directory_is_told),
+		faulty_test(a_ledger_of_the_other_kind_of_sink_is_refused),
+		faulty_test(what_may_not_be_opened_is_told_from_what_is_broken),
+		faulty_test(a_file_system_without_shared_memory_cannot_hold_it),
+		faulty_test(who_opens_it_waits_for_others_but_not_for_ever),
+		faulty_test(what_finds_another_one_writing_for_too_long_is_busy_and_comes_again),
 		faulty_test(on_a_full_disk_no_row_is_inserted_and_it_goes_on),
 		faulty_test(a_full_disk_is_an_error_where_the_record_may_be_complete),
 		faulty_test(a_commit_whose_sync_failed_is_decided_by_reading_again),
