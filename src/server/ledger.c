@@ -56,6 +56,8 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 		" AND NOT EXISTS (SELECT 1 FROM verdicts WHERE client = ?1 AND number = ?2)",
 	[LB_LEDGER_SQL_PART_LIST] =
 		"SELECT client, number, attempt, declared, size, age, name FROM parts ORDER BY sequence DESC",
+	[LB_LEDGER_SQL_PART_BELOW] = "SELECT client, number, attempt, declared, size, age, name FROM parts "
+				     "WHERE client = ?1 AND number < ?2",
 	[LB_LEDGER_SQL_PART_AGE] = "UPDATE parts SET age = ?3 WHERE client = ?1 AND number = ?2",
 	[LB_LEDGER_SQL_PART_FORGET] = "DELETE FROM parts WHERE client = ?1 AND number = ?2",
 	[LB_LEDGER_SQL_PART_SETTLE] = "DELETE FROM parts WHERE client = ?1 AND number < ?2",

@@ -102,6 +102,9 @@ int lb_ledger_part_put(
 
 /* All of them, the one that was put last first. The caller frees *partsp. Also -ENOMEM. */
 int lb_ledger_parts(struct lb_ledger *ledger, struct lb_ledger_part **partsp, size_t *np);
+/* As that, but only those that a SETTLED takes away: of its client, with a number below. */
+int lb_ledger_parts_below(
+	struct lb_ledger *ledger, const struct lb_id *lowest, struct lb_ledger_part **partsp, size_t *np);
 
 /* In one transaction: sets the age of each; removes them. A row that is not there is no error. */
 int lb_ledger_parts_age(struct lb_ledger *ledger, const struct lb_ledger_part *parts, size_t n);

@@ -62,17 +62,11 @@ int lb_ledger_part_put(
 	return lb_ledger_end(ledger, rc);
 }
 
-int lb_ledger_parts(struct lb_ledger *ledger, struct lb_ledger_part **partsp, size_t *np)
+static int list(struct lb_ledger *ledger, sqlite3_stmt *rows, struct lb_ledger_part **partsp, size_t *np)
 {
-	int err = lb_ledger_mend(ledger), rc;
-	sqlite3_stmt *rows;
 	size_t room = 0;
+	int err = 0, rc;
 
-	*partsp = NULL;
-	*np = 0;
-	if (err != 0)
-		return err;
-	rows = ledger->statements[LB_LEDGER_SQL_PART_LIST];
 	while (err == 0 && sqlite3_step(rows) == SQLITE_ROW) {
 		if (*np == room) {
 			struct lb_ledger_part *more =
@@ -93,6 +87,27 @@ int lb_ledger_parts(struct lb_ledger *ledger, struct lb_ledger_part **partsp, si
 		*np = 0;
 	}
 	return err;
+}
+
+int lb_ledger_parts(struct lb_ledger *ledger, struct lb_ledger_part **partsp, size_t *np)
+{
+	int err = lb_ledger_mend(ledger);
+
+	*partsp = NULL;
+	*np = 0;
+	return err != 0 ? err : list(ledger, ledger->statements[LB_LEDGER_SQL_PART_LIST], partsp, np);
+}
+
+int lb_ledger_parts_below(
+	struct lb_ledger *ledger, const struct lb_id *lowest, struct lb_ledger_part **partsp, size_t *np)
+{
+	int err = lb_ledger_mend(ledger);
+
+	*partsp = NULL;
+	*np = 0;
+	if (err != 0 || !lb_ledger_is_storable(lowest))
+		return err;
+	return list(ledger, lb_ledger_bind(ledger, LB_LEDGER_SQL_PART_BELOW, lowest), partsp, np);
 }
 
 int lb_ledger_parts_age(struct lb_ledger *ledger, const struct lb_ledger_part *parts, size_t n)

@@ -153,14 +153,13 @@ static void dir_settle(struct lb_sink *sink, const struct lb_id *lowest)
 	struct lb_dir *dir = dir_of(sink);
 	struct lb_ledger_part *parts;
 	size_t n;
-	bool known = lb_ledger_parts(dir->ledger, &parts, &n) == 0;
+	bool known = lb_ledger_parts_below(dir->ledger, lowest, &parts, &n) == 0;
 
 	/* Only makes room: the client says it again, and no answer rests on it. */
 	if (lb_ledger_settle(dir->ledger, lowest) != 0 || !known)
 		n = 0;
 	for (size_t i = 0; i < n; i++)
-		if (parts[i].id.number < lowest->number && lb_dir_find(dir, &parts[i].id) == NULL &&
-			memcmp(parts[i].id.client, lowest->client, sizeof lowest->client) == 0)
+		if (lb_dir_find(dir, &parts[i].id) == NULL)
 			(void)lb_dir_part_remove(dir, &parts[i].id);
 	free(parts);
 }

@@ -84,6 +84,18 @@ static int parts(struct asked *asked)
 	return r;
 }
 
+static int parts_below(struct asked *asked)
+{
+	struct lb_ledger_part *some;
+	struct lb_id id = id_of(6);
+	size_t n;
+	int r = lb_ledger_parts_below(asked->ledger, &id, &some, &n);
+
+	assert_true(r == 0 || (some == NULL && n == 0));
+	free(some);
+	return r;
+}
+
 static int parts_age(struct asked *asked)
 {
 	const struct lb_ledger_part part = part_of(5);
@@ -110,6 +122,7 @@ static const struct call {
 	{part_look, "parts"},
 	{part_put, "parts verdicts clients"},
 	{parts, "parts"},
+	{parts_below, "parts"},
 	{parts_age, "parts"},
 	{parts_forget, "parts"},
 };

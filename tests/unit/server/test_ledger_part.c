@@ -170,9 +170,35 @@ static void a_ledger_from_before_there_were_parts_can_hold_them(void **state)
 	assert_int_equal(offset_of(fx, 2), 10);
 }
 
+static void those_that_a_client_settles_are_listed_alone(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_ledger_part other = part_of(1, 5), *parts;
+	enum lb_ledger_state answer;
+	struct lb_id lowest = id_of(3);
+	size_t n;
+
+	other.id.client[0]++;
+	assert_int_equal(lb_ledger_part_put(fx->ledger, &other, &answer), 0);
+	for (uint64_t number = 1; number <= 4; number++)
+		put(fx, number, 10);
+	assert_int_equal(lb_ledger_parts_below(fx->ledger, &lowest, &parts, &n), 0);
+	assert_int_equal(n, 2);
+	for (size_t i = 0; i < n; i++) {
+		assert_memory_equal(parts[i].id.client, lowest.client, sizeof lowest.client);
+		assert_in_range(parts[i].id.number, 1, 2);
+	}
+	free(parts);
+	lowest.number = UINT64_MAX; /* no row can have one beyond those that are stored */
+	assert_int_equal(lb_ledger_parts_below(fx->ledger, &lowest, &parts, &n), 0);
+	assert_int_equal(n, 0);
+	assert_null(parts);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		ledger_test(those_that_a_client_settles_are_listed_alone),
 		ledger_test(a_part_keeps_what_it_was_given),
 		ledger_test(a_second_row_replaces_the_first_and_a_length_may_be_unknown),
 		ledger_test(a_part_is_no_delivery),

@@ -516,6 +516,19 @@ static void one_more_is_kept_without_a_look_at_all_the_others_while_there_is_roo
 	assert_true(exists(part_path(fx, 2, "")));
 }
 
+static void what_is_settled_is_found_without_a_look_at_what_is_kept_of_others(void **state)
+{
+	struct fixture *fx = *state;
+
+	kept(fx, 1, "a", "hello", "");
+	kept(fx, 2, "b", "hello", "");
+	lists = 0;
+	settle(fx, 2);
+	assert_int_equal(lists, 0);
+	assert_false(exists(part_path(fx, 1, "")));
+	assert_true(exists(part_path(fx, 2, "")));
+}
+
 static void to_keep_nothing_is_possible(void **state)
 {
 	struct fixture *fx = *state;
@@ -569,6 +582,7 @@ int main(void)
 		keep_test(of_too_much_the_oldest_goes_first),
 		keep_test(what_is_too_much_by_itself_goes_and_the_others_stay),
 		keep_test(one_more_is_kept_without_a_look_at_all_the_others_while_there_is_room),
+		keep_test(what_is_settled_is_found_without_a_look_at_what_is_kept_of_others),
 		keep_test(to_keep_nothing_is_possible),
 		keep_test(a_planted_bug_writes_the_offset_without_a_sync),
 	};
