@@ -213,7 +213,7 @@ int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb
 {
 	const struct lb_delivery question = {.length = LB_UNKNOWN, .id = *id};
 	struct lb_attempt *attempt = client->attempt;
-	int found;
+	int found, r;
 
 	if (id->number == 0 || id->number > INT64_MAX)
 		return -EINVAL;
@@ -228,11 +228,14 @@ int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb
 	attempt->earlier = true;
 	if (found == 1 && attempt->entry.count > 1)
 		lb_numbers_adopt(client);
+	r = found < 0 ? found : lb_journal_lowest(client->journal, &attempt->lowest);
+	if (attempt->lowest > id->number) /* to settle what is asked about would be an answer of our own */
+		attempt->lowest = id->number;
 	attempt->course = LB_COURSE_RESOLVE;
 	attempt->intent = LB_INTENT_ASK;
 	lb_client_begin_operation(client, LB_OPERATION_RESOLVE, deadline);
-	if (found < 0)
-		journal_failed(client, found);
+	if (r < 0)
+		journal_failed(client, r);
 	else if (found == 1 && is_another_ledger(client))
 		lb_delivery_end(client, LB_VERDICT_IN_DOUBT, LB_REASON_ANOTHER_LEDGER);
 	else

@@ -8,7 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* "SETTLED(n) is the lowest open number in the client's journal": it makes room for the BEGIN that follows. */
+/* "SETTLED(n) is the lowest open number in the client's journal": it makes room for the BEGIN or RESOLVE that
+ * follows. */
 static int say_settled(struct lb_client *client)
 {
 	struct lb_id lowest = {.number = client->attempt->lowest};
@@ -90,6 +91,8 @@ static int say_resolve(struct lb_client *client)
 
 	if (!attempt->said && attempt->handle != 0)
 		r = say_rollback(client);
+	if (r == 0)
+		r = say_settled(client);
 	return r < 0 ? r
 		     : lb_conn_resolve(
 			       client->conn, &attempt->entry.id, &attempt->entry.ledger, &attempt->asked);

@@ -4,6 +4,7 @@ import os
 import re
 import sqlite3
 from libnet import Answer, call, digest, run, same, test
+from libretry import LARGE, begun_and_killed
 
 
 class Rows:
@@ -187,6 +188,19 @@ def _(place):
             answer.exits(0)
             same(len(there), len(lines))
     same(rows.ask("PRAGMA integrity_check"), [("ok",)])
+
+
+@test("numbers too far ahead of one that is open elsewhere are told; when that is settled, the lines go on")
+def _(place):
+    rows = Rows(place)
+    server, other = rows.serve(), place.serve(inbox=place.under("other"))
+    _, elsewhere = begun_and_killed(place, other, LARGE, "--name", "y", "-")
+    lines = ("--lines", "--name", "x", many(place, 1200), server.address)
+    assert "settle older ones first" in place.send(*lines).exits(4).err
+    assert "settle older ones first" in place.send(*lines).exits(3).err
+    place.send("--continue", elsewhere.address).exits(1)
+    place.send(*lines).exits(0)
+    same(sorted(name for name, _ in rows.there()), [f"x.{n:012}" for n in range(1, 1201)])
 
 
 run()

@@ -151,6 +151,24 @@ static void settled_names_the_lowest_open_number_when_it_has_changed(void **stat
 	fake_close(fake, client);
 }
 
+static void a_question_too_names_the_lowest_open_number_before(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = fake_client(fake);
+	struct lb_id first = fake_leave_open(fake, "one", "/one"),
+		     second = fake_leave_open(fake, "two", "/two"),
+		     third = fake_leave_open(fake, "three", "/three");
+
+	fake_resolve(fake, client, &first);
+	assert_int_equal(fake->last[LB_EVENT_SETTLED].id.number, 1);
+	fake_resolve(fake, client, &third); /* the second one is still open */
+	assert_int_equal(fake->last[LB_EVENT_SETTLED].id.number, 2);
+	fake_resolve(fake, client, &second);
+	fake_resolve(fake, client, &first); /* what is asked about again is not settled before */
+	assert_int_equal(fake->seen[LB_EVENT_SETTLED], 2);
+	fake_close(fake, client);
+}
+
 static void an_open_delivery_of_the_same_source_is_taken_up_again(void **state)
 {
 	struct fake *fake = *state;
@@ -507,6 +525,7 @@ int main(void)
 		TEST(an_open_delivery_whose_attempt_cannot_be_written_down_is_in_doubt),
 		TEST(where_the_journal_cannot_be_asked_what_a_source_has_open_is_in_doubt),
 		TEST(settled_names_the_lowest_open_number_when_it_has_changed),
+		TEST(a_question_too_names_the_lowest_open_number_before),
 		TEST(an_open_delivery_of_the_same_source_is_taken_up_again),
 		TEST(each_attempt_is_counted_in_the_journal),
 		TEST(at_another_address_or_without_a_source_it_is_another_delivery),

@@ -350,7 +350,7 @@ static void what_was_not_kept_is_asked_about(void **state)
 	wait_for_all(&of);
 	assert_int_equal(of.n_told, 1);
 	assert_int_equal(of.told[0].outcome.verdict, LB_VERDICT_COMMITTED);
-	assert_string_equal(fake->order, "H?");
+	assert_string_equal(fake->order, "HS?");
 	fake_close(fake, of.client);
 }
 
