@@ -90,8 +90,10 @@ static int ledger(int argc, char **argv)
 	if (r == -EPIPE) /* whoever read it has seen enough, as with `| head` */
 		return 0;
 	if (r < 0) {
-		lb_print_line(STDERR_FILENO, "lastbyte ledger: %s: %s", argv[optind],
-			why[0] != '\0' ? why : strerror(-r));
+		if (why[0] != '\0')
+			lb_print_line(STDERR_FILENO, "lastbyte ledger: %s", why);
+		else
+			lb_print_line(STDERR_FILENO, "lastbyte ledger: %s: %s", argv[optind], strerror(-r));
 		return r == -EIO ? lb_verdict_exit(LB_VERDICT_NOT_COMMITTED) : LB_EXIT_USAGE;
 	}
 	if (listing.committed + listing.fenced == 0)

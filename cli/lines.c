@@ -164,8 +164,10 @@ static void send_records(struct lines *lines)
 			fill(lines);
 		else
 			decide_not(lines, records->index + 1, LB_REASON_SOURCE_UNREADABLE,
-				r == -EBADMSG ? "it ends within this record"
-					      : "this record is longer than --replay");
+				r == -EBADMSG       ? "it ends within this record"
+				: records->prefixed ? "by the 4 bytes before it, this record is longer than "
+						      "--replay"
+						    : "this record is longer than --replay");
 	}
 }
 

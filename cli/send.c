@@ -28,8 +28,9 @@ static int parse_continue(int argc, char **argv, struct send *send)
 		return lb_args_wrong(
 			"send", "--continue goes through what is open; --name and --id are for a FILE");
 	if (send->lines || send->records)
-		return lb_args_wrong(
-			"send", "--continue goes through what is open; a FILE goes on without it");
+		return lb_args_wrong("send",
+			"--continue has no FILE of --lines or --records: that goes on with the "
+			"command that began it");
 	if (argc - optind > 1)
 		return lb_args_wrong("send", "--continue takes no FILE, and one ADDR[:PORT] at most");
 	send->sending.peer.address = argv[optind]; /* NULL: all */
@@ -97,11 +98,13 @@ static int parse(int argc, char **argv, struct send *send)
 	send->files = argv + optind;
 	send->n = (unsigned)(argc - optind - 1);
 	peer->address = argv[argc - 1];
+	if (send->lines || send->records)
+		return check_records(send);
 	if (send->n > 1 && send->name != NULL)
 		return lb_args_wrong("send", "--name can name one FILE, and there are %u", send->n);
 	if (send->n > 1 && send->sending.id.number != 0)
 		return lb_args_wrong("send", "--id is one delivery's, and there are %u", send->n);
-	return send->lines || send->records ? check_records(send) : -1;
+	return -1;
 }
 
 /* What a file is called at the server: --name, or the last part of its path. */
@@ -143,6 +146,16 @@ static int check_names(struct send *send)
 	return r;
 }
 
+/* Whoever named the server first, or not at all. A server may have the name of a file. */
+static void hint_at_address(const struct send *send)
+{
+	const char *address = send->sending.peer.address;
+
+	if (access(address, F_OK) == 0)
+		lb_print_line(STDERR_FILENO,
+			"%s is a file; the last argument has to be the server's ADDR[:PORT]", address);
+}
+
 /* What can be known to be wrong before anything is connected. */
 static int check(struct send *send)
 {
@@ -152,8 +165,10 @@ static int check(struct send *send)
 		if (strcmp(send->files[i], "-") == 0 && send->name == NULL)
 			return lb_args_wrong("send",
 				"- is standard input, which needs --name NAME (a file called - is ./-)");
-		if (why != NULL)
+		if (why != NULL) {
+			hint_at_address(send);
 			return lb_args_wrong("send", "%s: %s; nothing was sent", send->files[i], why);
+		}
 	}
 	return check_names(send);
 }
@@ -190,9 +205,6 @@ static int send_all(struct send *send)
 	lb_progress_clear(&send->sending.progress);
 	if (r >= 0)
 		return r;
-	if (peer->client == NULL && access(peer->address, F_OK) == 0)
-		lb_print_line(STDERR_FILENO,
-			"%s is a file; the last argument has to be the server's ADDR[:PORT]", peer->address);
 	send->sending.progress.count = send->n;
 	deliver_all(send);
 	return send->telling.exit;
@@ -221,6 +233,8 @@ static int send_files(int argc, char **argv)
 		r = lb_lines(sending, &send.telling, send.files[0], send.name, send.records);
 	else
 		r = send_all(&send);
+	if (!send.continues && sending->peer.reason != LB_REASON_NONE)
+		hint_at_address(&send);
 	free(sending->buf);
 	return r;
 }

@@ -61,7 +61,8 @@ void lb_tell(struct lb_telling *telling, struct lb_peer *peer, struct lb_result 
 		result->ended = peer->ended;
 		r = lb_print_json(STDOUT_FILENO, lb_result_json(result));
 	}
-	if (r < 0)
+	if (r < 0 && r != telling->unwritten)
 		lb_print_line(
 			STDERR_FILENO, "lastbyte send: the result could not be written: %s", strerror(-r));
+	telling->unwritten = r < 0 ? r : 0;
 }

@@ -25,6 +25,7 @@ static int fail(const struct lb_ledger *ledger, int err, const char *what, char 
 static int fail_sqlite(const struct lb_ledger *ledger, int rc, char why[256])
 {
 	int primary = rc & 0xff, err = -EIO;
+	const char *text = ledger->db != NULL ? sqlite3_errmsg(ledger->db) : sqlite3_errstr(rc);
 
 	if (primary == SQLITE_MISMATCH)
 		return fail(ledger, -ENOTSUP,
@@ -35,7 +36,10 @@ static int fail_sqlite(const struct lb_ledger *ledger, int rc, char why[256])
 		err = -EBUSY;
 	else if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY || primary == SQLITE_PERM)
 		err = -EACCES;
-	return fail(ledger, err, ledger->db != NULL ? sqlite3_errmsg(ledger->db) : sqlite3_errstr(rc), why);
+	/* SQLite says no more than that it could not */
+	if (primary == SQLITE_CANTOPEN && ledger->db != NULL && sqlite3_system_errno(ledger->db) != 0)
+		text = strerrordesc_np(sqlite3_system_errno(ledger->db));
+	return fail(ledger, err, text, why);
 }
 
 static void take_is_wal(sqlite3_stmt *row, void *arg)

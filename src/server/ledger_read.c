@@ -117,7 +117,7 @@ static int connect_any(struct reader *reader, bool *immutablep, char why[256])
 		*immutablep = true;
 	}
 	if ((rc & 0xff) == SQLITE_NOTADB)
-		return fail(reader, -ENOENT, "it is none", why);
+		return fail(reader, -ENOENT, "it is not a database", why);
 	if (rc != SQLITE_OK)
 		return fail_sqlite(reader, rc, why);
 	if (version == 0)

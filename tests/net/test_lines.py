@@ -95,6 +95,7 @@ def _(place):
     for option, content in (("--lines", b"a\n" + b"b" * 1001 + b"\nc\n"), ("--records", prefixed([b"a", b"b" * 1001, b"c"]))):
         done = place.send(option, "--name", option, "--replay", "1000", "-", server.address, content=content).exits(4)
         assert "longer than --replay" in done.err, done
+        same("by the 4 bytes before it" in done.err, option == "--records")
         assert "1 records were committed; from record 2 on they were not" in done.err, done
     same(place.visible(), [name(1, "--lines"), name(1, "--records")])
 
