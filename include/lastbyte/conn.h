@@ -48,6 +48,9 @@ struct lb_conn_options {
 	enum lb_role role;
 	uint32_t     features;     /* offered; in force is what both offer */
 	lb_time      idle_timeout; /* at least 100 ms; 0: 60 s. The shorter one of both ends counts */
+	/* The client's alone: what it says before HELLO_OK goes out behind HELLO, one BEGIN or RESOLVE at most. For who
+	 * knows the ledger; with features offered it has no effect. */
+	bool ahead;
 	/* the server's alone */
 	struct lb_uuid ledger;        /* not all zero */
 	uint64_t       max_delivery;  /* bytes; LB_UNKNOWN: no limit */
@@ -56,7 +59,7 @@ struct lb_conn_options {
 };
 
 enum lb_conn_state {
-	LB_CONN_HELLO, /* HELLO_OK has not been seen (client), HELLO has not been seen (server) */
+	LB_CONN_HELLO, /* HELLO_OK has not been seen (client, CLOSE said or not), HELLO has not been seen (server) */
 	LB_CONN_READY,
 	LB_CONN_CLOSING, /* CLOSE has been said and CLOSE_OK has not */
 	LB_CONN_CLOSED,  /* CLOSE_OK has been said: write what is left, then end the connection */

@@ -17,14 +17,15 @@ static struct lb_slot *open_slot(const struct lb_conn *conn)
 	return slot->stage == LB_STAGE_OPEN || slot->stage == LB_STAGE_BEGUN ? slot : NULL;
 }
 
-/* For a BEGIN or a RESOLVE. */
+/* For a BEGIN or a RESOLVE. "Until HELLO_OK has come it takes max_undecided for 1." */
 static int may_ask(const struct lb_conn *conn, size_t len)
 {
+	uint32_t most = conn->state == LB_CONN_HELLO ? 1 : conn->max_undecided;
 	int err = lb_conn_may(conn, LB_ROLE_CLIENT);
 
 	if (err == 0 && conn->last_handle == UINT32_MAX)
 		err = -EPROTO;
-	if (err == 0 && (conn->n_used >= conn->max_undecided || !lb_conn_has_room(conn, len)))
+	if (err == 0 && (conn->n_used >= most || !lb_conn_has_room(conn, len)))
 		err = -EAGAIN;
 	return err;
 }
@@ -209,7 +210,8 @@ int lb_conn_close(struct lb_conn *conn)
 	if (slot != NULL)
 		withdraw(slot);
 	lb_conn_put(conn, LB_FRAME_CLOSE, 0, NULL, 0);
-	conn->state = LB_CONN_CLOSING;
+	if (conn->state == LB_CONN_READY)
+		conn->state = LB_CONN_CLOSING;
 	conn->quiet = true;
 	return 0;
 }

@@ -46,7 +46,7 @@ static void take_hello_ok(struct lb_conn *conn, const uint8_t *payload, size_t l
 	if (ok.max_undecided < conn->max_undecided)
 		conn->max_undecided = ok.max_undecided;
 	lb_clock_agree(conn, ok.idle_ms);
-	conn->state = LB_CONN_READY;
+	conn->state = conn->quiet ? LB_CONN_CLOSING : LB_CONN_READY; /* CLOSE may have been said ahead */
 	event->type = LB_EVENT_HELLO_OK;
 	event->ledger = ok.ledger;
 	event->max_delivery = ok.max_delivery;

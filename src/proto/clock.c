@@ -95,6 +95,8 @@ static lb_time give_up_at(const struct lb_conn *conn)
 {
 	if (conn->state == LB_CONN_FAILED || conn->state == LB_CONN_CLOSED)
 		return LB_NEVER;
+	if (conn->state == LB_CONN_HELLO)
+		return after(conn->last_in, conn->idle);
 	if (conn->role == LB_ROLE_CLIENT)
 		return after(later(conn->last_in, conn->last_work), conn->idle);
 	/* The client may say nothing more: it is gone only if it does not even read. */

@@ -44,6 +44,7 @@ struct lb_conn *lb_conn_new(const struct lb_conn_options *options, const uint8_t
 	conn->flow = LB_STAGE_IDLE;
 	lb_clock_start(conn, options->idle_timeout, now);
 	if (!server) {
+		conn->ahead = options->ahead && conn->features == 0;
 		memcpy(conn->client, client, sizeof conn->client);
 		lb_client_hello(conn);
 	}
@@ -83,7 +84,7 @@ int lb_conn_may(const struct lb_conn *conn, enum lb_role role)
 		return -EPROTO;
 	if (conn->state == LB_CONN_FAILED || conn->state == LB_CONN_CLOSED)
 		return -ECONNABORTED;
-	if (conn->state == LB_CONN_HELLO || (conn->state == LB_CONN_CLOSING && role == LB_ROLE_CLIENT))
+	if ((conn->state == LB_CONN_HELLO && !conn->ahead) || (role == LB_ROLE_CLIENT && conn->quiet))
 		return -EPROTO;
 	return 0;
 }

@@ -37,6 +37,7 @@ struct lb_conn {
 	uint32_t           last_accepted; /* server: of a BEGIN that it has not refused by itself */
 	bool               going_away;    /* GOING_AWAY was said (server: is to be said, before HELLO_OK) */
 	bool    quiet; /* nothing may be said any more: a client has said CLOSE, or ERROR was said or came */
+	bool    ahead; /* client: it may speak before HELLO_OK */
 	bool    busy;  /* server: answer HELLO with ERROR(BUSY) */
 	bool    held;  /* bytes were offered, and not taken because BEGIN waits for its answer */
 	uint8_t client[16];

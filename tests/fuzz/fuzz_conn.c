@@ -300,6 +300,8 @@ static void step(struct fuzz *fuzz)
 		feed(fuzz, WIRE);
 	}
 	MUST(fuzz->conn->output.used <= fuzz->conn->output.size);
+	if (lb_conn_state(fuzz->conn) == LB_CONN_HELLO)
+		MUST(fuzz->conn->n_used <= (fuzz->conn->ahead && fuzz->conn->features == 0));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -315,6 +317,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		.ledger = {{1}},
 		.max_delivery = how & 8 ? LB_UNKNOWN : 100,
 		.max_undecided = how >> 4 & 3,
+		.ahead = how & 128,
 		.busy = how == 255};
 
 	fuzz.role = fuzz.shadows.role = options.role;

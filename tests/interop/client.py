@@ -97,15 +97,15 @@ class Journal:
 class Client:
     """One connection to a server. Each step can be taken alone; deliver() takes all of them."""
 
-    def __init__(self, address, journal, features=wire.RESUME | wire.REPLY, idle=60000, eager=False):
+    def __init__(self, address, journal, features=wire.RESUME | wire.REPLY, idle=60000, eager=False, ahead=False):
         self.journal, self.eager = journal, eager
         self.socket = socket.create_connection(address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small frames must not wait for an ACK
         self.socket.setblocking(False)
-        self.machine = Machine(journal.client, time.monotonic_ns(), features, idle)
+        self.machine = Machine(journal.client, time.monotonic_ns(), features, idle, ahead)
         self.asked = {}  # handle: delivery, and whether by RESOLVE
         self.seen = []  # what came: kind, handle, fields
-        self.until(lambda: self.machine.phase != "HELLO")
+        self.until(lambda: ahead or self.machine.phase != "HELLO")
 
     def until(self, done):
         """Reads, writes and lets time pass until done() is true. Raises Lost when it never will be."""
@@ -222,7 +222,7 @@ class Client:
         """Asks what became of deliveries that are not open on this connection; those that never were sent will never be."""
         exchanges = []
         for delivery in deliveries:
-            self.until(lambda: self.machine.phase == "READY" and len(self.machine.exchanges) < self.machine.max_undecided)
+            self.until(lambda: self.machine.may_ask() and len(self.machine.exchanges) < self.machine.max_undecided)
             exchanges.append(self.machine.resolve(delivery.client, delivery.number, ledger or delivery.ledger))
             self.asked[exchanges[-1].handle] = (delivery, True)
         self.until(lambda: all(exchange.state == "DONE" for exchange in exchanges))

@@ -34,9 +34,10 @@ class Machine:
     """One connection. What is to be written waits in `out`; receive() returns what came: kind, handle, fields, and the
     Exchange that it is about. BROKEN is what the server did wrong, or that it is silent."""
 
-    def __init__(self, client, now, features=0, idle=60000):
+    def __init__(self, client, now, features=0, idle=60000, ahead=False):
         self.client, self.offered, self.idle = client, features, idle * MS
-        self.features, self.max_undecided, self.ledger, self.limit = 0, 0, None, ALL_ONES
+        self.ahead, self.closed = ahead and not features, False  # speaks before HELLO_OK; CLOSE is written
+        self.features, self.max_undecided, self.ledger, self.limit = 0, int(self.ahead), None, ALL_ONES
         self.phase, self.exchanges, self.open, self.handle, self.begun = "HELLO", {}, None, 0, 0
         self.going_away, self.pings = False, 0
         self.input, self.out = bytearray(), []  # out: kind, handle, whether nothing of it is written, what is not written
@@ -47,11 +48,14 @@ class Machine:
     def _write(self, kind, handle=0, **values):
         self.out.append((kind, handle, True, memoryview(wire.encode(kind, handle, **values))))
 
+    def may_ask(self):
+        return not self.closed and (self.phase == "READY" or self.phase == "HELLO" and self.ahead)
+
     def room(self):
-        return self.phase == "READY" and self.open is None and len(self.exchanges) < self.max_undecided
+        return self.may_ask() and self.open is None and len(self.exchanges) < self.max_undecided
 
     def _new(self, state, *what):
-        assert self.phase == "READY" and len(self.exchanges) < self.max_undecided
+        assert self.may_ask() and len(self.exchanges) < self.max_undecided
         self.handle += 1
         self.exchanges[self.handle] = Exchange(self.handle, state, *what)
         return self.exchanges[self.handle]
@@ -105,9 +109,9 @@ class Machine:
         self._write("PING", bytes=struct.pack(">Q", self.pings))
 
     def close(self):
-        assert self.phase == "READY"
+        assert self.may_ask()
         self._write("CLOSE")
-        self.phase = "CLOSING"
+        self.closed, self.phase = True, "CLOSING" if self.phase == "READY" else self.phase
         if self.open:
             self._withdraw()
 
@@ -128,9 +132,8 @@ class Machine:
         self.out = [item for item in self.out if not item[2]]
 
     def _broken(self, bad):
-        closing = self.phase == "CLOSING"
         self.stop()
-        if not closing:
+        if not self.closed:
             code = next(code for code, name in wire.FAILURES.items() if name == bad.failure)
             self._write("ERROR", failure=code, text=bad.why.encode()[:255])
         return "BROKEN", 0, {"failure": bad.failure, "why": bad.why}, None
@@ -194,7 +197,8 @@ class Machine:
             if values["features"] & ~self.offered or values["idle"] * MS > self.idle:
                 raise Bad("FRAME_CONTENT", "what was not offered")
             self.features, self.ledger, self.limit = values["features"], values["ledger"], values["limit"]
-            self.phase, self.max_undecided, self.idle = "READY", values["max_undecided"], values["idle"] * MS
+            self.phase = "CLOSING" if self.closed else "READY"
+            self.max_undecided, self.idle = values["max_undecided"], values["idle"] * MS
         elif kind == "PING" and self.phase == "READY":
             self._write("PONG", bytes=values["bytes"])
         elif kind == "GOING_AWAY":
@@ -231,7 +235,7 @@ class Machine:
             raise Bad("FRAME_CONTENT", "a receipt for something else")
 
     def tick(self, now):
-        """What time demands. Until HELLO_OK that is only to be there in time, for nothing may follow HELLO."""
+        """What time demands. Until HELLO_OK that is only to be there in time."""
         if self.phase == "OVER":
             return []
         if now - (self.start if self.phase == "HELLO" else max(self.heard, self.spoke)) >= self.idle:

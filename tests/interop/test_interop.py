@@ -40,6 +40,25 @@ def many_are_begun_before_the_first_has_its_answer():
             server.has(*made)
 
 
+def a_client_that_knows_the_ledger_says_all_behind_hello():
+    with serving() as server:
+        earlier = server.connect()
+        journal, ledger = earlier.journal, earlier.machine.ledger
+        earlier.close()
+        made = []
+        for known, outcome in (ledger, ("committed", None)), (bytes(15) + b"1", ("in_doubt", "ANOTHER_LEDGER")):
+            client = server.connect(journal, eager=True, ahead=True, features=0)
+            made.append(journal.new(known, b"ahead", os.urandom(1024)))
+            client.begin(made[-1])
+            client.send(made[-1])
+            client.commit(made[-1])
+            assert client.machine.phase == "HELLO" and not client.seen
+            client.close()
+            assert verdict(made[-1]) == outcome, verdict(made[-1])
+            assert [event[0] for event in client.seen][::len(client.seen) - 1] == ["HELLO_OK", "CLOSE_OK"], client.seen
+        server.has(made[0])
+
+
 def what_is_rolled_back_leaves_nothing_and_may_be_begun_again():
     with serving() as server:
         client = server.connect()
@@ -285,6 +304,7 @@ def close_waits_for_every_answer_and_rolls_back_what_is_open():
 tap.run([
     an_empty_one_a_small_one_and_five_megabytes_are_delivered,
     many_are_begun_before_the_first_has_its_answer,
+    a_client_that_knows_the_ledger_says_all_behind_hello,
     what_is_rolled_back_leaves_nothing_and_may_be_begun_again,
     what_is_refused_leaves_nothing_and_the_connection_goes_on,
     an_id_commits_once_whatever_is_begun_again_under_it,

@@ -138,7 +138,7 @@ def play(conversation):
 
     now, events, written = 0, [], b""
     mine = options("client")
-    machine = Machine(CLIENT, now, int(mine.get("features", 0)), 1000 * int(mine.get("idle", 60)))
+    machine = Machine(CLIENT, now, int(mine.get("features", 0)), 1000 * int(mine.get("idle", 60)), "ahead" in mine)
     for step in conversation.steps:
         if step[0] == "C":
             written += b"".join(bytes(item[3]) for item in machine.out)

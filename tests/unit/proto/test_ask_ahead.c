@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a client says of a delivery before BEGIN_OK has come, without RESUME. */
+/* What a client says before BEGIN_OK has come, without RESUME, and even before HELLO_OK. */
 #include "pair.h"
 
 /* Begins `number`, sends a byte of it and asks to commit it, all at once. */
@@ -183,6 +183,155 @@ static void an_early_commit_is_taken_back_with_all_that_follows_it(void **state)
 	} while (++first <= whole);
 }
 
+static struct pair *pair_ahead(struct lb_conn_options server)
+{
+	return pair_new((struct lb_conn_options){.ahead = true, .idle_timeout = 30 * SECOND}, server);
+}
+
+static void a_whole_delivery_and_close_may_go_out_behind_hello(void **state)
+{
+	struct lb_receipt receipt = pair_receipt(1, "name", 1, pair_digest(1));
+	struct pair *pair = pair_ahead((struct lb_conn_options){0});
+	uint32_t handle = say_whole(pair, 1);
+	struct iovec iov[4];
+
+	(void)state;
+	assert_int_equal(lb_conn_close(pair->client.conn), 0);
+	assert_int_equal(lb_conn_send(pair->client.conn, iov, 4), 1);
+	assert_int_equal(lb_conn_state(pair->client.conn), LB_CONN_HELLO);
+	pair_run(pair);
+	side_event(&pair->server, LB_EVENT_HELLO);
+	assert_int_equal(side_event(&pair->server, LB_EVENT_BEGIN)->handle, handle);
+	side_event(&pair->client, LB_EVENT_HELLO_OK);
+	assert_int_equal(lb_conn_state(pair->client.conn), LB_CONN_CLOSING);
+	assert_int_equal(lb_conn_begin_ok(pair->server.conn, handle, 0, false), 0);
+	pair_run(pair);
+	side_event(&pair->client, LB_EVENT_BEGIN_OK);
+	side_event(&pair->server, LB_EVENT_COMMIT);
+	assert_int_equal(lb_conn_committed(pair->server.conn, handle, &receipt), 0);
+	pair_run(pair);
+	side_event(&pair->client, LB_EVENT_COMMITTED);
+	side_event(&pair->client, LB_EVENT_CLOSE_OK);
+	pair_free(pair);
+}
+
+static void before_hello_ok_one_delivery_or_question_is_without_an_answer(void **state)
+{
+	struct pair *pair = pair_ahead((struct lb_conn_options){0});
+	struct lb_begin begin = pair_begin(2, "name");
+	uint32_t handle;
+
+	(void)state;
+	say_whole(pair, 1);
+	assert_int_equal(lb_conn_begin(pair->client.conn, &begin, &handle), -EAGAIN);
+	assert_int_equal(lb_conn_resolve(pair->client.conn, &begin.id, &pair_ledger, &handle), -EAGAIN);
+	pair_run(pair);
+	assert_int_equal(lb_conn_begin(pair->client.conn, &begin, &handle), 0);
+	pair_free(pair);
+}
+
+static void who_offers_a_feature_says_nothing_before_hello_ok(void **state)
+{
+	struct pair *pair = pair_new((struct lb_conn_options){.ahead = true, .features = LB_FEATURE_REPLY},
+		(struct lb_conn_options){0});
+	struct lb_begin begin = pair_begin(1, "name");
+	uint32_t handle;
+
+	(void)state;
+	assert_int_equal(lb_conn_begin(pair->client.conn, &begin, &handle), -EPROTO);
+	pair_free(pair);
+}
+
+static void before_hello_ok_only_it_and_error_are_legal(void **state)
+{
+	static const unsigned types[] = {LB_FRAME_BEGIN_OK, LB_FRAME_ROLLED_BACK, LB_FRAME_PING,
+		LB_FRAME_PONG, LB_FRAME_GOING_AWAY, LB_FRAME_CLOSE_OK};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * (sizeof types / sizeof *types); i++) {
+		struct pair *pair = pair_ahead((struct lb_conn_options){0});
+		unsigned type = types[i / 2];
+		uint32_t handle = say_whole(pair, 1);
+		uint8_t payload[12] = {0};
+
+		if (i % 2 != 0)
+			assert_int_equal(lb_conn_close(pair->client.conn), 0);
+		side_frame(&pair->client, type, lb_frame_has_handle(type) ? handle : 0, payload,
+			type == LB_FRAME_BEGIN_OK                        ? 12
+			: type == LB_FRAME_PING || type == LB_FRAME_PONG ? 8
+									 : 0,
+			pair->now);
+		assert_int_equal(side_event(&pair->client, LB_EVENT_ERROR)->failure, LB_FAILURE_STATE);
+		pair_free(pair);
+	}
+}
+
+static void after_close_nothing_more_is_said_ahead_and_error_neither(void **state)
+{
+	struct pair *pair = pair_ahead((struct lb_conn_options){0});
+	struct lb_begin begin = pair_begin(1, "name");
+	uint8_t scrap[1024];
+	uint32_t handle;
+
+	(void)state;
+	assert_int_equal(lb_conn_close(pair->client.conn), 0);
+	assert_int_equal(lb_conn_close(pair->client.conn), -EPROTO);
+	assert_int_equal(lb_conn_begin(pair->client.conn, &begin, &handle), -EPROTO);
+	side_written(&pair->client, scrap, sizeof scrap, pair->now);
+	side_frame(&pair->client, LB_FRAME_CLOSE_OK, 0, NULL, 0, pair->now);
+	side_event(&pair->client, LB_EVENT_ERROR);
+	assert_int_equal(lb_conn_send(pair->client.conn, (struct iovec[4]){0}, 4), 0);
+	pair_free(pair);
+}
+
+static void error_instead_of_hello_ok_leaves_a_commit_that_was_sent_in_doubt(void **state)
+{
+	struct pair *pair = pair_ahead((struct lb_conn_options){.busy = true});
+	uint32_t handle = say_whole(pair, 1);
+
+	(void)state;
+	pair_run(pair);
+	side_event(&pair->server, LB_EVENT_ERROR);
+	side_no_event(&pair->server);
+	assert_int_equal(side_event(&pair->client, LB_EVENT_ERROR)->failure, LB_FAILURE_BUSY);
+	assert_true(lb_conn_commit_sent(pair->client.conn, handle));
+	pair_free(pair);
+}
+
+static void another_ledger_refuses_what_was_begun_ahead(void **state)
+{
+	struct pair *pair = pair_ahead((struct lb_conn_options){0});
+	struct lb_begin begin = pair_begin(1, "name");
+	uint32_t handle;
+
+	(void)state;
+	begin.ledger.bytes[0] ^= 1;
+	assert_int_equal(lb_conn_begin(pair->client.conn, &begin, &handle), 0);
+	pair_run(pair);
+	side_event(&pair->server, LB_EVENT_HELLO);
+	assert_int_equal(side_event(&pair->server, LB_EVENT_REFUSED)->reason, LB_REASON_ANOTHER_LEDGER);
+	side_no_event(&pair->server);
+	side_event(&pair->client, LB_EVENT_HELLO_OK);
+	assert_int_equal(side_event(&pair->client, LB_EVENT_REFUSED)->handle, handle);
+	pair_free(pair);
+}
+
+static void what_is_sent_ahead_does_not_prolong_the_greetings(void **state)
+{
+	struct pair *pair = pair_ahead((struct lb_conn_options){0});
+	lb_time start = pair->now;
+	uint8_t scrap[1024];
+	struct lb_event event;
+
+	(void)state;
+	say_whole(pair, 1);
+	side_written(&pair->client, scrap, sizeof scrap, start + 20 * SECOND);
+	assert_int_equal(lb_conn_deadline(pair->client.conn), start + 30 * SECOND);
+	lb_conn_tick(pair->client.conn, start + 30 * SECOND, &event);
+	assert_int_equal(event.type, LB_EVENT_TIMEOUT);
+	pair_free(pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +342,14 @@ int main(void)
 		cmocka_unit_test(an_earlier_commit_is_told_as_it_was_even_if_commit_was_said_meanwhile),
 		cmocka_unit_test(after_begin_ok_the_receipt_is_for_what_was_said_before_it),
 		cmocka_unit_test(an_early_commit_is_taken_back_with_all_that_follows_it),
+		cmocka_unit_test(a_whole_delivery_and_close_may_go_out_behind_hello),
+		cmocka_unit_test(before_hello_ok_one_delivery_or_question_is_without_an_answer),
+		cmocka_unit_test(who_offers_a_feature_says_nothing_before_hello_ok),
+		cmocka_unit_test(before_hello_ok_only_it_and_error_are_legal),
+		cmocka_unit_test(after_close_nothing_more_is_said_ahead_and_error_neither),
+		cmocka_unit_test(error_instead_of_hello_ok_leaves_a_commit_that_was_sent_in_doubt),
+		cmocka_unit_test(another_ledger_refuses_what_was_begun_ahead),
+		cmocka_unit_test(what_is_sent_ahead_does_not_prolong_the_greetings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -253,6 +253,7 @@ static void set_options(struct player *player)
 	player->options.max_delivery =
 		has(player, "max_delivery") ? number(player, "max_delivery") : LB_UNKNOWN;
 	player->options.busy = has(player, "busy");
+	player->options.ahead = has(player, "ahead");
 }
 
 static void wait_for(struct player *player, const char *seconds)
