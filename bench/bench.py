@@ -339,7 +339,7 @@ def nginx_that_answers(folder):
 def connect():
     """CPU of a server for each short connection with 1 KiB, beside servers that do the least that can be done."""
     number, at_once = 20000, 64
-    contenders = {"bare": [CONNECT, "bare"], "twice": [CONNECT, "twice"], "lastbyte": [SINK, "null"]}
+    contenders = {"bare": [CONNECT, "bare"], "twice": [CONNECT, "twice"], "lastbyte": [SINK, "null"], "ahead": [SINK, "null"]}
     spent = {name: [] for name in [*contenders, *(["http"] if shutil.which("nginx") else [])]}
     for run in range(RUNS + 1):
         for name in spent:
@@ -349,7 +349,8 @@ def connect():
                     subprocess.run([CONNECT, name, str(port), str(number), str(at_once)], check=True)
             if run > 0:
                 spent[name].append(server.figures["cpu"] / number * 1e6)
-    names = {"bare": "bare, one exchange", "twice": "bare, two exchanges", "lastbyte": "lastbyte, no sink", "http": "nginx"}
+    names = {"bare": "bare, one exchange", "twice": "bare, two exchanges", "lastbyte": "lastbyte, no sink",
+             "ahead": "the same, said ahead", "http": "nginx"}
     for name, figures in spent.items():
         ratios = [mine / base for mine, base in zip(figures, spent["bare"])]
         print(f"{names[name]:22}{middle(figures, 1):>24} us of the server's CPU for each connection, ratio {middle(ratios)}")

@@ -10,6 +10,7 @@
  *	                         protocol with a greeting costs
  *	    lastbyte             HELLO; then BEGIN, 1 KiB of DATA, COMMIT and CLOSE in one write; reads up to CLOSE_OK, and
  *	                         ends first, as the protocol wants it
+ *	    ahead                the same in one write, as a client may that knows the ledger: one that it met before
  *
  * The load exits with 0 only if every connection got what it was to get. Its addresses are many, so that ports in
  * TIME_WAIT do not run out.
@@ -40,8 +41,8 @@ struct visit {
 };
 
 static int epoll;
-static bool twice;
-static uint8_t hello[LB_HEADER_BYTES + LB_PAYLOAD_MAX], request[4 * LB_PAYLOAD_MAX + CONTENT];
+static bool twice, ahead;
+static uint8_t request[5 * LB_PAYLOAD_MAX + CONTENT]; /* HELLO first, where there is one */
 static size_t hello_len, request_len, id_at, ledger_at;
 static uint64_t number;
 
@@ -134,10 +135,11 @@ static void write_request(void)
 	lb_hasher_update(hasher, content, sizeof content);
 	lb_hasher_digest(hasher, &digest);
 	free(hasher);
-	hello_len = put(hello, LB_FRAME_HELLO, 0, payload, lb_hello_put(payload, &greeting));
-	id_at = LB_HEADER_BYTES;
+	hello_len = put(request, LB_FRAME_HELLO, 0, payload, lb_hello_put(payload, &greeting));
+	id_at = hello_len + LB_HEADER_BYTES;
 	ledger_at = id_at + 24;
-	request_len = put(request, LB_FRAME_BEGIN, 1, payload, lb_begin_put(payload, &begin));
+	request_len = hello_len;
+	request_len += put(request + request_len, LB_FRAME_BEGIN, 1, payload, lb_begin_put(payload, &begin));
 	request_len += put(request + request_len, LB_FRAME_DATA, 1, content, sizeof content);
 	request_len += put(
 		request + request_len, LB_FRAME_COMMIT, 1, payload, lb_commit_put(payload, CONTENT, &digest));
@@ -154,9 +156,17 @@ static void write_http(void)
 	memcpy(request + request_len - strlen(end), end, strlen(end));
 }
 
-static void say(const struct visit *visit, const uint8_t *bytes, size_t len)
+static void say(const struct visit *visit, size_t from, size_t to)
 {
-	must(send(visit->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len, "send");
+	must(send(visit->fd, request + from, to - from, MSG_NOSIGNAL) == (ssize_t)(to - from), "send");
+}
+
+static void say_delivery(const struct visit *visit, size_t from)
+{
+	number++;
+	for (int i = 0; i < 8; i++)
+		request[id_at + 16 + (size_t)i] = (uint8_t)(number >> (56 - 8 * i));
+	say(visit, from, request_len);
 }
 
 static void arrive(struct visit *visit, unsigned long n, uint16_t port)
@@ -174,7 +184,10 @@ static void arrive(struct visit *visit, unsigned long n, uint16_t port)
 			bind(visit->fd, (struct sockaddr *)&from, sizeof from) == 0 &&
 			connect(visit->fd, (struct sockaddr *)&to, sizeof to) == 0,
 		"connect");
-	say(visit, hello_len > 0 ? hello : request, hello_len > 0 ? hello_len : twice ? ANSWER : request_len);
+	if (ahead)
+		say_delivery(visit, 0);
+	else
+		say(visit, 0, hello_len > 0 ? hello_len : twice ? ANSWER : request_len);
 	watch(visit->fd, visit);
 }
 
@@ -184,10 +197,8 @@ static bool take(struct visit *visit, const struct lb_header *header, const uint
 	switch (header->type) {
 	case LB_FRAME_HELLO_OK:
 		memcpy(request + ledger_at, payload + 8, 16);
-		number++;
-		for (int i = 0; i < 8; i++)
-			request[id_at + 16 + (size_t)i] = (uint8_t)(number >> (56 - 8 * i));
-		say(visit, request, request_len);
+		if (!ahead)
+			say_delivery(visit, hello_len);
 		return false;
 	case LB_FRAME_COMMITTED:
 		visit->committed = true;
@@ -211,7 +222,7 @@ static bool go_on(struct visit *visit)
 	if (hello_len == 0) {
 		must(n > 0 || visit->heard > 0, "an answer");
 		if (n > 0 && ++visit->heard == 1 && twice)
-			say(visit, request, request_len);
+			say(visit, 0, request_len);
 		return n == 0 || (twice && visit->heard == 2);
 	}
 	must(n > 0, "more of the answer");
@@ -229,6 +240,17 @@ static bool go_on(struct visit *visit)
 	return over;
 }
 
+/* A visit by itself, to learn the ledger. */
+static void meet(struct visit *visit, uint16_t port)
+{
+	ahead = false;
+	arrive(visit, 0, port);
+	while (!go_on(visit))
+		continue;
+	close(visit->fd);
+	ahead = true;
+}
+
 static void load(uint16_t port, unsigned long n, unsigned long at_once)
 {
 	struct visit *visits = calloc(at_once, sizeof *visits);
@@ -236,6 +258,8 @@ static void load(uint16_t port, unsigned long n, unsigned long at_once)
 	unsigned long begun = 0, over = 0;
 
 	must(visits != NULL, "memory");
+	if (ahead)
+		meet(visits, port);
 	while (begun < at_once && begun < n) {
 		arrive(&visits[begun], begun, port);
 		begun++;
@@ -268,7 +292,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	twice = strcmp(argv[1], "twice") == 0;
-	if (strcmp(argv[1], "lastbyte") == 0)
+	ahead = strcmp(argv[1], "ahead") == 0;
+	if (ahead || strcmp(argv[1], "lastbyte") == 0)
 		write_request();
 	else
 		write_http();
