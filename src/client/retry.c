@@ -138,7 +138,8 @@ bool lb_retry_broken(struct lb_client *client)
 /* What cannot be said once more is not cut off for the sake of another delivery. */
 static bool is_held(struct lb_client *client)
 {
-	bool open = client->stage->handle != 0 || client->stage->asked != 0;
+	const struct lb_attempt *stage = client->stage;
+	bool open = lb_delivery_is_undecided(client) && (stage->handle != 0 || stage->asked != 0);
 
 	return lb_undecided_wait_here(client) || (open && !is_wanted(client));
 }

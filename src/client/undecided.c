@@ -145,21 +145,30 @@ static bool is_open(const struct lb_attempt *attempt)
 	return attempt->handle != 0 && !attempt->said;
 }
 
+/* Where it has something to say: until another connection stands only what the server has begun is gone on with, and
+ * nothing is begun before what is open. */
+static bool may_speak(const struct lb_client *client, const struct lb_attempt *attempt)
+{
+	if (!has_to_speak(attempt) || attempt->handle != 0)
+		return has_to_speak(attempt);
+	return client->postponed == LB_REASON_NONE &&
+	       (attempt->course == LB_COURSE_RESOLVE || !is_open(client->stage));
+}
+
 bool lb_undecided_choose(struct lb_client *client)
 {
+	bool postponed = client->postponed != LB_REASON_NONE;
 	struct lb_attempt *next = NULL;
 
-	if (client->postponed != LB_REASON_NONE)
-		return client->stage->handle != 0;
 	for (unsigned i = 0; i < client->undecided.n && client->repeating; i++) {
 		struct lb_attempt *attempt = client->undecided.at[i];
 
-		if (has_to_speak(attempt) && (next == NULL || is_open(attempt)))
+		if (may_speak(client, attempt) && (next == NULL || is_open(attempt)))
 			next = attempt;
 	}
-	client->repeating = next != NULL;
-	client->attempt = next != NULL && !is_open(client->stage) ? next : client->stage;
-	return true;
+	client->repeating = client->repeating && (next != NULL || postponed || is_open(client->stage));
+	client->attempt = next != NULL ? next : client->stage;
+	return !postponed || client->attempt->handle != 0;
 }
 
 bool lb_undecided_wait_here(const struct lb_client *client)

@@ -275,8 +275,8 @@ void lb_delivery_answer(struct lb_client *client, const struct lb_event *event)
 		answer(client, event);
 		if (attempt->course == LB_COURSE_ENDED)
 			client->failures = 0;
-		else if (event->type == LB_EVENT_REFUSED && attempt != client->stage)
-			client->repeating = true; /* it is begun once more, or asked about */
+		else if (attempt != client->stage && attempt->course != LB_COURSE_COMMIT)
+			client->repeating = true; /* there may be more to be said of it */
 	}
 	client->attempt = client->stage;
 	lb_retry_postponed(client);

@@ -639,6 +639,123 @@ static void a_commit_that_was_cut_can_be_said_again_or_rolled_back(void **state)
 	fake_close(fake, of.client);
 }
 
+/* One whose COMMIT has no answer, and whose connection has broken: what the next one brings is not remembered. */
+static void leave_in_doubt(struct many *of, struct lb_client_options options)
+{
+	struct fake *fake = of->fake;
+
+	start(of, fake, options);
+	fake->on = NULL;
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(put(of, 0), 0);
+	assert_int_equal(lb_client_decision(of->client, fake_in(fake, 1), NULL), -ETIMEDOUT);
+	fake->broken = FAKE_RST;
+	fake->silent_at = LB_EVENT_NONE;
+}
+
+static void one_in_doubt_that_is_refused_when_it_is_begun_again_is_asked_about(void **state)
+{
+	struct fake *fake = *state;
+	struct many of = {.fake = fake};
+
+	leave_in_doubt(&of, retried);
+	fake->refuse_commit = LB_REASON_DISK_FULL;
+	wait_for_all(&of);
+	assert_int_equal(fake->seen[LB_EVENT_RESOLVE], 1);
+	expect_each_once(&of, 1, LB_VERDICT_ROLLED_BACK);
+	fake_close(fake, of.client);
+}
+
+static void beside_one_that_is_asked_about_none_is_said_not_to_be_committed_whose_commit_has_left(
+	void **state)
+{
+	struct fake *fake = *state;
+	struct many of = {.fake = fake};
+
+	leave_in_doubt(&of, retried);
+	fake->refuse_commit = LB_REASON_DISK_FULL;
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 2), NULL), 0);
+	fake->refuse_commit = LB_REASON_NONE;
+	fake->silent_at = LB_EVENT_COMMIT;
+	for (unsigned i = 1; i <= ALL; i++)
+		assert_int_equal(put(&of, i), 0);
+	assert_int_equal(put(&of, ALL + 1), -ETIMEDOUT);
+	assert_int_equal(
+		fake_rollback(fake, of.client, LB_REASON_DEADLINE).outcome.verdict, LB_VERDICT_NOT_COMMITTED);
+	assert_int_equal(fake->seen[LB_EVENT_COMMIT], 1 + ALL); /* with the one that was refused */
+	fake_close(fake, of.client);
+}
+
+static void who_closes_is_told_of_one_in_doubt_that_is_refused_then(void **state)
+{
+	struct fake *fake = *state;
+	struct many of = {.fake = fake};
+
+	leave_in_doubt(&of, retried);
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 2), NULL), -ETIMEDOUT);
+	assert_string_equal(fake->order, "HSBDC");
+	assert_int_equal(
+		lb_conn_refused(fake->server, fake->last[LB_EVENT_COMMIT].handle, LB_REASON_DISK_FULL, NULL),
+		0);
+	fake->push = true;
+	assert_int_equal(fake_close(fake, of.client).r, 0);
+	assert_int_equal(of.n_told, 1);
+	expect_each_once(&of, 1, LB_VERDICT_ROLLED_BACK);
+}
+
+static void busy(struct fake *fake, const struct lb_event *event)
+{
+	if (event->type == LB_EVENT_COMMIT)
+		fake->refuse_commit = ++many->n_heard == 1 ? LB_REASON_BUSY : LB_REASON_NONE;
+}
+
+static void a_server_that_is_busy_for_one_hears_all_of_another_that_is_begun_again(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client_options patient = {.decided = decided, .retry = true};
+	struct many of = {.fake = fake};
+
+	fake->resumes = true;
+	start(&of, fake, patient);
+	fake->on = NULL;
+	fake->silent_at = LB_EVENT_COMMIT;
+	put_all(&of, 2);
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 1), NULL), -ETIMEDOUT);
+	fake->broken = FAKE_RST;
+	fake->silent_at = LB_EVENT_NONE;
+	fake->on = busy;
+	wait_for_all(&of);
+	expect_each_once(&of, 2, LB_VERDICT_COMMITTED);
+	fake_close(fake, of.client);
+}
+
+static void one_that_was_given_up_without_an_answer_holds_up_no_other(void **state)
+{
+	struct fake *fake = *state;
+	struct many of;
+
+	start(&of, fake, retried);
+	assert_int_equal(put(&of, 0), 0);
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 1), NULL), 0);
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(put(&of, 1), 0);
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 1), NULL), -ETIMEDOUT);
+	fake->silent_at = LB_EVENT_ROLLBACK;
+	assert_int_equal(begin(&of, 2), 0);
+	assert_int_equal(fake_write(fake, of.client, "text"), 0);
+	fake_rollback(fake, of.client, LB_REASON_ROLLED_BACK);
+	fake->silent_at = LB_EVENT_NONE;
+	of.remembers = false;
+	of.n_has = 0;
+	assert_int_equal(lb_conn_refused(fake->server, of.handles[1], LB_REASON_BUSY, NULL), 0);
+	fake->push = true;
+	wait_for_all(&of);
+	assert_int_equal(of.waits, 1);
+	expect_each_once(&of, 2, LB_VERDICT_COMMITTED);
+	fake_close(fake, of.client);
+}
+
 #define BY(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void)
@@ -665,6 +782,11 @@ int main(void)
 		BY(what_was_committed_before_is_compared_though_all_was_said_already),
 		BY(a_reply_comes_with_its_verdict),
 		BY(a_commit_that_was_cut_can_be_said_again_or_rolled_back),
+		BY(one_in_doubt_that_is_refused_when_it_is_begun_again_is_asked_about),
+		BY(beside_one_that_is_asked_about_none_is_said_not_to_be_committed_whose_commit_has_left),
+		BY(who_closes_is_told_of_one_in_doubt_that_is_refused_then),
+		BY(a_server_that_is_busy_for_one_hears_all_of_another_that_is_begun_again),
+		BY(one_that_was_given_up_without_an_answer_holds_up_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
