@@ -38,6 +38,8 @@ int                   lb_ledger_open(struct lb_host *host, const char *vfs, cons
 			  const struct lb_ledger_options *options, struct lb_ledger **ledgerp, char why[256]);
 void                  lb_ledger_close(struct lb_ledger *ledger);
 const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger);
+/* Where its file lies: absolute, and no link. */
+const char *lb_ledger_path(const struct lb_ledger *ledger);
 
 /*
  * All return 0, or not done: -ENOSPC, -EBUSY (another process has held the database for 10 s); or -EIO: broken. After

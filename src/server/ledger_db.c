@@ -220,3 +220,8 @@ const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger)
 {
 	return &ledger->uuid;
 }
+
+const char *lb_ledger_path(const struct lb_ledger *ledger)
+{
+	return ledger->path;
+}

@@ -23,9 +23,11 @@ static uint64_t or_default(uint64_t value, uint64_t otherwise)
 	return value != 0 ? value : otherwise;
 }
 
-/* The entries of the database's files are durable with that of the directory that they lie in. */
-static int sync_directory(struct lb_rows *rows, const char *path, char why[256])
+/* The entries of the database's files are durable with that of the directory that they lie in: `path` may be a link to
+ * them from another file system. */
+static int sync_directory(struct lb_rows *rows, char why[256])
 {
+	const char *path = lb_ledger_path(rows->ledger);
 	struct lb_host *host = rows->sink.host;
 	int fd = lb_sink_open_above(host, path), err;
 
@@ -64,7 +66,7 @@ int lb_sink_sqlite_open_on(struct lb_host *host, const char *vfs, const char *pa
 	rows->held_max = or_default(wanted->memory_max, DEFAULT_HELD);
 	err = lb_ledger_open(host, vfs, path, &kept, &rows->ledger, why);
 	if (err == 0)
-		err = sync_directory(rows, path, why);
+		err = sync_directory(rows, why);
 	if (err != 0) {
 		lb_ledger_close(rows->ledger);
 		free(rows);

@@ -5,6 +5,7 @@
 #include "server/sink.h"
 #include <errno.h>
 #include <lastbyte/conn.h>
+#include <unistd.h>
 
 struct fixture {
 	struct scratch scratch;
@@ -444,6 +445,29 @@ static void what_many_clients_settle_is_done_without_a_commit(void **state)
 	assert_int_equal(read_number(fx, "SELECT count(*) FROM clients WHERE settled = 5"), 70);
 }
 
+/* Receipts speak of the file system that has the bytes, not of the one that has a link to them. */
+static void a_link_to_a_database_proves_no_more_than_its_own_path(void **state)
+{
+	struct fixture *fx = *state;
+	const char *link = scratch_path(&fx->scratch, "link.db");
+	enum lb_durability durability[2];
+	struct scratch memory = {"/dev/shm/lastbyte-test-XXXXXX"};
+	struct lb_sink *sink;
+
+	if (mkdtemp(memory.path) == NULL)
+		skip(); /* there is none */
+	assert_int_equal(symlink(scratch_path(&memory, "rows.db"), link), 0);
+	for (int i = 0; i < 2; i++) {
+		const char *path = i == 0 ? scratch_path(&memory, "rows.db") : link;
+
+		assert_int_equal(lb_sink_sqlite_open_on(lb_host_real(), NULL, path, NULL, &sink, fx->why), 0);
+		durability[i] = deliver(sink, 1 + (unsigned)i, "text").receipt.durability;
+		lb_sink_close(sink);
+	}
+	scratch_remove(&memory);
+	assert_int_equal(durability[1], durability[0]);
+}
+
 #define sink_test(f) cmocka_unit_test_setup_teardown(f, fixture_make, fixture_remove)
 
 int main(void)
@@ -466,6 +490,7 @@ int main(void)
 		sink_test(two_attempts_at_two_servers_commit_once_with_one_receipt),
 		sink_test(what_a_client_settles_is_done_with_the_next_commit),
 		sink_test(what_many_clients_settle_is_done_without_a_commit),
+		sink_test(a_link_to_a_database_proves_no_more_than_its_own_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
