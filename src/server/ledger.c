@@ -33,9 +33,9 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 		" WHERE ?2 - ifnull((SELECT settled FROM clients WHERE client = ?1), 1)"
 		" BETWEEN 0 AND " LB_TEXT_OF(LB_NUMBERS_OPEN_MAX) " - 1"
 								  " ON CONFLICT(client, number) DO NOTHING",
-	/* The number may be somebody else's row only if an outsider has put it there. */
+	/* Replaces nothing: a row that is in its way, by its number or by an index of somebody else's, may be a delivery. */
 	[LB_LEDGER_SQL_CONTENT] =
-		"INSERT OR REPLACE INTO deliveries(sequence, id, name, content, length, digest, committed_at)"
+		"INSERT INTO deliveries(sequence, id, name, content, length, digest, committed_at)"
 		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[LB_LEDGER_SQL_PLACED] = "UPDATE verdicts SET placed = ?3 WHERE client = ?1 AND number = ?2",
 	/* What is below the floor was forgotten: it never sinks, whatever is kept from now on. */

@@ -49,6 +49,15 @@ static int fixture_remove(void **state)
 	return 0;
 }
 
+static void execute(struct fixture *fx, const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(scratch_path(&fx->scratch, "rows.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
 static int read_number(struct fixture *fx, const char *sql)
 {
 	sqlite3_stmt *row;
@@ -174,17 +183,31 @@ static void what_was_fenced_is_refused_at_its_commit(void **state)
 static void a_row_that_was_taken_does_not_come_back(void **state)
 {
 	struct fixture *fx = *state;
-	sqlite3 *db;
 
 	deliver(fx->sink, 1, "text");
-	assert_int_equal(sqlite3_open(scratch_path(&fx->scratch, "rows.db"), &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "DELETE FROM deliveries", NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
+	execute(fx, "DELETE FROM deliveries");
 	assert_int_equal(deliver(fx->sink, 1, "text").verdict, LB_VERDICT_COMMITTED);
 	assert_int_equal(resolve(fx->sink, 1).verdict, LB_VERDICT_COMMITTED);
 	assert_int_equal(rows_there(fx), 0);
 	deliver(fx->sink, 2, "text");
 	assert_int_equal(read_number(fx, "SELECT sequence FROM deliveries"), 2);
+}
+
+static void a_row_never_takes_the_place_of_another_whatever_an_outsider_has_made_unique(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake intake;
+
+	deliver(fx->sink, 1, "text");
+	execute(fx, "CREATE UNIQUE INDEX one_length ON deliveries(length)");
+	intake = deliver(fx->sink, 2, "more");
+	assert_reason(&intake, LB_REASON_IO_ERROR);
+	execute(fx, "UPDATE deliveries SET sequence = 2");
+	intake = deliver(fx->sink, 3, "longer");
+	assert_reason(&intake, LB_REASON_IO_ERROR);
+	assert_int_equal(read_number(fx, "SELECT count(*) FROM deliveries WHERE name = 'row 1'"), 1);
+	execute(fx, "DELETE FROM deliveries");
+	assert_int_equal(deliver(fx->sink, 3, "longer").verdict, LB_VERDICT_COMMITTED);
 }
 
 static void a_reply_is_in_the_same_transaction_and_stays_the_first(void **state)
@@ -478,6 +501,7 @@ int main(void)
 		sink_test(a_later_attempt_is_told_at_once_what_is_known),
 		sink_test(what_was_fenced_is_refused_at_its_commit),
 		sink_test(a_row_that_was_taken_does_not_come_back),
+		sink_test(a_row_never_takes_the_place_of_another_whatever_an_outsider_has_made_unique),
 		sink_test(a_reply_is_in_the_same_transaction_and_stays_the_first),
 		sink_test(what_is_larger_than_allowed_is_refused),
 		sink_test(a_content_that_comes_in_pieces_is_whole_and_can_be_read_before_its_commit),
