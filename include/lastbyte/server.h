@@ -62,7 +62,7 @@ struct lb_sink_sqlite_options {
  * them changes nothing of what the ledger knows. A writer who holds the database for 10 s gets deliveries refused as
  * BUSY; one who turns off PRAGMA synchronous takes the proof out of COMMITTED. The sink cannot resume. `options` NULL:
  * the defaults. Blocks. On failure: a negative errno, and why, as a sentence, in `why` (256 bytes). -ENOTSUP: it is the
- * ledger of a directory, or of a newer version; -EINVAL: max_delivery.
+ * ledger of a directory, or of a newer version, or a database of something else; -EINVAL: max_delivery.
  */
 LB_PUBLIC LB_CHECKED int lb_sink_sqlite_open(const char *path, const struct lb_sink_sqlite_options *options,
 	struct lb_sink **sinkp, char why[256]);

@@ -33,7 +33,8 @@ struct lb_ledger_options {
 };
 
 /* Opens or creates it, brings one of an older version up to date, makes what it says durable (a checkpoint), and reads
- * its identity. `options` NULL: the defaults. -ENOTSUP: a newer version made it, or it is of the other kind. */
+ * its identity. `options` NULL: the defaults. -ENOTSUP: a newer version made it, it is of the other
+ * kind, or a database of something else, which is left as it is. */
 int                   lb_ledger_open(struct lb_host *host, const char *vfs, const char *path,
 			  const struct lb_ledger_options *options, struct lb_ledger **ledgerp, char why[256]);
 void                  lb_ledger_close(struct lb_ledger *ledger);

@@ -108,6 +108,12 @@ static int do_alone(
 	return rc;
 }
 
+/* The version of its schema, 0 if it is empty, or -1: nothing of ours. One statement sees one moment, in which another
+ * server has made the tables or has not. */
+static const char version_or_whose[] = "SELECT CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema) AND NOT EXISTS"
+				       " (SELECT 1 FROM sqlite_schema WHERE name = 'meta') THEN -1 ELSE "
+				       "user_version END FROM pragma_user_version";
+
 /* `first`: not the first time, if it is NULL; then a missing file is an error. */
 static int connect_to(struct lb_ledger *ledger, const struct lb_ledger_options *first, char why[256])
 {
@@ -118,7 +124,9 @@ static int connect_to(struct lb_ledger *ledger, const struct lb_ledger_options *
 		return fail_sqlite(ledger, rc, why);
 	sqlite3_extended_result_codes(ledger->db, 1);
 	sqlite3_busy_handler(ledger->db, wait_for_lock, ledger);
-	rc = lb_ledger_ask(ledger->db, "PRAGMA user_version", lb_ledger_take_int, &version);
+	rc = lb_ledger_ask(ledger->db, version_or_whose, lb_ledger_take_int, &version);
+	if (rc == SQLITE_OK && version < 0)
+		return fail(ledger, -ENOTSUP, "it is a database of something else", why);
 	if (rc == SQLITE_OK && version > LB_LEDGER_SCHEMA)
 		return fail(ledger, -ENOTSUP, "a newer version made it", why);
 	if (rc == SQLITE_OK)

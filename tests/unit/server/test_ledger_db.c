@@ -50,6 +50,40 @@ static void what_is_not_a_ledger_is_refused(void **state)
 	assert_non_null(strstr(fx->why, "not a database"));
 }
 
+static int take_text(void *arg, int n, char **texts, char **names)
+{
+	(void)n, (void)names;
+	snprintf(arg, 32, "%s", texts[0]);
+	return 0;
+}
+
+static void a_database_of_something_else_is_refused_and_left_as_it_is(void **state)
+{
+	static const char *const made[] = {
+		"CREATE TABLE notes(x)", "CREATE TABLE notes(x); PRAGMA user_version = 2"};
+	struct fixture *fx = *state;
+	struct lb_ledger *ledger;
+
+	for (int i = 0; i < 2; i++) {
+		const char *path = scratch_path(&fx->scratch, i == 0 ? "notes.db" : "more notes.db");
+		char mode[32] = "", tables[32] = "";
+		sqlite3 *db;
+
+		assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, made[i], NULL, NULL, NULL), SQLITE_OK);
+		assert_int_equal(
+			lb_ledger_open(lb_host_real(), NULL, path, NULL, &ledger, fx->why), -ENOTSUP);
+		assert_non_null(strstr(fx->why, "something else"));
+		assert_int_equal(sqlite3_exec(db, "PRAGMA journal_mode", take_text, mode, NULL), SQLITE_OK);
+		assert_int_equal(
+			sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", take_text, tables, NULL),
+			SQLITE_OK);
+		assert_string_equal(mode, "delete");
+		assert_string_equal(tables, "1");
+		sqlite3_close(db);
+	}
+}
+
 static void a_missing_directory_is_told(void **state)
 {
 	struct fixture *fx = *state;
@@ -358,6 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ledger_test(what_is_not_a_ledger_is_refused),
+		ledger_test(a_database_of_something_else_is_refused_and_left_as_it_is),
 		ledger_test(a_missing_directory_is_told),
 		faulty_test(a_ledger_of_the_other_kind_of_sink_is_refused),
 		faulty_test(what_may_not_be_opened_is_told_from_what_is_broken),
