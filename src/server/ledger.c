@@ -88,7 +88,8 @@ int lb_ledger_run(sqlite3_stmt *statement)
 /* What an error outside of a transaction means. */
 int lb_ledger_give_up(struct lb_ledger *ledger, int rc)
 {
-	if ((rc & 0xff) == SQLITE_BUSY)
+	ledger->in_vain = (rc & 0xff) == SQLITE_BUSY;
+	if (ledger->in_vain)
 		return -EBUSY;
 	ledger->broken = true;
 	return -EIO;
@@ -101,7 +102,10 @@ int lb_ledger_begin(struct lb_ledger *ledger)
 	if (err != 0)
 		return err;
 	rc = lb_ledger_run(ledger->statements[LB_LEDGER_SQL_BEGIN]);
-	return rc == SQLITE_OK ? 0 : lb_ledger_give_up(ledger, rc);
+	if (rc != SQLITE_OK)
+		return lb_ledger_give_up(ledger, rc);
+	ledger->in_vain = false;
+	return 0;
 }
 
 /* Ends a transaction, in which rc has come out so far. */

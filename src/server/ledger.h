@@ -43,7 +43,8 @@ const struct lb_uuid *lb_ledger_uuid(const struct lb_ledger *ledger);
 const char *lb_ledger_path(const struct lb_ledger *ledger);
 
 /*
- * All return 0, or not done: -ENOSPC, -EBUSY (another process has held the database for 10 s); or -EIO: broken. After
+ * All return 0, or not done: -ENOSPC, -EBUSY (another process has held the database for 10 s;
+ * as long as it goes on doing so, that is said to the next ones within 0.1 s); or -EIO: broken. After
  * -EIO every call first reopens the database, makes it durable by a checkpoint and goes on from what it reads; while
  * that fails it returns -EIO again.
  */

@@ -72,16 +72,23 @@ static void disconnect(struct lb_ledger *ledger)
 	ledger->db = NULL;
 }
 
+/* Whoever holds it longer than that may do so for ever: then those who queue behind must not wait in turn. */
+static int patience_ms(const struct lb_ledger *ledger)
+{
+	return ledger->in_vain ? SHORT_WAITS / SHORT_WAITS_IN_MS : LB_LEDGER_WAIT_MS;
+}
+
 /*
  * Another process has the database, for as long as one transaction or a checkpoint lasts. SQLite's own way sleeps up to
  * 100 ms at a time, in which two servers that commit all the time would never find it free.
  */
 static int wait_for_lock(void *arg, int n)
 {
-	sqlite3_vfs *vfs = sqlite3_vfs_find(((struct lb_ledger *)arg)->vfs);
+	const struct lb_ledger *ledger = arg;
+	sqlite3_vfs *vfs = sqlite3_vfs_find(ledger->vfs);
 
 	vfs->xSleep(vfs, n < SHORT_WAITS ? 1000 / SHORT_WAITS_IN_MS : 1000 * LONG_WAIT_MS);
-	return n < SHORT_WAITS + (LB_LEDGER_WAIT_MS - SHORT_WAITS / SHORT_WAITS_IN_MS) / LONG_WAIT_MS;
+	return n < SHORT_WAITS + (patience_ms(ledger) - SHORT_WAITS / SHORT_WAITS_IN_MS) / LONG_WAIT_MS;
 }
 
 static int begin_log(struct lb_ledger *ledger, int *is_walp)
@@ -99,7 +106,7 @@ static int do_alone(
 	struct lb_ledger *ledger, int (*step)(struct lb_ledger *ledger, int *resultp), int *resultp)
 {
 	struct lb_host *host = ledger->host;
-	lb_time end = host->clock->now(host) + LB_LEDGER_WAIT_MS * INT64_C(1000000);
+	lb_time end = host->clock->now(host) + patience_ms(ledger) * INT64_C(1000000);
 	int n = 0, rc;
 
 	do
@@ -163,6 +170,7 @@ int lb_ledger_mend(struct lb_ledger *ledger)
 		return 0;
 	disconnect(ledger);
 	err = connect_to(ledger, NULL, why);
+	ledger->in_vain = err == -EBUSY;
 	if (err == 0 && memcmp(&uuid, &ledger->uuid, sizeof uuid) == 0)
 		ledger->broken = false;
 	ledger->uuid = uuid; /* another ledger lies there now: this one stays broken */

@@ -48,6 +48,7 @@ struct lb_ledger {
 	struct lb_uuid  uuid;
 	bool            contents;
 	bool            broken;
+	bool            in_vain;         /* the last wait for a lock was: the next ones are short */
 	bool            full_is_certain; /* SQLITE_FULL means that no record of the transaction is complete */
 	struct lb_id    settles[LB_LEDGER_SETTLES]; /* lowest open numbers, of as many clients */
 	size_t          n_settles;
