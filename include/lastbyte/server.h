@@ -101,7 +101,8 @@ struct lb_work {
  * at most 255 bytes, for people.
  *
  * The reply is in the ledger, in the same step as the commit: every receipt of this id carries the same one, for as long
- * as the ledger knows of it. The delivery commits at most once. But the work may be done more than once: when its commit
+ * as the ledger knows of it. The delivery commits at most once, and no work is done on one that the ledger knows to be
+ * committed, or to never commit, when its turn comes. But the work may be done more than once: when its commit
  * fails, or when the process dies in between, or when two servers of one ledger have an attempt each. So work that has
  * effects of its own has to know id->number of what it has done, and to do that again harmlessly.
  */

@@ -60,11 +60,15 @@ bool lb_reply_work(struct lb_task *task)
 	struct lb_server *server = task->server;
 	struct lb_intake *intake = &task->intake;
 	enum lb_reason reason;
+	bool decided = false;
 	size_t len = 0;
+	int err = 0;
 
-	if (server->options.work == NULL)
-		return true;
-	reason = ask(server, intake, &len);
+	if (server->options.work != NULL)
+		err = server->sink->ops->is_decided(server->sink, &intake->id, &decided);
+	if (server->options.work == NULL || decided)
+		return true; /* its commit says what has become of it */
+	reason = err != 0 ? lb_sink_reason(err) : ask(server, intake, &len);
 	if (reason == LB_REASON_NONE && len > 0) {
 		intake->reply = malloc(len);
 		intake->reply_len = len;

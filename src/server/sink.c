@@ -73,6 +73,17 @@ void lb_intake_decide_known(struct lb_intake *intake, enum lb_ledger_state state
 	}
 }
 
+int lb_sink_is_decided(struct lb_ledger *ledger, const struct lb_id *id, bool *decidedp)
+{
+	enum lb_ledger_state state;
+	struct lb_receipt receipt;
+	int err = lb_ledger_look(ledger, id, &state, &receipt, NULL);
+
+	/* BEYOND is over as soon as its client settles. */
+	*decidedp = err == 0 && state != LB_LEDGER_UNSEEN && state != LB_LEDGER_BEYOND;
+	return err;
+}
+
 int lb_resolution_fence(
 	struct lb_resolution *resolution, struct lb_ledger *ledger, enum lb_ledger_state *statep)
 {

@@ -63,6 +63,8 @@ struct lb_sink_ops {
 	enum lb_reason (*sync)(struct lb_sink *sink, struct lb_intake *intake, uint64_t offset);
 	/* Reads all that was received of a delivery, before its commit: NONE, or why that cannot be. NULL: no such sink. */
 	enum lb_reason (*read)(struct lb_sink *sink, struct lb_intake *intake, void *buf);
+	/* Whether the ledger knows what has become, or never will, of an id: 0, or a negative errno. NULL where `read` is. */
+	int (*is_decided)(struct lb_sink *sink, const struct lb_id *id, bool *decidedp);
 	/* Makes n deliveries durable together: sets each one's verdict, and releases what it held of them. */
 	void (*commit)(struct lb_sink *sink, struct lb_intake **intakes, size_t n);
 	/* Removes what was received of a delivery that begin took in. */
@@ -96,6 +98,8 @@ void lb_intake_decide_known(struct lb_intake *intake, enum lb_ledger_state state
 void lb_intake_doubt(struct lb_intake *intake);
 /* What the ledger knows of it: receipt and reply become the intake's. As lb_ledger_look. */
 int lb_intake_look(struct lb_intake *intake, struct lb_ledger *ledger, enum lb_ledger_state *statep);
+/* Whether a commit of it could not but find out what the ledger knows already. As lb_ledger_look. */
+int lb_sink_is_decided(struct lb_ledger *ledger, const struct lb_id *id, bool *decidedp);
 /* Asks the ledger, which fences what is not committed: receipt and reply become the resolution's. As lb_ledger_fence. */
 int lb_resolution_fence(
 	struct lb_resolution *resolution, struct lb_ledger *ledger, enum lb_ledger_state *statep);

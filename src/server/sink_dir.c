@@ -128,6 +128,11 @@ static enum lb_reason dir_read(struct lb_sink *sink, struct lb_intake *intake, v
 	return n >= 0 && (uint64_t)n == intake->received ? LB_REASON_NONE : LB_REASON_IO_ERROR;
 }
 
+static int dir_is_decided(struct lb_sink *sink, const struct lb_id *id, bool *decidedp)
+{
+	return lb_sink_is_decided(dir_of(sink)->ledger, id, decidedp);
+}
+
 static void dir_rollback(struct lb_sink *sink, struct lb_intake *intake)
 {
 	if (intake->part >= 0) /* else the part, if there is one, is not its own */
@@ -175,6 +180,7 @@ const struct lb_sink_ops lb_dir_ops = {
 	.write = dir_write,
 	.sync = lb_dir_sync,
 	.read = dir_read,
+	.is_decided = dir_is_decided,
 	.commit = lb_dir_commit,
 	.rollback = dir_rollback,
 	.leave = lb_dir_leave,

@@ -98,6 +98,11 @@ static enum lb_reason rows_read(struct lb_sink *sink, struct lb_intake *intake, 
 	return LB_REASON_NONE;
 }
 
+static int rows_is_decided(struct lb_sink *sink, const struct lb_id *id, bool *decidedp)
+{
+	return lb_sink_is_decided(rows_of(sink)->ledger, id, decidedp);
+}
+
 static void fill_entry(
 	struct lb_rows *rows, const struct lb_intake *intake, int64_t now, struct lb_ledger_entry *entry)
 {
@@ -210,6 +215,7 @@ const struct lb_sink_ops lb_rows_ops = {
 	.begin = rows_begin,
 	.write = rows_write,
 	.read = rows_read,
+	.is_decided = rows_is_decided,
 	.commit = rows_commit,
 	.rollback = rows_rollback,
 	.leave = rows_rollback,

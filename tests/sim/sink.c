@@ -69,6 +69,13 @@ static enum lb_reason sink_read(struct lb_sink *base, struct lb_intake *intake, 
 	return sink->real->ops->read(sink->real, intake, buf);
 }
 
+static int sink_is_decided(struct lb_sink *base, const struct lb_id *id, bool *decidedp)
+{
+	struct sim_sink *sink = sink_of(base);
+
+	return sink->real->ops->is_decided(sink->real, id, decidedp);
+}
+
 static void sink_commit(struct lb_sink *base, struct lb_intake **intakes, size_t n)
 {
 	struct sim_sink *sink = sink_of(base);
@@ -142,6 +149,7 @@ static const struct lb_sink_ops ops = {
 	.write = sink_write,
 	.sync = sink_sync,
 	.read = sink_read,
+	.is_decided = sink_is_decided,
 	.commit = sink_commit,
 	.rollback = sink_rollback,
 	.leave = sink_leave,

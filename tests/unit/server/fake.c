@@ -219,6 +219,13 @@ static enum lb_reason sink_read(struct lb_sink *sink, struct lb_intake *intake, 
 	return fake_of_sink(sink)->read_reason;
 }
 
+static int sink_is_decided(struct lb_sink *sink, const struct lb_id *id, bool *decidedp)
+{
+	(void)id;
+	*decidedp = false;
+	return fake_of_sink(sink)->look_error;
+}
+
 static void sink_commit(struct lb_sink *sink, struct lb_intake **intakes, size_t n)
 {
 	struct fake *fake = fake_of_sink(sink);
@@ -276,6 +283,7 @@ static const struct lb_sink_ops sink_ops = {.begin = sink_begin,
 	.write = sink_write,
 	.sync = sink_sync,
 	.read = sink_read,
+	.is_decided = sink_is_decided,
 	.commit = sink_commit,
 	.rollback = sink_rollback,
 	.leave = sink_leave,

@@ -50,6 +50,7 @@ struct fake {
 	/* what the sink answers, */
 	enum lb_verdict begin_verdict, commit_verdict, resolve_verdict;
 	enum lb_reason  begin_reason, write_reason, sync_reason, commit_reason, resolve_reason, read_reason;
+	int             look_error;
 	size_t          resolve_reply; /* bytes of the reply to a question */
 	bool            forges;        /* its receipts are not of what it was given */
 	uint64_t        kept;          /* the offset at which a begin goes on */

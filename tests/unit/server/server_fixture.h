@@ -69,6 +69,14 @@ static inline enum lb_reason memory_read(struct lb_sink *sink, struct lb_intake 
 	return LB_REASON_NONE;
 }
 
+static inline int memory_is_decided(struct lb_sink *sink, const struct lb_id *id, bool *decidedp)
+{
+	(void)sink;
+	(void)id;
+	*decidedp = false;
+	return 0;
+}
+
 static inline void memory_commit(struct lb_sink *sink, struct lb_intake **intakes, size_t n)
 {
 	struct serving *serving = (struct serving *)sink;
@@ -146,6 +154,7 @@ static inline void serving_start(struct serving *serving)
 
 	serving->ops            = (struct lb_sink_ops){.begin = memory_begin,
 			   .write                             = memory_write,
+			   .is_decided                        = memory_is_decided,
 			   .read                              = memory_read,
 			   .commit                            = memory_commit,
 			   .rollback                          = memory_rollback,

@@ -172,6 +172,31 @@ static void what_the_application_does_not_take_is_refused_and_gone(void **state)
 	leave(client);
 }
 
+static void no_work_is_done_on_what_was_fenced_meanwhile(void **state)
+{
+	struct office *office = *state;
+	struct lb_client_options options = {.state_dir = scratch_path(&office->scratch, "other state")};
+	struct lb_client *client = visit(office), *other;
+	struct lb_delivery delivery = {.name = "a", .length = LB_UNKNOWN};
+	struct lb_outcome outcome;
+	struct lb_receipt receipt;
+	struct lb_id id;
+
+	assert_int_equal(lb_client_begin(client, &delivery, lb_now() + MINUTE), 0);
+	id = *lb_client_id(client);
+	assert_int_equal(lb_client_open(lb_server_address(office->server), &options, lb_now() + MINUTE,
+				 &other, &outcome),
+		0);
+	assert_int_equal(lb_client_resolve(other, &id, lb_now() + MINUTE, &receipt, &outcome), 0);
+	assert_int_equal(outcome.verdict, LB_VERDICT_ROLLED_BACK);
+	leave(other);
+	assert_int_equal(lb_client_write(client, "bad", 3, lb_now() + MINUTE), 0);
+	assert_int_equal(lb_client_commit(client, lb_now() + MINUTE, &receipt, &outcome), 0);
+	assert_int_equal(outcome.reason, LB_REASON_FENCED);
+	assert_int_equal(office->works, 0);
+	leave(client);
+}
+
 static void more_than_the_application_takes_is_too_large(void **state)
 {
 	struct office *office = *state;
@@ -288,6 +313,8 @@ int main(void)
 			a_reply_comes_with_every_receipt_of_its_delivery, office_make, office_remove),
 		cmocka_unit_test_setup_teardown(
 			what_the_application_does_not_take_is_refused_and_gone, office_make, office_remove),
+		cmocka_unit_test_setup_teardown(
+			no_work_is_done_on_what_was_fenced_meanwhile, office_make, office_remove),
 		cmocka_unit_test_setup_teardown(
 			more_than_the_application_takes_is_too_large, office_make, office_remove),
 		cmocka_unit_test(many_large_replies_leave_one_after_another),

@@ -2,6 +2,7 @@
 /* The application's work where its content, its memory, its room or its client is missing. */
 #include "fake.h"
 #include "lib/failing.h"
+#include <errno.h>
 #include <lastbyte/conn.h>
 
 static unsigned works;
@@ -54,6 +55,18 @@ static void what_cannot_be_read_is_not_worked_on(void **state)
 	start(fake, reply_with_ok);
 	fake->read_reason = LB_REASON_IO_ERROR;
 	assert_int_equal(deliver(fake, LB_EVENT_REFUSED)->reason, LB_REASON_IO_ERROR);
+	assert_int_equal(works, 0);
+	assert_int_equal(fake->committed, 0);
+	assert_int_equal(fake->rolled_back, 1);
+}
+
+static void without_knowing_that_nothing_is_decided_no_work_is_done(void **state)
+{
+	struct fake *fake = *state;
+
+	start(fake, reply_with_ok);
+	fake->look_error = -EBUSY;
+	assert_int_equal(deliver(fake, LB_EVENT_REFUSED)->reason, LB_REASON_BUSY);
 	assert_int_equal(works, 0);
 	assert_int_equal(fake->committed, 0);
 	assert_int_equal(fake->rolled_back, 1);
@@ -186,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		fake_test(the_reply_comes_with_the_receipt),
 		fake_test(what_cannot_be_read_is_not_worked_on),
+		fake_test(without_knowing_that_nothing_is_decided_no_work_is_done),
 		fake_test(a_reply_that_is_too_long_commits_nothing),
 		fake_test(a_limit_below_that_of_the_work_stays),
 		fake_test(without_memory_for_its_work_a_server_does_not_start),
