@@ -143,6 +143,8 @@ static bool over(struct lb_client *client, int result)
 {
 	if (client->operation == LB_OPERATION_WRITE)
 		lb_link_release_buffer(client);
+	client->concludes =
+		client->operation != LB_OPERATION_BEGIN && client->operation != LB_OPERATION_WRITE;
 	client->operation = LB_OPERATION_NONE;
 	client->result = result;
 	return true;
@@ -336,7 +338,7 @@ static void fill_receipt(const struct lb_client *client, struct lb_receipt *rece
 		lb_hasher_digest(&attempt->hasher, &receipt->digest);
 }
 
-void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, struct lb_outcome *outcomep)
+static void fill_outcome(struct lb_client *client, struct lb_receipt *receiptp, struct lb_outcome *outcomep)
 {
 	struct lb_attempt *attempt = client->attempt;
 
@@ -357,6 +359,13 @@ void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, st
 	if (receiptp != NULL)
 		fill_receipt(client, receiptp);
 	strcpy(client->text, attempt->text[0] != '\0' ? attempt->text : client->error_text);
+}
+
+void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, struct lb_outcome *outcomep)
+{
+	struct lb_attempt *attempt = client->attempt;
+
+	fill_outcome(client, receiptp, outcomep);
 	if (attempt->course != LB_COURSE_ENDED)
 		return;
 	attempt->course = LB_COURSE_NONE;
@@ -370,7 +379,12 @@ int lb_client_result(struct lb_client *client, struct lb_receipt *receiptp, stru
 {
 	struct lb_outcome ignored;
 
-	lb_client_outcome(client, receiptp, outcomep != NULL ? outcomep : &ignored);
+	if (outcomep == NULL)
+		outcomep = &ignored;
+	if (client->concludes)
+		lb_client_outcome(client, receiptp, outcomep);
+	else
+		fill_outcome(client, receiptp, outcomep);
 	return client->result;
 }
 

@@ -147,6 +147,7 @@ struct lb_client {
 	enum lb_operation operation;
 	lb_time           started, deadline;
 	int               result;
+	bool              concludes; /* what was over last: what it tells of a delivery is the last word */
 	bool              interrupted;
 
 	struct lb_attempt attempts[1 + LB_UNDECIDED_MAX];

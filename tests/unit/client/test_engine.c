@@ -160,6 +160,27 @@ static void every_operation_is_a_start_and_steps(void **state)
 	lb_client_free(client);
 }
 
+static void the_result_of_a_begin_that_is_refused_leaves_the_verdict_to_commit(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = fake_client(fake);
+	const struct lb_delivery delivery = {.name = "name", .length = 4};
+	struct lb_outcome outcome;
+
+	fake->refuse_begin = LB_REASON_NAME_EXISTS;
+	assert_int_equal(lb_client_start_begin(client, &delivery, fake_in(fake, 10)), 0);
+	assert_true(lb_client_step(client));
+	assert_int_equal(lb_client_result(client, NULL, NULL), -ECONNABORTED);
+	assert_int_equal(lb_client_start_write(client, "text", 4, fake_in(fake, 10)), -ECONNABORTED);
+	assert_int_equal(lb_client_start_commit(client, fake_in(fake, 10)), 0);
+	assert_true(lb_client_step(client));
+	assert_int_equal(lb_client_result(client, NULL, &outcome), 0);
+	assert_int_equal(outcome.verdict, LB_VERDICT_REFUSED);
+	assert_int_equal(outcome.reason, LB_REASON_NAME_EXISTS);
+	assert_int_equal(lb_client_start_commit(client, fake_in(fake, 10)), -EINVAL); /* it is gone */
+	fake_close(fake, client);
+}
+
 static void while_one_operation_runs_no_other_can_be_started(void **state)
 {
 	struct fake *fake = *state;
@@ -220,6 +241,7 @@ int main(void)
 		TEST(a_server_that_hangs_up_at_the_greeting_is_a_broken_connection),
 		TEST(a_server_that_never_greets_is_given_up_at_the_deadline),
 		TEST(every_operation_is_a_start_and_steps),
+		TEST(the_result_of_a_begin_that_is_refused_leaves_the_verdict_to_commit),
 		TEST(while_one_operation_runs_no_other_can_be_started),
 		TEST(a_rollback_hears_no_interrupt),
 		TEST(a_call_takes_the_time_that_it_took),
