@@ -10,8 +10,6 @@
 
 void lb_server_report(struct lb_server *server, struct lb_report *report)
 {
-	if (report->peer == NULL)
-		report->peer = "";
 	if (server->options.report != NULL)
 		server->options.report(server->options.arg, report);
 }

@@ -45,16 +45,16 @@ struct lb_task {
 	struct lb_task      *next;                   /* of the same session */
 	struct lb_task      *same_bucket, **bucketp; /* by id, while another attempt could meet it */
 	uint32_t             handle;
-	bool                 answered;              /* the client has its answer: no other goes out */
-	enum lb_end          ended;                 /* how the connection ended, once session is NULL */
-	char                 peer[LB_ADDRESS_TEXT]; /* and whose it was */
+	bool                 answered; /* the client has its answer: no other goes out */
+	enum lb_end          ended;    /* how the connection ended, once session is NULL */
 	lb_time              begun;
-	struct lb_intake     intake;
-	struct lb_resolution resolution; /* SETTLE: the id alone */
 	struct lb_task      *of;   /* SYNC: the delivery, which outlives it: its next job queues behind */
 	char                *text; /* of REFUSED, by the application; NULL: that of the reason */
 	uint64_t             mark; /* and how much of it is to be durable; intake.reason: why it is not */
-	struct lb_hasher     hasher;
+	struct lb_intake     intake;
+	struct lb_resolution resolution;            /* SETTLE: the id alone */
+	char                 peer[LB_ADDRESS_TEXT]; /* once session is NULL: whose it was */
+	struct lb_hasher     hasher;                /* from BEGIN on */
 };
 
 struct lb_session {

@@ -17,19 +17,17 @@ struct lb_intake {
 	struct lb_id     id;
 	uint32_t         attempt;
 	uint64_t         declared; /* length said in BEGIN, or LB_UNKNOWN */
-	char             name[LB_NAME_MAX + 1];
 	bool             resume;   /* an offset above 0 can be said to its client */
 	uint64_t         received; /* bytes written, those before the offset included */
 	struct lb_digest digest;   /* of these, before commit */
 	/* the answer: UNPROVEN after a successful begin; COMMITTED with the receipt; else with the reason.
 	 * IN_DOUBT: the sink cannot tell now; no verdict may be sent. */
-	enum lb_verdict   verdict;
-	enum lb_reason    reason;
-	struct lb_receipt receipt;
-	void             *reply; /* the application's, to be kept with the row; COMMITTED: that in the ledger. The task's, on the heap */
-	size_t            reply_len;
-	uint64_t offset; /* UNPROVEN after begin: what an earlier attempt has left; rehash it first */
-	uint64_t rehashed;
+	enum lb_verdict verdict;
+	enum lb_reason  reason;
+	void           *reply; /* the application's, to be kept with the row; COMMITTED: that in the ledger. The task's, on the heap */
+	size_t          reply_len;
+	uint64_t        offset; /* UNPROVEN after begin: what an earlier attempt has left; rehash it first */
+	uint64_t        rehashed;
 	/* the sink's own */
 	int               part, part_dir;
 	uint64_t          durable; /* the offset in the ledger; 0: none */
@@ -37,6 +35,9 @@ struct lb_intake {
 	struct lb_intake *next;
 	void             *content; /* in memory */
 	uint64_t          room;    /* bytes of it, `received` of which are filled */
+	/* large, and of no meaning before they are filled: the name by the session, the receipt with COMMITTED */
+	char              name[LB_NAME_MAX + 1];
+	struct lb_receipt receipt;
 };
 
 /* The answer to RESOLVE: COMMITTED with the receipt, ROLLED_BACK (FENCED or SETTLED), FORGOTTEN, or
@@ -45,9 +46,9 @@ struct lb_resolution {
 	struct lb_id      id;
 	enum lb_verdict   verdict;
 	enum lb_reason    reason;
-	struct lb_receipt receipt;
 	void             *reply; /* as in struct lb_intake */
 	size_t            reply_len;
+	struct lb_receipt receipt; /* of no meaning before COMMITTED */
 };
 
 struct lb_sink_ops {

@@ -101,13 +101,12 @@ void lb_task_begin(struct lb_session *session, const struct lb_event *event)
 			lb_conn_refused(session->conn, event->handle, LB_REASON_BUSY, "out of memory"));
 		return;
 	}
-	task->intake = (struct lb_intake){.id = event->id,
-		.attempt = event->attempt,
-		.declared = event->length,
-		.resume = event->resumable,
-		.part = -1,
-		.part_dir = -1};
-	memcpy(task->intake.name, event->name, sizeof event->name);
+	task->intake.id = event->id;
+	task->intake.attempt = event->attempt;
+	task->intake.declared = event->length;
+	task->intake.resume = event->resumable;
+	task->intake.part = task->intake.part_dir = -1;
+	strcpy(task->intake.name, event->name);
 	lb_hasher_init(&task->hasher);
 	other = lb_task_find(server, &event->id);
 	if (other != NULL && (other->kind != LB_TASK_OPEN || other->intake.attempt >= event->attempt)) {
@@ -286,11 +285,8 @@ static void finished(struct lb_task *task)
 	case LB_TASK_SETTLE:
 		lb_task_settled(task);
 		break;
-	case LB_TASK_SWEEP:
+	default: /* a sweep */
 		lb_task_free(task);
-		break;
-	case LB_TASK_OPEN:
-	case LB_TASK_UNSAID:
 		break;
 	}
 }

@@ -3,6 +3,7 @@
 #include "lib/cmocka.h"
 #include "loop/real.h"
 #include "server/server.h"
+#include <stdlib.h>
 #include <string.h>
 
 #define MANY 1000
@@ -86,12 +87,67 @@ static void a_new_task_has_nothing_of_an_old_one(void **state)
 	assert_null(server.spare);
 }
 
+/* It is made for each delivery, and most of it has a meaning only once it was filled. */
+static void what_is_filled_before_it_is_read_is_not_cleared(void **state)
+{
+	struct lb_task *task = aligned_alloc(_Alignof(struct lb_task), sizeof *task);
+	static const struct lb_task zero;
+	size_t dirty = 0;
+
+	(void)state;
+	assert_non_null(task);
+	memset(task, 0xee, sizeof *task);
+	task->next = NULL;
+	server.spare = task;
+	server.n_spare = 1;
+	assert_ptr_equal(lb_task_new(&server, NULL, LB_TASK_BEGIN, 3), task);
+	for (size_t i = 0; i < sizeof *task; i++)
+		dirty += ((const uint8_t *)task)[i] == 0xee;
+	assert_true(dirty > sizeof *task * 3 / 4);
+	assert_memory_equal(&task->intake, &zero.intake, offsetof(struct lb_intake, name));
+	assert_memory_equal(&task->resolution, &zero.resolution, offsetof(struct lb_resolution, receipt));
+	assert_string_equal(task->intake.name, "");
+	assert_string_equal(task->peer, "");
+	assert_int_equal(task->kind, LB_TASK_BEGIN);
+	lb_task_free(task);
+	lb_tasks_free_spare(&server);
+}
+
+static void whoever_is_let_go_in_any_order_leaves_the_others_to_be_found(void **state)
+{
+	static const int orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+		struct lb_session session = {.server = &server};
+		struct lb_task *tasks[3];
+
+		for (int k = 0; k < 3; k++) /* of one bucket */
+			tasks[k] = remembered(&session, 1 + (uint64_t)k * LB_TASK_BUCKETS);
+		for (int k = 0; k < 3; k++) {
+			struct lb_id id = tasks[orders[i][k]]->intake.id;
+
+			lb_task_free(tasks[orders[i][k]]);
+			assert_null(lb_task_find(&server, &id));
+			for (int other = k + 1; other < 3; other++) {
+				struct lb_task *left = tasks[orders[i][other]];
+
+				assert_ptr_equal(lb_task_find(&server, &left->intake.id), left);
+			}
+		}
+		assert_null(session.tasks);
+	}
+	lb_tasks_free_spare(&server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_task_is_found_by_its_id_until_it_is_forgotten_or_let_go),
 		cmocka_unit_test(the_open_delivery_of_a_handle_is_found_and_no_other),
 		cmocka_unit_test(a_new_task_has_nothing_of_an_old_one),
+		cmocka_unit_test(what_is_filled_before_it_is_read_is_not_cleared),
+		cmocka_unit_test(whoever_is_let_go_in_any_order_leaves_the_others_to_be_found),
 	};
 
 	return cmocka_run_group_tests(tests, make, NULL);
