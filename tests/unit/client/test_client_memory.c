@@ -124,11 +124,72 @@ static void a_pipe_is_told_of_truthfully_whichever_allocation_fails(void **state
 	is_told_truthfully(&a_pipe);
 }
 
+static struct lb_receipt committed;
+
+static void reply(struct fake *fake, const struct lb_event *event)
+{
+	if (event->type != LB_EVENT_COMMIT && event->type != LB_EVENT_RESOLVE)
+		return;
+	failing_pause(true);
+	if (event->type == LB_EVENT_COMMIT)
+		committed = fake_received(fake);
+	else
+		fake->has = &committed;
+	assert_int_equal(lb_conn_reply(fake->server, event->handle, "reply", 5), 0);
+	failing_pause(false);
+}
+
+/* The allocations of a commit alone fail. */
+static void a_reply_without_memory_for_it_is_told_to_be_missing_and_can_be_asked_for(void **state)
+{
+	struct failing_plan plan = {.at = 1, .memory = true};
+	struct failing_seen seen;
+	unsigned missing = 0;
+
+	(void)state;
+	do {
+		struct lb_client *client;
+		struct fake *fake;
+		struct told told;
+		const void *words;
+		void *made;
+		size_t len;
+
+		fake_setup(&made);
+		fake = made;
+		client = fake_client(fake);
+		fake->on = reply;
+		fake_begin(fake, client);
+		assert_int_equal(fake_write(fake, client, "text"), 0);
+		failing_begin(&plan);
+		told = fake_commit(fake, client);
+		failing_end(&seen);
+		assert_int_equal(told.outcome.verdict, LB_VERDICT_COMMITTED);
+		words = lb_client_reply(client, &len);
+		assert_int_equal(len, 5);
+		if (words == NULL) {
+			missing++;
+			assert_int_equal(told.outcome.err, ENOMEM);
+			told = fake_resolve(fake, client, &told.receipt.id);
+			assert_int_equal(told.outcome.verdict, LB_VERDICT_COMMITTED);
+			words = lb_client_reply(client, &len);
+			assert_int_equal(len, 5);
+		}
+		assert_int_equal(told.outcome.err, 0);
+		assert_memory_equal(words, "reply", 5);
+		fake_close(fake, client);
+		fake_teardown(&made);
+		plan.at++;
+	} while (seen.name != NULL);
+	assert_true(missing > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_is_told_of_truthfully_whichever_allocation_fails),
 		cmocka_unit_test(a_pipe_is_told_of_truthfully_whichever_allocation_fails),
+		cmocka_unit_test(a_reply_without_memory_for_it_is_told_to_be_missing_and_can_be_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
