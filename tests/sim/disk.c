@@ -297,19 +297,24 @@ int sim_file_truncate(struct sim_disk *disk, struct sim_inode *file, uint64_t si
 	return 0;
 }
 
-int sim_file_lock(struct sim_inode *file, uint64_t byte, const void *owner)
+int sim_file_lock(struct sim_inode *file, uint64_t byte, bool shared, const void *owner)
 {
-	struct sim_lock *lock = file->locks;
+	struct sim_lock *own = NULL;
 
-	while (lock != NULL && lock->byte != byte)
-		lock = lock->next;
-	if (lock != NULL)
-		return lock->owner == owner ? 0 : -EAGAIN;
-	lock = malloc(sizeof *lock);
-	if (lock == NULL)
-		abort();
-	*lock = (struct sim_lock){.next = file->locks, .byte = byte, .owner = owner};
-	file->locks = lock;
+	for (struct sim_lock *lock = file->locks; lock != NULL; lock = lock->next) {
+		if (lock->byte == byte && lock->owner == owner)
+			own = lock;
+		else if (lock->byte == byte && !(shared && lock->shared))
+			return -EAGAIN;
+	}
+	if (own == NULL) {
+		own = malloc(sizeof *own);
+		if (own == NULL)
+			abort();
+		*own = (struct sim_lock){.next = file->locks, .byte = byte, .owner = owner};
+		file->locks = own;
+	}
+	own->shared = shared;
 	return 0;
 }
 

@@ -40,6 +40,7 @@ struct sim_names {
 struct sim_lock {
 	struct sim_lock *next;
 	uint64_t         byte;
+	bool             shared;
 	const void      *owner;
 };
 
@@ -51,6 +52,7 @@ struct sim_inode {
 	struct sim_bytes  seen, stable; /* as read now; as it would be after the pessimistic loss of power */
 	struct sim_dirty *dirty, **last_dirty;
 	struct sim_lock  *locks;
+	struct sim_shm   *shm;    /* what the processes that have it open share: vfs_lock.c's */
 	unsigned          errors; /* syncs that have failed */
 	/* a directory */
 	struct sim_names  names, stable_names;
@@ -101,8 +103,9 @@ void sim_file_sync(struct sim_inode *file);
 /* A sync that fails: what was not durable stays readable, and no later sync makes it durable. */
 void sim_file_fail_sync(struct sim_disk *disk, struct sim_inode *file);
 
-/* An exclusive lock on a byte: 0, or -EAGAIN when another owner has it. */
-int  sim_file_lock(struct sim_inode *file, uint64_t byte, const void *owner);
+/* A lock on a byte, which an owner may share with others, and may make exclusive or shared when it has it: 0, or -EAGAIN
+ * when another owner holds it off. */
+int  sim_file_lock(struct sim_inode *file, uint64_t byte, bool shared, const void *owner);
 void sim_file_unlock(struct sim_inode *file, uint64_t byte, const void *owner);
 void sim_file_unlock_all(struct sim_inode *file, const void *owner);
 

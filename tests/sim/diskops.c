@@ -309,7 +309,7 @@ static int disk_lock(struct lb_host *host, int fd, uint64_t byte, bool wait)
 
 	if (file == NULL)
 		return -EIO;
-	while ((result = sim_file_lock(file->inode, byte, file)) == -EAGAIN && wait) {
+	while ((result = sim_file_lock(file->inode, byte, false, file)) == -EAGAIN && wait) {
 		sim_process_wait(process, LB_NEVER);
 		if (process->dead)
 			return -EIO;

@@ -5,6 +5,7 @@
  */
 #include "sim/machine.h"
 #include "sim/net.h"
+#include "sim/vfs.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,8 @@ static void notify_machine(struct sim_machine *machine)
 static void die(struct sim_process *process)
 {
 	process->dead = true;
+	if (process->vfs != NULL)
+		sim_vfs_die(process->vfs);
 	close_files(process);
 	for (int i = 0; i < process->tasks; i++)
 		sim_task_hurry(&process->task[i]);

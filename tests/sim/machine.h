@@ -13,6 +13,7 @@
 struct sim_process;
 struct sim_socket;
 struct sim_listener;
+struct sim_vfs;
 
 struct sim_net;
 
@@ -74,6 +75,7 @@ struct sim_process {
 	struct sim_socket  **sockets;
 	int                  sockets_room;
 	struct sim_listener *listener;
+	struct sim_vfs      *vfs; /* NULL: it has no database */
 	void                *arg;
 };
 

@@ -14,7 +14,6 @@
 struct copy {
 	struct sim_machine machine;
 	struct sim_process *process;
-	struct sim_vfs *vfs;
 	struct lb_sink *sink;
 	const char *bug; /* it is planted in what is watched, not in the observer */
 };
@@ -36,14 +35,14 @@ static void copy_start(struct copy *copy, const struct sim_machine *machine)
 	copy->process->instant = true;
 	copy->bug = lb_test_bug;
 	lb_test_bug = NULL;
-	copy->vfs = sim_vfs_new(copy->process);
+	sim_vfs_new(copy->process);
 }
 
 static void copy_end(struct copy *copy)
 {
 	lb_sink_close(copy->sink);
 	lb_test_bug = copy->bug;
-	sim_vfs_free(copy->vfs);
+	sim_vfs_free(copy->process->vfs);
 	sim_process_free(copy->process);
 	sim_disk_free(copy->machine.disk);
 }

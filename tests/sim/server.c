@@ -22,7 +22,7 @@ static void reap(struct sim_event *event)
 				return;
 			}
 		}
-		sim_vfs_free(server->vfs);
+		sim_vfs_free(process->vfs);
 		sim_process_free(process);
 		server->process = NULL;
 		sim_event_set(world, event, world->now + sim_between(world, SIM_MS, 3 * SIM_SECOND));
@@ -155,7 +155,7 @@ static void start(struct sim_event *event)
 	sim_trace(server->machine.world, "%s starts", server->machine.name);
 	server->machine.up = true;
 	server->process = sim_process_new(&server->machine, server->machine.name, server);
-	server->vfs = sim_vfs_new(server->process);
+	sim_vfs_new(server->process);
 	server->loop.worker_done = false;
 	server->loop.submitted = NULL;
 	sim_process_start(server->process, run_server);

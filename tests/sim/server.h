@@ -22,7 +22,6 @@ struct sim_server {
 	struct lb_uuid             ledger;   /* its present one; all zero: not known */
 	/* of the present process; NULL: none */
 	struct sim_process *process;
-	struct sim_vfs     *vfs;
 	struct sim_loop     loop;
 	struct sim_sink     sink;
 	struct lb_server   *server;

@@ -190,11 +190,29 @@ static void a_lock_holds_others_off_until_it_is_let_go(void **state)
 
 	(void)state;
 	make(&fixture, 1);
-	assert_int_equal(sim_file_lock(fixture.file, 7, &one), 0);
-	assert_int_equal(sim_file_lock(fixture.file, 7, &two), -EAGAIN);
-	assert_int_equal(sim_file_lock(fixture.file, 8, &two), 0);
+	assert_int_equal(sim_file_lock(fixture.file, 7, false, &one), 0);
+	assert_int_equal(sim_file_lock(fixture.file, 7, false, &two), -EAGAIN);
+	assert_int_equal(sim_file_lock(fixture.file, 8, false, &two), 0);
 	sim_file_unlock_all(fixture.file, &one);
-	assert_int_equal(sim_file_lock(fixture.file, 7, &two), 0);
+	assert_int_equal(sim_file_lock(fixture.file, 7, false, &two), 0);
+	end(&fixture);
+}
+
+static void a_shared_lock_holds_off_who_wants_it_alone(void **state)
+{
+	struct fixture fixture;
+	int one, two;
+
+	(void)state;
+	make(&fixture, 1);
+	assert_int_equal(sim_file_lock(fixture.file, 7, true, &one), 0);
+	assert_int_equal(sim_file_lock(fixture.file, 7, true, &two), 0);
+	assert_int_equal(sim_file_lock(fixture.file, 7, false, &one), -EAGAIN);
+	sim_file_unlock(fixture.file, 7, &two);
+	assert_int_equal(sim_file_lock(fixture.file, 7, false, &one), 0);
+	assert_int_equal(sim_file_lock(fixture.file, 7, true, &two), -EAGAIN);
+	assert_int_equal(sim_file_lock(fixture.file, 7, true, &one), 0);
+	assert_int_equal(sim_file_lock(fixture.file, 7, true, &two), 0);
 	end(&fixture);
 }
 
@@ -227,6 +245,7 @@ int main(void)
 		cmocka_unit_test(after_a_failed_sync_the_data_is_readable_and_never_durable),
 		cmocka_unit_test(a_full_disk_takes_a_part_and_says_so),
 		cmocka_unit_test(a_lock_holds_others_off_until_it_is_let_go),
+		cmocka_unit_test(a_shared_lock_holds_off_who_wants_it_alone),
 		cmocka_unit_test(a_copy_loses_its_power_alone),
 	};
 

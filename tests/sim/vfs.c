@@ -1,36 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An SQLite VFS on the tables of a simulated process: what it writes is as durable as its syncs make it. One
- * connection has a database at a time, so locks hold nobody off, and the index of the write-ahead log is on the heap.
+ * connection of a process has a database at a time; what several of them do to each other is vfs_lock.c's.
  */
-#include "sim/vfs.h"
+#include "sim/vfs_file.h"
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PATH_MAX_BYTES 512
-#define SHM_REGIONS    8
-
-struct sim_vfs {
-	sqlite3_vfs base;
-	struct sim_process *process;
-};
-
-struct vfs_file {
-	sqlite3_file base;
-	struct sim_process *process;
-	int fd;
-	bool sync_dir; /* with its first sync, as SQLite's own does for a journal that it has made */
-	bool delete_on_close;
-	char path[PATH_MAX_BYTES];
-	void *regions[SHM_REGIONS];
-};
-
-static struct vfs_file *file_of(sqlite3_file *file)
-{
-	return (struct vfs_file *)file;
-}
 
 static struct sim_process *process_of(sqlite3_vfs *vfs)
 {
@@ -41,7 +18,7 @@ static int sync_dir_of(struct sim_process *process, const char *path)
 {
 	const struct lb_disk_ops *disk = process->host.disk;
 	const char *slash = strrchr(path, '/');
-	char dir[PATH_MAX_BYTES];
+	char dir[SIM_VFS_PATH];
 	int fd, result;
 
 	memcpy(dir, path, (size_t)(slash - path));
@@ -56,20 +33,19 @@ static int sync_dir_of(struct sim_process *process, const char *path)
 
 static int vfs_close(sqlite3_file *base)
 {
-	struct vfs_file *file = file_of(base);
+	struct sim_vfs_file *file = sim_vfs_file_of(base);
 	struct lb_host *host = &file->process->host;
 
 	if (file->delete_on_close)
 		(void)host->disk->unlink(host, LB_HERE, file->path);
+	(void)sim_vfs_shm_unmap(base, 0);
 	host->disk->close(host, file->fd);
-	for (int i = 0; i < SHM_REGIONS; i++)
-		free(file->regions[i]);
 	return SQLITE_OK;
 }
 
 static int vfs_read(sqlite3_file *base, void *buf, int len, sqlite3_int64 offset)
 {
-	struct vfs_file *file = file_of(base);
+	struct sim_vfs_file *file = sim_vfs_file_of(base);
 	struct lb_host *host = &file->process->host;
 	ssize_t n = host->disk->read(host, file->fd, buf, (size_t)len, (uint64_t)offset);
 
@@ -83,7 +59,7 @@ static int vfs_read(sqlite3_file *base, void *buf, int len, sqlite3_int64 offset
 
 static int vfs_write(sqlite3_file *base, const void *buf, int len, sqlite3_int64 offset)
 {
-	struct vfs_file *file = file_of(base);
+	struct sim_vfs_file *file = sim_vfs_file_of(base);
 	struct lb_host *host = &file->process->host;
 	int result = host->disk->write(host, file->fd, buf, (size_t)len, (uint64_t)offset);
 
@@ -92,7 +68,7 @@ static int vfs_write(sqlite3_file *base, const void *buf, int len, sqlite3_int64
 
 static int vfs_truncate(sqlite3_file *base, sqlite3_int64 size)
 {
-	struct vfs_file *file = file_of(base);
+	struct sim_vfs_file *file = sim_vfs_file_of(base);
 	struct lb_host *host = &file->process->host;
 
 	return host->disk->truncate(host, file->fd, (uint64_t)size) == 0 ? SQLITE_OK : SQLITE_IOERR_TRUNCATE;
@@ -100,7 +76,7 @@ static int vfs_truncate(sqlite3_file *base, sqlite3_int64 size)
 
 static int vfs_sync(sqlite3_file *base, int flags)
 {
-	struct vfs_file *file = file_of(base);
+	struct sim_vfs_file *file = sim_vfs_file_of(base);
 	struct lb_host *host = &file->process->host;
 
 	(void)flags;
@@ -114,27 +90,13 @@ static int vfs_sync(sqlite3_file *base, int flags)
 
 static int vfs_size(sqlite3_file *base, sqlite3_int64 *sizep)
 {
-	struct vfs_file *file = file_of(base);
+	struct sim_vfs_file *file = sim_vfs_file_of(base);
 	struct lb_file_stat stat;
 	struct lb_host *host = &file->process->host;
 
 	if (host->disk->stat(host, LB_HERE, file->path, &stat) != 0)
 		return SQLITE_IOERR_FSTAT;
 	*sizep = (sqlite3_int64)stat.size;
-	return SQLITE_OK;
-}
-
-static int vfs_lock(sqlite3_file *base, int level)
-{
-	(void)base;
-	(void)level;
-	return SQLITE_OK;
-}
-
-static int vfs_check_reserved(sqlite3_file *base, int *resultp)
-{
-	(void)base;
-	*resultp = 0;
 	return SQLITE_OK;
 }
 
@@ -158,45 +120,6 @@ static int vfs_characteristics(sqlite3_file *base)
 	return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
 }
 
-static int vfs_shm_map(sqlite3_file *base, int region, int size, int extend, void volatile **atp)
-{
-	struct vfs_file *file = file_of(base);
-
-	*atp = NULL;
-	if (region >= SHM_REGIONS)
-		return SQLITE_IOERR_SHMMAP;
-	if (file->regions[region] == NULL && extend)
-		file->regions[region] = calloc(1, (size_t)size);
-	*atp = file->regions[region];
-	return SQLITE_OK;
-}
-
-static int vfs_shm_lock(sqlite3_file *base, int offset, int n, int flags)
-{
-	(void)base;
-	(void)offset;
-	(void)n;
-	(void)flags;
-	return SQLITE_OK;
-}
-
-static void vfs_shm_barrier(sqlite3_file *base)
-{
-	(void)base;
-}
-
-static int vfs_shm_unmap(sqlite3_file *base, int delete_it)
-{
-	struct vfs_file *file = file_of(base);
-
-	(void)delete_it;
-	for (int i = 0; i < SHM_REGIONS; i++) {
-		free(file->regions[i]);
-		file->regions[i] = NULL;
-	}
-	return SQLITE_OK;
-}
-
 static const sqlite3_io_methods methods = {
 	.iVersion = 2,
 	.xClose = vfs_close,
@@ -205,27 +128,27 @@ static const sqlite3_io_methods methods = {
 	.xTruncate = vfs_truncate,
 	.xSync = vfs_sync,
 	.xFileSize = vfs_size,
-	.xLock = vfs_lock,
-	.xUnlock = vfs_lock,
-	.xCheckReservedLock = vfs_check_reserved,
+	.xLock = sim_vfs_lock,
+	.xUnlock = sim_vfs_unlock,
+	.xCheckReservedLock = sim_vfs_check_reserved,
 	.xFileControl = vfs_control,
 	.xSectorSize = vfs_sector,
 	.xDeviceCharacteristics = vfs_characteristics,
-	.xShmMap = vfs_shm_map,
-	.xShmLock = vfs_shm_lock,
-	.xShmBarrier = vfs_shm_barrier,
-	.xShmUnmap = vfs_shm_unmap,
+	.xShmMap = sim_vfs_shm_map,
+	.xShmLock = sim_vfs_shm_lock,
+	.xShmBarrier = sim_vfs_shm_barrier,
+	.xShmUnmap = sim_vfs_shm_unmap,
 };
 
 static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *flagsp)
 {
-	struct vfs_file *file = file_of(base);
+	struct sim_vfs_file *file = sim_vfs_file_of(base);
 	struct lb_host *host = &process_of(vfs)->host;
 	bool journal = (flags & (SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL)) != 0;
 	unsigned how = (flags & SQLITE_OPEN_READWRITE) != 0 ? LB_OPEN_WRITE : LB_OPEN_READ;
 
 	memset(file, 0, sizeof *file);
-	if (path == NULL || strlen(path) >= PATH_MAX_BYTES)
+	if (path == NULL || strlen(path) >= SIM_VFS_PATH)
 		return SQLITE_CANTOPEN; /* a temporary file: none of the statements is large enough for one */
 	if ((flags & SQLITE_OPEN_CREATE) != 0)
 		how |= LB_OPEN_CREATE;
@@ -309,17 +232,18 @@ static int vfs_now(sqlite3_vfs *vfs, double *nowp)
 	return SQLITE_OK;
 }
 
-struct sim_vfs *sim_vfs_new(struct sim_process *process)
+void sim_vfs_new(struct sim_process *process)
 {
 	struct sim_vfs *vfs = calloc(1, sizeof *vfs);
 
 	if (vfs == NULL)
 		abort();
 	vfs->process = process;
+	process->vfs = vfs;
 	vfs->base = (sqlite3_vfs){
 		.iVersion = 2,
-		.szOsFile = sizeof(struct vfs_file),
-		.mxPathname = PATH_MAX_BYTES - 1,
+		.szOsFile = sizeof(struct sim_vfs_file),
+		.mxPathname = SIM_VFS_PATH - 1,
 		.zName = process->name,
 		.xOpen = vfs_open,
 		.xDelete = vfs_delete,
@@ -332,11 +256,11 @@ struct sim_vfs *sim_vfs_new(struct sim_process *process)
 	};
 	if (sqlite3_vfs_register(&vfs->base, 1) != SQLITE_OK)
 		abort();
-	return vfs;
 }
 
 void sim_vfs_free(struct sim_vfs *vfs)
 {
 	sqlite3_vfs_unregister(&vfs->base);
+	vfs->process->vfs = NULL;
 	free(vfs);
 }

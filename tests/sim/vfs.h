@@ -7,8 +7,10 @@
 
 struct sim_vfs;
 
-/* Known to SQLite by the process's name, and its default until it is freed. */
-struct sim_vfs *sim_vfs_new(struct sim_process *process);
-void            sim_vfs_free(struct sim_vfs *vfs);
+/* The process's: known to SQLite by its name, and the default until it is freed. */
+void sim_vfs_new(struct sim_process *process);
+void sim_vfs_free(struct sim_vfs *vfs);
+/* At the death of its process: what that writes from now on to the memory it shares, the others do not see. */
+void sim_vfs_die(struct sim_vfs *vfs);
 
 #endif
