@@ -73,6 +73,14 @@ uint64_t lb_lines_note_record(const struct lb_lines_note *note, unsigned i)
 	}
 }
 
+/* What its note says of records that no number is open for any more. */
+static void take_note(struct lb_lines_open *open, const struct lb_lines_note *note)
+{
+	for (uint64_t i = 0; i < 8 * (uint64_t)note->skips && note->index + i < open->until; i++)
+		if (skips(note, i))
+			open->old[note->index + i - open->from].committed = true;
+}
+
 struct search {
 	struct lb_lines_open *open;
 	const char *name;
@@ -139,7 +147,11 @@ int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, c
 	if (open->n > LB_LINES_RANGES || open->until - open->from > LB_LINES_SKIP_MAX)
 		return -E2BIG;
 	open->old = calloc(open->until - open->from, sizeof *open->old);
-	return open->old != NULL ? 0 : -ENOMEM;
+	if (open->old == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < open->n; i++)
+		take_note(open, &open->ranges[i].note);
+	return 0;
 }
 
 void lb_lines_open_free(struct lb_lines_open *open)

@@ -143,6 +143,24 @@ def _(place):
     check(place, taken)
 
 
+@test("where a line cannot be delivered, run after run, none of the others is delivered twice")
+def _(place):
+    server, taken, lines = place.serve(), {}, LINES[:20]
+    holder = place.start("send", "--name", name(1), "-", server.address, stdin=subprocess.PIPE, state=place.under("other"))
+    holder.stdin.write(b"part")
+    holder.stdin.flush()
+    until("it has begun", lambda: len(place.parts()) == 1)
+    for _ in range(4):
+        done = place.send("--lines", "--name", "x", place.file("f", b"\n".join(lines)), server.address).exits(4)
+        assert f"{name(1)}: " in done.err, done
+        take(place, taken)
+    holder.kill()
+    holder.wait()
+    until("it has ended", lambda: len(place.parts()) == 0)
+    place.send("--lines", "--name", "x", place.file("f", b"\n".join(lines)), server.address).exits(0)
+    check(place, taken, lines)
+
+
 @test("while another run is at it, it is left to that")
 def _(place):
     server, taken = place.serve(), {}
