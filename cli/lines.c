@@ -39,7 +39,9 @@ static void decide(struct lines *lines, uint64_t index, struct lb_result *result
 {
 	if (result->verdict == LB_VERDICT_COMMITTED) {
 		lines->committed++;
-	} else if (result->verdict != LB_VERDICT_REFUSED) {
+	} else if (result->verdict == LB_VERDICT_REFUSED) {
+		lb_lines_open_refused(&lines->open, index);
+	} else {
 		stop(lines);
 		if (lines->from == 0 || index < lines->from)
 			lines->from = index;
@@ -185,6 +187,17 @@ static void has_changed(struct lines *lines, uint64_t index, const char *detail)
 	decide(lines, index, &result);
 }
 
+/* The server has refused one to an earlier run: what is not there is not all there now either. */
+static void was_refused(struct lines *lines, uint64_t index)
+{
+	struct lb_result result = {.verdict = LB_VERDICT_REFUSED,
+		.detail = "an earlier run was told so, and went on; there may be others",
+		.receipt.length = LB_UNKNOWN};
+
+	lb_lines_name(lines->name, index, result.receipt.name);
+	decide(lines, index, &result);
+}
+
 /* Asks what became of a number of an earlier run, which settles it. */
 static void ask(struct lines *lines, const struct lb_id *id, uint64_t index)
 {
@@ -228,6 +241,8 @@ static void take_up(struct lines *lines, bool prefixed)
 			peer->why[0] != '\0' ? peer->why : NULL);
 		return;
 	}
+	if (open->refused != 0)
+		was_refused(lines, open->refused);
 	r = lb_lines_open_read(open, &lines->records);
 	if (r == -ESTALE)
 		has_changed(lines, open->from, "what comes before it is not what an earlier run has read");

@@ -27,8 +27,8 @@ void lb_lines_note_write(const struct lb_lines_note *note, char text[LB_LINES_NO
 
 	for (unsigned i = 0; i < note->skips; i++)
 		n += snprintf(text + n, (size_t)(LB_LINES_NOTE_MAX + 1 - n), "%02x", note->skip[i]);
-	if (note->skips == 0)
-		strcpy(text + n, "-");
+	snprintf(text + n, (size_t)(LB_LINES_NOTE_MAX + 1 - n), "%s %" PRIu64, note->skips == 0 ? "-" : "",
+		note->refused);
 }
 
 bool lb_lines_note_parse(const char *text, struct lb_lines_note *notep)
@@ -37,8 +37,8 @@ bool lb_lines_note_parse(const char *text, struct lb_lines_note *notep)
 	size_t digits;
 
 	*notep = (struct lb_lines_note){.index = 0};
-	if (sscanf(text, "%7s %" SCNu64 " %" SCNu64 " %39s %39s %255s", kind, &notep->index, &notep->offset,
-		    notep->before, notep->source, skip) != 6 ||
+	if (sscanf(text, "%7s %" SCNu64 " %" SCNu64 " %39s %39s %255s %" SCNu64, kind, &notep->index,
+		    &notep->offset, notep->before, notep->source, skip, &notep->refused) != 7 ||
 		notep->index == 0)
 		return false;
 	notep->prefixed = strcmp(kind, "records") == 0;
@@ -73,12 +73,20 @@ uint64_t lb_lines_note_record(const struct lb_lines_note *note, unsigned i)
 	}
 }
 
+void lb_lines_open_refused(struct lb_lines_open *open, uint64_t index)
+{
+	if (open->refused == 0 || index < open->refused)
+		open->refused = index;
+}
+
 /* What its note says of records that no number is open for any more. */
 static void take_note(struct lb_lines_open *open, const struct lb_lines_note *note)
 {
 	for (uint64_t i = 0; i < 8 * (uint64_t)note->skips && note->index + i < open->until; i++)
 		if (skips(note, i))
 			open->old[note->index + i - open->from].committed = true;
+	if (note->refused != 0)
+		lb_lines_open_refused(open, note->refused);
 }
 
 struct search {
@@ -151,6 +159,9 @@ int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, c
 		return -ENOMEM;
 	for (size_t i = 0; i < open->n; i++)
 		take_note(open, &open->ranges[i].note);
+	if (open->refused >= open->from)
+		open->refused =
+			0; /* there are numbers open for it, or it comes after them: it is sent again */
 	return 0;
 }
 
@@ -227,6 +238,7 @@ void lb_lines_open_note(
 	lb_hasher_digest(&records->before, &before);
 	lb_digest_text(&before, note.before);
 	strcpy(note.source, open->source);
+	note.refused = open->refused;
 	for (uint64_t i = 0; note.index + i < open->until; i++) {
 		if (!lb_lines_open_has(open, note.index + i))
 			continue;

@@ -7,7 +7,7 @@
 #include "records.h"
 
 #define LB_LINES_DIGITS   12  /* of the number that follows the name and a dot: so the names sort */
-#define LB_LINES_SKIP_MAX 512 /* records */
+#define LB_LINES_SKIP_MAX 440 /* records */
 #define LB_LINES_NOTE_MAX 255
 #define LB_LINES_RANGES   16 /* that may be open of one input */
 
@@ -25,6 +25,7 @@ struct lb_lines_note {
 	char     source[LB_DIGEST_TEXT];      /* of the path of the input */
 	uint8_t  skip[LB_LINES_SKIP_MAX / 8]; /* record index + i: bit i % 8 of byte i / 8 */
 	unsigned skips;                       /* bytes of it */
+	uint64_t refused;                     /* the first record that was, before those; 0: none */
 };
 
 void lb_lines_note_write(const struct lb_lines_note *note, char text[LB_LINES_NOTE_MAX + 1]);
@@ -51,7 +52,8 @@ struct lb_lines_open {
 	size_t                 n;
 	uint64_t from, until;     /* the records: from `from` on, before `until`; the same: there are none */
 	struct lb_lines_old *old; /* of each */
-	struct lb_hasher     before; /* has seen what comes before the first */
+	struct lb_hasher     before;  /* has seen what comes before the first */
+	uint64_t             refused; /* the first record that was, by this run or one before it; 0: none */
 };
 
 /* Looks for what is open at peer's address of this source, an absolute path, or NULL: then it is nothing. 0; -EBUSY:
@@ -63,6 +65,9 @@ void lb_lines_open_free(struct lb_lines_open *open);
 /* Reads the input as far as the numbers go, and goes back to the first record that they are for. 0; -ESTALE: what comes
  * before that is not what was there; or as lb_records_cut and lb_records_fill. */
 int lb_lines_open_read(struct lb_lines_open *open, struct lb_records *records);
+
+/* The server has refused the record: it is not sent again, and the next run shall know. */
+void lb_lines_open_refused(struct lb_lines_open *open, uint64_t index);
 
 /* Whether an earlier run has delivered the record. */
 bool lb_lines_open_has(const struct lb_lines_open *open, uint64_t index);

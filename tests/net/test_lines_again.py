@@ -161,6 +161,23 @@ def _(place):
     check(place, taken, lines)
 
 
+@test("a line that was refused to an earlier run is told by the next one, which did not deliver everything either")
+def _(place):
+    server, taken = place.serve("--max-delivery", "100"), {}
+    lines = [b"line %d" % n for n in range(1, 401)]
+    lines[4] = lines[6] = b"x" * 101
+    path = place.file("f", b"\n".join(lines))
+    for receipts in (250, 70):
+        process = place.start("send", "--lines", "--name", "x", path, server.address)
+        for _ in range(receipts):
+            process.stdout.readline()
+        process.kill()
+        process.wait()
+    done = place.send("--lines", "--name", "x", path, server.address).exits(1)
+    assert re.search(rf"^refused - {name(5)}: .*an earlier run", done.err, re.M), done
+    same(len(place.visible()), 398)
+
+
 @test("while another run is at it, it is left to that")
 def _(place):
     server, taken = place.serve(), {}
