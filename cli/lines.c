@@ -286,8 +286,9 @@ int lb_lines(struct lb_sending *sending, struct lb_telling *telling, const char 
 	lb_peer_close(peer);
 	if (lines.stop)
 		lb_print_line(STDERR_FILENO,
-			"lastbyte send: %" PRIu64 " records were committed; from record %" PRIu64
-			" on they were not",
+			"lastbyte send: %" PRIu64
+			" records were committed; it stopped because of record %" PRIu64
+			", which was not, or is in doubt",
 			lines.committed, lines.from);
 	return telling->exit;
 }

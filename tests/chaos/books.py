@@ -85,8 +85,8 @@ class Books:
         """Of records, the first that is not committed is told, and that none behind the last one told of is."""
         done = [thing["name"] for thing in answer.objects if thing["verdict"] in ("committed", "refused")]
         first = next((n for n, name in enumerate(names, 1) if name not in done), None)
-        said = re.search(r"^lastbyte send: ([0-9]+) records were committed; from record ([0-9]+) on they were not$",
-                         answer.err, re.M)
+        said = re.search(r"^lastbyte send: ([0-9]+) records were committed; it stopped because of record ([0-9]+), "
+                         "which was not, or is in doubt$", answer.err, re.M)
         self.check(len(set(told)) == len(told), f"a record is told of twice: {story}")
         self.check(said and int(said[2]) == first, f"record {first} is the first that is not committed: {story}")
         with self.lock:

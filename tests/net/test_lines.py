@@ -43,7 +43,7 @@ def check_some(place, answer, records):
     for n in there:
         same(place.read(name(n)), records[n - 1], n)
     same(sorted(row["name"] for row in place.committed()), place.visible())
-    said = re.search(r"^lastbyte send: (\d+) records were committed; from record (\d+) on they were not$", answer.err, re.M)
+    said = re.search(r"^lastbyte send: (\d+) records were committed; it stopped because of record (\d+), which was not, or is in doubt$", answer.err, re.M)
     assert said, answer
     same(int(said[1]), len(told))
     same(int(said[2]), min(set(range(1, len(records) + 2)) - told))
@@ -85,7 +85,7 @@ def _(place):
     for n, torn in enumerate((b"\0", b"\0\0\0\3", b"\0\0\0\3ab")):
         done = place.send("--records", "--name", "x%d" % n, "-", server.address, content=prefixed([b"one", b"two"]) + torn).exits(4)
         assert f"{name(3, 'x%d' % n)}: " in done.err and "ends within this record" in done.err, done
-        assert "2 records were committed; from record 3 on they were not" in done.err, done
+        assert "2 records were committed; it stopped because of record 3, which was not, or is in doubt" in done.err, done
     same(len(place.visible()), 6)
 
 
@@ -96,7 +96,7 @@ def _(place):
         done = place.send(option, "--name", option, "--replay", "1000", "-", server.address, content=content).exits(4)
         assert "longer than --replay" in done.err, done
         same("by the 4 bytes before it" in done.err, option == "--records")
-        assert "1 records were committed; from record 2 on they were not" in done.err, done
+        assert "1 records were committed; it stopped because of record 2, which was not, or is in doubt" in done.err, done
     same(place.visible(), [name(1, "--lines"), name(1, "--records")])
 
 
@@ -137,7 +137,7 @@ def _(place):
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     same(process.wait(60), 1)
-    assert b"1 records were committed; from record 2 on they were not" in process.stderr.read()
+    assert b"1 records were committed; it stopped because of record 2, which was not, or is in doubt" in process.stderr.read()
     check(place, [b"one"])
 
 
@@ -153,7 +153,7 @@ def _(place):
     same(process.wait(60), 3)
     said = process.stderr.read().decode()
     same([line.split()[0] for line in said.splitlines() if re.match(r"\w+ \S+ x\.", line)], ["rolled_back", "in_doubt", "in_doubt"])
-    assert "0 records were committed; from record 1 on they were not" in said, said
+    assert "0 records were committed; it stopped because of record 1, which was not, or is in doubt" in said, said
     check(place, [b"one", b"two"])
 
 
@@ -190,7 +190,7 @@ def _(place):
     server = place.serve()
     server.kill()
     done = place.send("--lines", "--name", "x", place.file("f", b"a\nb\n"), server.address).exits(4)
-    assert "0 records were committed; from record 1 on they were not" in done.err, done
+    assert "0 records were committed; it stopped because of record 1, which was not, or is in doubt" in done.err, done
 
 
 @test("what makes no sense with --lines and --records is a usage error")

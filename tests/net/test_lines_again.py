@@ -153,6 +153,7 @@ def _(place):
     for _ in range(4):
         done = place.send("--lines", "--name", "x", place.file("f", b"\n".join(lines)), server.address).exits(4)
         assert f"{name(1)}: " in done.err, done
+        assert "records were committed; it stopped because of record 1, which was not" in done.err, done
         take(place, taken)
     holder.kill()
     holder.wait()
