@@ -5,6 +5,7 @@
 #include "print.h"
 #include "signals.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -118,18 +119,44 @@ lb_time lb_peer_deadline(const struct lb_peer *peer, int64_t ms)
 	return peer->interrupted && soon < peer->deadline ? soon : peer->deadline;
 }
 
-void lb_peer_close(struct lb_peer *peer)
+/* Waits between the steps of the end, which no signal interrupts. */
+static void wait_for(const struct lb_client *client)
+{
+	struct pollfd pfd = {.fd = lb_client_fd(client), .events = (short)lb_client_events(client)};
+	lb_time left = lb_client_deadline(client) - lb_now();
+	struct timespec timeout = {.tv_nsec = 0};
+
+	if (left > 0)
+		timeout = (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+	(void)ppoll(&pfd, 1, &timeout, NULL);
+}
+
+void lb_peer_end(struct lb_peer *peer)
 {
 	lb_time soon = lb_in_ms(CLOSE_MS), deadline;
 	struct lb_outcome outcome;
 
 	lb_peer_interrupted(peer);
 	deadline = lb_peer_deadline(peer, CLOSE_MS / 5);
-	if (peer->client != NULL) {
-		(void)lb_client_close(peer->client, deadline < soon ? deadline : soon, &outcome);
-		peer->client = NULL;
-		if (peer->ended == LB_END_OPEN)
-			peer->ended = outcome.how;
-	}
+	if (peer->client == NULL || peer->over)
+		return;
+	lb_client_start_close(peer->client, deadline < soon ? deadline : soon);
+	while (!lb_client_step(peer->client))
+		wait_for(peer->client);
+	(void)lb_client_result(peer->client, NULL, &outcome);
+	peer->over = true;
+	if (peer->ended == LB_END_OPEN)
+		peer->ended = outcome.how;
+}
+
+void lb_peer_close(struct lb_peer *peer)
+{
+	struct lb_outcome outcome;
+
+	lb_peer_end(peer);
+	if (peer->client != NULL)
+		lb_client_abort(peer->client, &outcome);
+	peer->client = NULL;
+	peer->over = false;
 	close(peer->signals);
 }

@@ -21,6 +21,7 @@ struct lb_peer {
 	struct lb_client *client;  /* NULL: there is no connection */
 	int               signals; /* readable while SIGINT, SIGTERM or SIGHUP is pending */
 	bool              interrupted;
+	bool              over;     /* the connection was ended, and `client` is there for its journal */
 	enum lb_end       ended;    /* OPEN while it can be used */
 	enum lb_reason    reason;   /* why there is none */
 	char              why[256]; /* more about that, or "" */
@@ -48,7 +49,10 @@ const char *lb_peer_trouble(const struct lb_outcome *outcome);
 /* Likewise, or else what the server has to say about it that its reason does not say: `text` is its own words. */
 const char *lb_peer_detail(const struct lb_outcome *outcome, const char *text);
 
-/* Ends the connection, if there is one. The last call. */
+/* Ends the connection, if there is one: `ended` says how. What was handed on last is still open in the journal. */
+void lb_peer_end(struct lb_peer *peer);
+
+/* The same, if that was not done, and the user has been told all: it leaves the journal. The last call. */
 void lb_peer_close(struct lb_peer *peer);
 
 #endif

@@ -52,16 +52,19 @@ static int resolve(int argc, char **argv)
 		result.detail = peer.why[0] != '\0' ? peer.why : NULL;
 	}
 	if (!json) {
-		lb_print_result(&result);
+		r = lb_print_result(&result);
 		if (peer.client != NULL)
 			lb_print_line(STDERR_FILENO, "asked %s, which has ledger %s",
 				lb_client_peer(peer.client),
 				lb_uuid_text(lb_client_ledger(peer.client), ledger));
 	}
-	lb_peer_close(&peer);
+	lb_peer_end(&peer);
 	result.ended = peer.ended;
 	if (json)
-		lb_print_json(STDOUT_FILENO, lb_result_json(&result));
+		r = lb_print_json(STDOUT_FILENO, lb_result_json(&result));
+	if (r < 0 && peer.client != NULL) /* nobody knows: it can be asked again */
+		lb_client_keep(peer.client);
+	lb_peer_close(&peer);
 	return lb_verdict_exit(result.verdict);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What `lastbyte send` says of each delivery, and the one exit code that comes of all. Owns no state. */
 #include "tell.h"
+#include "base/test.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,7 +57,8 @@ void lb_tell(struct lb_telling *telling, struct lb_peer *peer, struct lb_result 
 	if (!telling->json && result->verdict == LB_VERDICT_IN_DOUBT && result->receipt.id.number != 0)
 		advise(peer, result);
 	if (last)
-		lb_peer_close(peer);
+		lb_peer_end(peer);
+	LB_FAULT("send_told");
 	if (telling->json) {
 		result->ended = peer->ended;
 		r = lb_print_json(STDOUT_FILENO, lb_result_json(result));
@@ -65,4 +67,9 @@ void lb_tell(struct lb_telling *telling, struct lb_peer *peer, struct lb_result 
 		lb_print_line(
 			STDERR_FILENO, "lastbyte send: the result could not be written: %s", strerror(-r));
 	telling->unwritten = r < 0 ? r : 0;
+	/* Nobody knows: the same again tells it. Of records the notes in the journal have what it takes. */
+	if (r < 0 && peer->client != NULL && peer->decided == NULL)
+		lb_client_keep(peer->client);
+	if (last)
+		lb_peer_close(peer);
 }

@@ -12,7 +12,8 @@ struct lb_telling {
 	int unwritten; /* why the last result could not be written, which is said once, or 0 */
 };
 
-/* One verdict goes out: a line at once, but the last object of a connection only when that has been ended. */
+/* One verdict goes out: a line at once, but the last object of a connection only when that has been ended. Then the last
+ * call on the peer is made: what was told leaves the journal, and what could not be told does not. */
 void lb_tell(struct lb_telling *telling, struct lb_peer *peer, struct lb_result *result, bool last);
 
 #endif

@@ -160,6 +160,12 @@ LB_PUBLIC LB_CHECKED int lb_client_wait(struct lb_client *client, int fd, lb_tim
  * other verdict the receipt holds id, ledger, name and length, and the digest of what was written; but for REFUSED
  * as DIFFERENT it is that of what was committed under this id. Interrupted before a byte of COMMIT was written:
  * rolled back; after: IN_DOUBT. -EINVAL: no delivery was begun.
+ *
+ * What is COMMITTED, or FORGOTTEN, leaves the journal with the next call that begins a delivery or asks about one, or when
+ * the client is closed: by then the caller has told of it. Who is killed before that finds it open, and is told the same
+ * again; delivered once more it is not. Until then other processes find it busy. So whoever goes on to something else for
+ * long closes the client. Likewise with every other call that hands a verdict on: after lb_client_decision it is the next
+ * one, or lb_client_commit_async; and `decided` has told of it when it returns.
  */
 LB_PUBLIC int lb_client_commit(
 	struct lb_client *client, lb_time deadline, struct lb_receipt *receiptp, struct lb_outcome *outcomep);
@@ -228,9 +234,9 @@ LB_PUBLIC int lb_client_resolve(struct lb_client *client, const struct lb_id *id
 	struct lb_receipt *receiptp, struct lb_outcome *outcomep);
 
 /*
- * Leaves every number that was reserved open in the journal when the client is closed, also those of which the end is
- * known: for a later process that finds them by lb_client_each_open, and whose work has not ended because this one's
- * has. May be called from `decided`.
+ * Leaves open in the journal what is open there now, and what will be: also numbers that were reserved of which the end is
+ * known, and what the client has just handed on. For a later process that finds them by lb_client_each_open, and whose work
+ * has not ended because this one's has; or because nobody could be told. May be called from `decided`.
  */
 LB_PUBLIC void lb_client_keep(struct lb_client *client);
 

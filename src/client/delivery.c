@@ -88,6 +88,7 @@ static void new_attempt(struct lb_client *client, const struct lb_delivery *deli
 {
 	struct lb_attempt *attempt = client->attempt;
 
+	lb_delivery_goes_on(client);
 	lb_attempt_clear(attempt);
 	attempt->entry.id = delivery->id;
 	attempt->tag = delivery->tag;

@@ -394,6 +394,7 @@ void lb_client_free(struct lb_client *client)
 		return;
 	lb_link_abort(client);
 	lb_conn_free(client->conn);
+	lb_delivery_goes_on(client);
 	lb_numbers_stop(client);
 	lb_journal_close(client->journal);
 	free(client->stash);

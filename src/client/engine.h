@@ -155,6 +155,7 @@ struct lb_client {
 	struct lb_attempt *stage, *attempt;
 	/* Those beside it: committed without waiting, by COMMIT; whose verdict waits to be fetched, by verdict; free. */
 	struct lb_attempts undecided, verdicts, spare;
+	struct lb_attempt *fetched; /* one of the spare: the caller was given its verdict last; NULL: none */
 	bool               some_ended; /* of the undecided */
 	bool               repeating;  /* some of them are to be begun once more, before anything new is */
 	enum lb_reason postponed; /* BUSY, GOING_AWAY: for this some of them wait for another connection */
@@ -162,7 +163,7 @@ struct lb_client {
 	struct lb_reservation  reservations[LB_RESERVATIONS];
 	struct lb_reservation *numbered; /* the one that gives out; NULL: none */
 	unsigned               numbers;  /* of one reservation */
-	bool                   keep;     /* reservations stay open in the journal */
+	bool                   keep;     /* what is open in the journal stays so */
 	uint64_t               lowest;   /* open number, as it was made */
 	bool                   pipeline;
 	lb_client_decided     *decided;
@@ -228,10 +229,10 @@ bool lb_undecided_has_told(const struct lb_client *client);  /* lb_client_decisi
 void lb_undecided_fetch(struct lb_client *client, struct lb_decision *decision);
 
 /* numbers.c: the next number for the attempt at hand: 1, 0: it needs a line of its own, or a negative errno; the one that
- * an earlier process has left, of a reservation; it is decided; no more are given out. */
+ * an earlier process has left, of a reservation; its verdict was handed on; no more are given out. */
 int  lb_numbers_give(struct lb_client *client);
 void lb_numbers_adopt(struct lb_client *client);
-void lb_numbers_end(struct lb_client *client);
+void lb_numbers_end(struct lb_attempt *attempt);
 void lb_numbers_stop(struct lb_client *client);
 
 /* delivery.c */
@@ -262,6 +263,9 @@ lb_time lb_retry_wait(unsigned failures, uint64_t random);
 
 /* verdict.c */
 void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_reason reason);
+/* Its verdict was handed on: it leaves the journal. Nothing, if it was not, or there is none. */
+void lb_delivery_told(struct lb_client *client, struct lb_attempt *attempt);
+void lb_delivery_goes_on(struct lb_client *client); /* the caller, who has what was handed on last */
 void lb_delivery_compare(struct lb_client *client); /* with the stored receipt, once everything was written */
 void lb_delivery_answer(struct lb_client *client, const struct lb_event *event);
 void lb_delivery_broken(struct lb_client *client);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Numbers out of reservations: the journal gives out many with one line, and has it back when the end of each of them is
- * known. Owns what is known of each reservation. One of which a number stays in doubt is left open.
+ * Numbers out of reservations: the journal gives out many with one line, and has it back when the end of each of them was
+ * handed on. Owns what is known of each reservation. One of which a number stays in doubt is left open.
  */
 #include "client/engine.h"
 #include <string.h>
@@ -116,10 +116,8 @@ void lb_numbers_adopt(struct lb_client *client)
 	client->attempt->reservation = reservation;
 }
 
-void lb_numbers_end(struct lb_client *client)
+void lb_numbers_end(struct lb_attempt *attempt)
 {
-	struct lb_attempt *attempt = client->attempt;
-
 	end(attempt->reservation, attempt->entry.id.number);
 }
 

@@ -82,6 +82,7 @@ int lb_client_start_commit_async(struct lb_client *client, lb_time deadline)
 
 	if (client->attempt->cut != LB_REASON_NONE)
 		return -EINVAL;
+	lb_delivery_goes_on(client);
 	if (client->verdicts.n > 0 && client->spare.n == 0)
 		return -ENOBUFS;
 	r = lb_client_start_commit(client, deadline);
@@ -216,6 +217,7 @@ void lb_undecided_collect(struct lb_client *client)
 		}
 		fill(client, attempt, &decision);
 		client->decided(client->decided_arg, &decision);
+		lb_delivery_told(client, attempt);
 	}
 	lb_stream_release(client);
 }
@@ -224,6 +226,7 @@ int lb_client_start_decision(struct lb_client *client, lb_time deadline)
 {
 	if (client->operation != LB_OPERATION_NONE)
 		return -EBUSY;
+	lb_delivery_goes_on(client);
 	if (client->undecided.n + client->verdicts.n == 0)
 		return -ENOENT;
 	lb_client_begin_operation(client, LB_OPERATION_DECISION, deadline);
@@ -238,5 +241,6 @@ bool lb_undecided_has_told(const struct lb_client *client)
 
 void lb_undecided_fetch(struct lb_client *client, struct lb_decision *decision)
 {
-	fill(client, take(&client->verdicts, 0), decision);
+	client->fetched = take(&client->verdicts, 0);
+	fill(client, client->fetched, decision);
 }

@@ -23,6 +23,13 @@ static bool is_our_word(enum lb_verdict verdict, enum lb_reason reason)
 	return verdict == LB_VERDICT_ROLLED_BACK && reason >= LB_REASON_NO_CONNECTION;
 }
 
+/* Whoever finds nothing open delivers it once more. So what has been committed, or may have been, is written down only
+ * when its verdict was handed on. */
+static bool is_told_first(enum lb_verdict verdict)
+{
+	return verdict == LB_VERDICT_COMMITTED || verdict == LB_VERDICT_FORGOTTEN;
+}
+
 void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_reason reason)
 {
 	struct lb_attempt *attempt = client->attempt;
@@ -30,25 +37,46 @@ void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_
 	int r = 0;
 
 	LB_FAULT("client_decided");
-	/* If its end cannot be written down it stays open there: asked again, the ledger says the same. */
-	if (attempt->claimed && verdict != LB_VERDICT_IN_DOUBT)
-		r = lb_journal_done(client->journal, id);
-	else if (attempt->claimed)
+	if (attempt->claimed && verdict == LB_VERDICT_IN_DOUBT)
 		lb_journal_release(client->journal, id);
-	if (attempt->reservation != NULL && verdict != LB_VERDICT_IN_DOUBT)
-		lb_numbers_end(client);
+	else if (attempt->claimed && !is_told_first(verdict))
+		r = lb_journal_done(client->journal, id);
 	if (r < 0 && is_our_word(verdict, reason)) {
 		verdict = LB_VERDICT_NOT_COMMITTED;
 		reason = LB_REASON_JOURNAL;
 		attempt->err = -r;
 	}
-	attempt->claimed = false;
+	attempt->claimed = attempt->claimed && is_told_first(verdict);
 	attempt->course = LB_COURSE_ENDED;
 	client->some_ended = client->some_ended || attempt != client->stage;
 	attempt->verdict = verdict;
 	attempt->reason = reason;
 	if (verdict == LB_VERDICT_COMMITTED)
 		client->confirmed += attempt->stored.length;
+	LB_FAULT("client_verdict");
+}
+
+/* If its end cannot be written down it stays open there: asked again, the ledger says the same. */
+void lb_delivery_told(struct lb_client *client, struct lb_attempt *attempt)
+{
+	if (attempt->course != LB_COURSE_NONE)
+		return;
+	if (attempt->claimed && client->keep)
+		lb_journal_release(client->journal, &attempt->entry.id);
+	else if (attempt->claimed)
+		(void)lb_journal_done(client->journal, &attempt->entry.id);
+	attempt->claimed = false;
+	if (attempt->reservation != NULL && attempt->verdict != LB_VERDICT_IN_DOUBT)
+		lb_numbers_end(attempt);
+	attempt->reservation = NULL;
+}
+
+void lb_delivery_goes_on(struct lb_client *client)
+{
+	lb_delivery_told(client, client->stage);
+	if (client->fetched != NULL)
+		lb_delivery_told(client, client->fetched);
+	client->fetched = NULL;
 }
 
 bool lb_delivery_commit_sent(const struct lb_client *client)

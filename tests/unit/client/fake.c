@@ -510,6 +510,16 @@ bool fake_is_open(struct fake *fake, const struct lb_id *id)
 	return r == 1;
 }
 
+bool fake_is_held(struct fake *fake, const struct lb_id *id)
+{
+	struct lb_journal *journal = journal_of(fake);
+	struct lb_journal_entry entry;
+	int r = lb_journal_find(journal, id, &entry);
+
+	lb_journal_close(journal);
+	return r == -EBUSY;
+}
+
 struct lb_id fake_leave_open(struct fake *fake, const char *name, const char *source)
 {
 	struct lb_journal *journal = journal_of(fake);

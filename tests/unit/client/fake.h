@@ -122,6 +122,9 @@ struct lb_receipt fake_receipt(
 /* Whether the journal, as another process reads it, has the id open. */
 bool fake_is_open(struct fake *fake, const struct lb_id *id);
 
+/* Whether it is open there, and claimed: by the client that has handed its verdict on last. */
+bool fake_is_held(struct fake *fake, const struct lb_id *id);
+
 /* An id that is open in the journal, from an earlier process. */
 struct lb_id fake_leave_open(struct fake *fake, const char *name, const char *source);
 

@@ -27,8 +27,9 @@ static void a_delivery_is_begun_written_and_committed(void **state)
 	assert_memory_equal(&told.receipt.ledger, &fake->ledger, sizeof fake->ledger);
 	assert_memory_equal(&told.receipt.id, lb_client_id(client), sizeof told.receipt.id);
 	assert_int_equal(told.receipt.id.number, 1);
-	assert_false(fake_is_open(fake, &told.receipt.id));
+	assert_true(fake_is_held(fake, &told.receipt.id));
 	fake_close(fake, client);
+	assert_false(fake_is_open(fake, &told.receipt.id));
 	assert_string_equal(fake->order, "HSBDCX");
 }
 

@@ -223,8 +223,9 @@ static void who_has_a_source_or_an_id_has_a_line_of_its_own(void **state)
 	id = *lb_client_id(client);
 	assert_int_equal(id.number, NUMBERS + 1);
 	assert_int_equal(fake_commit(fake, client).outcome.verdict, LB_VERDICT_COMMITTED);
-	assert_false(fake_is_open(fake, &id));
+	assert_true(fake_is_held(fake, &id));
 	assert_int_equal(deliver(fake, client).receipt.id.number, 2);
+	assert_false(fake_is_open(fake, &id));
 	fake_close(fake, client);
 }
 

@@ -115,8 +115,8 @@ static void a_file_is_read_again_and_committed_under_its_id(void **state)
 		assert_int_equal(fake->length, strlen(TEXT));
 		assert_int_equal(trying.waits, 1);
 		assert_int_equal(trying.why, LB_REASON_BROKEN);
-		assert_false(fake_is_open(fake, &trying.id));
 		fake_close(fake, trying.client);
+		assert_false(fake_is_open(fake, &trying.id));
 		assert_string_equal(fake->order, "HSBDCX");
 	}
 }

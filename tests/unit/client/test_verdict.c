@@ -30,7 +30,10 @@ static void check(struct fake *fake, const struct told *told, enum lb_verdict ve
 	assert_int_equal(told->outcome.verdict, verdict);
 	assert_int_equal(told->outcome.reason, reason);
 	assert_int_equal(told->r, verdict == LB_VERDICT_IN_DOUBT ? -EINPROGRESS : 0);
-	assert_int_equal(fake_is_open(fake, &told->receipt.id), verdict == LB_VERDICT_IN_DOUBT);
+	if (verdict == LB_VERDICT_COMMITTED || verdict == LB_VERDICT_FORGOTTEN)
+		assert_true(fake_is_held(fake, &told->receipt.id));
+	else
+		assert_int_equal(fake_is_open(fake, &told->receipt.id), verdict == LB_VERDICT_IN_DOUBT);
 	if (verdict != LB_VERDICT_COMMITTED && reason != LB_REASON_DIFFERENT)
 		assert_int_equal(told->receipt.committed_at, 0);
 	assert_int_equal(told->outcome.rung == LB_RUNG_COMMITTED, verdict == LB_VERDICT_COMMITTED);
@@ -42,6 +45,7 @@ static void expect(struct fake *fake, struct lb_client *client, struct told told
 {
 	check(fake, &told, verdict, reason);
 	fake_close(fake, client);
+	assert_int_equal(fake_is_open(fake, &told.receipt.id), verdict == LB_VERDICT_IN_DOUBT);
 }
 
 static const struct {
@@ -749,8 +753,9 @@ static void a_question_has_the_ledgers_answer(void **state)
 	assert_int_equal(told.receipt.committed_at, 5);
 	fake->has = NULL;
 	fake->resolves_to = LB_VERDICT_FORGOTTEN;
-	told = fake_resolve(fake, client, &id);
-	check(fake, &told, LB_VERDICT_FORGOTTEN, LB_REASON_FORGOTTEN);
+	told = fake_resolve(fake, client, &id); /* by now it is not open any more */
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_FORGOTTEN);
+	assert_false(fake_is_open(fake, &id));
 	fake->resolves_to = LB_VERDICT_ROLLED_BACK;
 	told = fake_resolve(fake, client, &id);
 	expect(fake, client, told, LB_VERDICT_ROLLED_BACK, LB_REASON_FENCED);
@@ -760,6 +765,7 @@ static void each_answer_for_good_ends_the_journals_entry(void **state)
 {
 	static const enum lb_verdict verdicts[] = {
 		LB_VERDICT_ROLLED_BACK, LB_VERDICT_FORGOTTEN, LB_VERDICT_COMMITTED};
+	const struct lb_id elsewhere = {.client = "another client", .number = 1};
 	struct fake *fake = *state;
 	struct lb_client *client = fake_client(fake);
 
@@ -771,6 +777,10 @@ static void each_answer_for_good_ends_the_journals_entry(void **state)
 		fake->resolves_to = verdicts[i];
 		assert_true(fake_is_open(fake, &id));
 		assert_int_equal(fake_resolve(fake, client, &id).outcome.verdict, verdicts[i]);
+		assert_int_equal(fake_is_held(fake, &id), verdicts[i] != LB_VERDICT_ROLLED_BACK);
+		fake->has = NULL;
+		fake->resolves_to = LB_VERDICT_ROLLED_BACK;
+		(void)fake_resolve(fake, client, &elsewhere); /* it goes on: by now it was told */
 		assert_false(fake_is_open(fake, &id));
 	}
 	fake_close(fake, client);
@@ -821,12 +831,12 @@ static void an_end_that_the_journal_cannot_take_does_not_change_the_verdict(void
 
 	assert_int_equal(try_begin(fake, client), 0);
 	assert_int_equal(fake_write(fake, client, "text"), 0);
-	fake->machine.fail_append = -ENOSPC;
 	told = fake_commit(fake, client);
+	fake->machine.fail_append = -ENOSPC;
+	fake_close(fake, client);
 	fake->machine.fail_append = 0;
 	assert_int_equal(told.outcome.verdict, LB_VERDICT_COMMITTED);
 	assert_true(fake_is_open(fake, &told.receipt.id)); /* asked again, the ledger says so again */
-	fake_close(fake, client);
 }
 
 /* The next process will find it open, and may send it: nobody can say that it never commits. */
