@@ -7,9 +7,9 @@
 #include "print.h"
 
 struct lb_telling {
-	bool json;     /* objects, and not lines */
-	int exit;      /* the code to leave with: that of the most serious verdict so far */
-	int unwritten; /* why the last result could not be written, which is said once, or 0 */
+	bool json;      /* objects, and not lines */
+	int  exit;      /* the code to leave with: that of the most serious verdict so far */
+	int  unwritten; /* why the last result could not be written, which is said once, or 0 */
 };
 
 /* One verdict goes out: a line at once, but the last object of a connection only when that has been ended. Then the last

@@ -379,12 +379,8 @@ int lb_client_result(struct lb_client *client, struct lb_receipt *receiptp, stru
 {
 	struct lb_outcome ignored;
 
-	if (outcomep == NULL)
-		outcomep = &ignored;
-	if (client->concludes)
-		lb_client_outcome(client, receiptp, outcomep);
-	else
-		fill_outcome(client, receiptp, outcomep);
+	(client->concludes ? lb_client_outcome : fill_outcome)(
+		client, receiptp, outcomep != NULL ? outcomep : &ignored);
 	return client->result;
 }
 
