@@ -26,7 +26,7 @@ PAGES = {path.name: path.read_text() for path in sorted(MAN.glob("*.[1-8]"))}
 FUNCTIONS = [name for name in PAGES if name.endswith(".3")]
 COMMANDS = {name: re.fullmatch(r"lastbyte-(\w+)\.1", name)[1] for name in PAGES if name.endswith(".1")}
 HEADERS = {name: re.findall(r"^\.In lastbyte/(\S+)$", text, re.MULTILINE) for name, text in PAGES.items()}
-WITHOUT = {"client.h", "conn.h", "server.h"}  # headers that are their own documentation
+WITHOUT = {"conn.h"}  # a header that is its own documentation
 IN_PART = {"base.h"}  # headers of which the pages need not have everything
 OPAQUE = {"lb_cork"}  # structs whose members are not the caller's
 OUTCOMES = (example.ROOT / "include/lastbyte/outcomes.def").read_text()
@@ -95,7 +95,7 @@ def every_page_of_ours_that_a_page_refers_to_exists():
         assert not missing, (page, missing)
 
 
-def no_command_and_no_header_for_sockets_is_without_a_page():
+def no_command_and_no_header_but_that_of_the_state_machine_is_without_a_page():
     overview = output(BUILD / "lastbyte", "help").partition("--version")[0]
     assert set(re.findall(r"^  (\w+)  +", overview, re.MULTILINE)) - {"help"} == set(COMMANDS.values()), overview
     headers = {path.name for path in (example.ROOT / "include/lastbyte").glob("*.h")}
@@ -198,6 +198,37 @@ int main(int argc, char **argv)
 }}
 """
 
+# What calls one that connects by itself, or not at all.
+MAIN = """
+int main(int argc, char **argv)
+{{
+	(void)argc;
+	(void)argv;
+	{}
+}}
+"""
+
+STEPS = """
+	const struct lb_delivery delivery = {.name = "greeting", .length = 5};
+	struct lb_client *client;
+	struct lb_outcome outcome, end;
+	if (lb_client_start_open(argv[1], NULL, lb_in_ms(60000), &client, &outcome) < 0 || finish(client, &outcome) < 0 ||
+		lb_client_start_begin(client, &delivery, lb_in_ms(60000)) < 0)
+		return 2;
+	if (finish(client, &outcome) == 0 &&
+		(lb_client_start_write(client, "hello", 5, lb_in_ms(60000)) < 0 || finish(client, &outcome) < 0))
+		return 2;
+	if (lb_client_start_commit(client, lb_in_ms(60000)) < 0 || finish(client, &outcome) < 0)
+		return 2;
+	__builtin_puts(lb_verdict_word(outcome.verdict));
+	__builtin_puts(lb_reason_word(outcome.reason));
+	lb_client_start_close(client, lb_in_ms(60000));
+	if (finish(client, &end) < 0)
+		return 2;
+	lb_client_abort(client, &end);
+	return lb_verdict_exit(outcome.verdict);
+"""
+
 
 def peer(heard, *said):
     """A peer that hears this, says that, and ends."""
@@ -216,6 +247,35 @@ def cut_peer(heard, said):
     return play
 
 
+@contextlib.contextmanager
+def serving(place, *command):
+    """A server that says where it listens. In the end it is told to stop, and does."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **place) as server:
+        try:
+            yield re.search(r"127\.0\.0\.1:\d+", server.stdout.readline())[0]
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(60) == 0
+        finally:
+            server.kill()
+
+
+def check_client(program):
+    with a_place() as place, serving(place, "lastbyte", "serve", "--listen", "127.0.0.1:0") as address:
+        said = subprocess.run([program, address], stdout=subprocess.PIPE, text=True, timeout=60, **place)
+        assert said.returncode == 0 and said.stdout.startswith("committed"), said
+        assert Path(place["cwd"], "inbox", "greeting").read_text() == "hello"
+        said = subprocess.run([program, address], stdout=subprocess.PIPE, text=True, timeout=60, **place)
+        assert said.returncode == 1 and "name_exists" in said.stdout, said
+
+
+def check_server(program):
+    with tempfile.TemporaryDirectory() as folder, a_place() as place, serving(place, program) as address:
+        client = build("lb_client.3", 0, Path(folder, "client"))
+        said = subprocess.run([client, address], stdout=subprocess.PIPE, text=True, timeout=60, **place)
+        assert said.returncode == 0 and said.stdout.startswith("5 bytes\ncommitted"), said
+        assert Path(place["cwd"], "inbox", "greeting").read_text() == "hello"
+
+
 def check_exchange(program):
     assert example.talk(program, peer(b"how are you?", b"we", b"ll")) == (0, "well")
     assert example.talk(program, cut_peer(b"how are you?", b"we")) == (1, "")
@@ -232,25 +292,36 @@ def check_message(program):
 
 # Of each page: how its programs are called, and what checks them.
 EXAMPLES = {
+    "lb_client.3": [('return deliver(argv[1], "greeting", "hello");', check_client), (STEPS, check_client)],
     "lb_close.3": [('return write(fd, "last words\\n", 11) != 11 || !end(fd);', example.check)],
     "lb_closer.3": [('return write(fd, "last words\\n", 11) != 11 || !end(fd);', example.check)],
     "lb_exchange.3": [('return ask(fd, "how are you?") != 0;', check_exchange)],
     "lb_farewell.3": [("return quit(fd) != 0;", check_farewell)],
     "lb_send_message.3": 2 * [('return reply(fd, (char *)"head ", 5, (char *)"body", 4) != 0;', check_message)],
+    "lb_server.3": [('return serve("inbox") != 0;', check_server)],
 }
+
+
+def programs(page):
+    return [block for block in examples(page) if block.startswith("#include")]
+
+
+def build(page, index, program):
+    """One program of a page, compiled."""
+    call, _ = EXAMPLES[page][index]
+    program.with_suffix(".c").write_text(programs(page)[index] + (CALLER if "fd" in call else MAIN).format(call))
+    subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", program, program.with_suffix(".c"),
+                    "-I", example.ROOT / "include", "-L", BUILD, *["-llastbyte-server"] * (page == "lb_server.3"), "-llastbyte",
+                    f"-Wl,-rpath,{BUILD}"], check=True)
+    return program
 
 
 def the_programs_do_what_is_said_of_them():
     for page in FUNCTIONS:
-        programs = [block for block in examples(page) if block.startswith("#include")]
-        assert len(programs) == len(EXAMPLES.get(page, [])), (page, len(programs))
-        for text, (call, check) in zip(programs, EXAMPLES.get(page, [])):
+        assert len(programs(page)) == len(EXAMPLES.get(page, [])), (page, len(programs(page)))
+        for index, (_, check) in enumerate(EXAMPLES.get(page, [])):
             with tempfile.TemporaryDirectory() as folder:
-                program = Path(folder, "program")
-                program.with_suffix(".c").write_text(text + CALLER.format(call))
-                subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", program, program.with_suffix(".c"),
-                                "-I", example.ROOT / "include", "-L", BUILD, "-llastbyte", f"-Wl,-rpath,{BUILD}"], check=True)
-                check(program)
+                check(build(page, index, Path(folder, "program")))
 
 
 def session(page, place, *hosts):
@@ -335,7 +406,7 @@ def the_object_of_the_lab_has_the_keys_of_its_page():
 tap.run([
     mandoc_finds_nothing,
     every_page_of_ours_that_a_page_refers_to_exists,
-    no_command_and_no_header_for_sockets_is_without_a_page,
+    no_command_and_no_header_but_that_of_the_state_machine_is_without_a_page,
     the_tables_of_words_are_those_of_outcomes_def,
     every_policy_is_in_the_table_and_means_what_outcomes_def_says,
     a_command_is_called_as_its_help_says,
