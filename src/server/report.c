@@ -31,8 +31,6 @@ void lb_session_report(struct lb_session *session, const struct lb_report *repor
 	session->held = *report;
 	session->held.peer = session->peer;
 	session->held_until = host->clock->now(host) + REPORT_WAIT;
-	if (session->how != LB_END_OPEN)
-		lb_session_flush_report(session);
 }
 
 void lb_task_report(struct lb_task *task)
