@@ -171,6 +171,77 @@ static void nor_is_a_server_of_another_user(void **state)
 	assert_int_equal(read_as_reader(fx), 0);
 }
 
+static int read_path(struct fixture *fx, const char *path, struct seen *seen)
+{
+	struct lb_ledger_info info;
+
+	seen->n = 0;
+	return lb_ledger_read(path, &info, take, seen, fx->why);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void a_database_is_its_own_path(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {.fx = fx};
+	char path[400];
+
+	committed(fx, 1);
+	strcpy(path, scratch_path(&fx->scratch, ".lastbyte/ledger.db"));
+	assert_int_equal(read_path(fx, path, &seen), 0);
+	assert_int_equal(seen.n, 1);
+}
+
+static void what_is_no_ledger_is_told_as_such(void **state)
+{
+	struct fixture *fx = *state;
+	struct seen seen = {.fx = fx};
+	char path[400];
+	sqlite3 *db;
+
+	strcpy(path, scratch_path(&fx->scratch, "notes"));
+	write_file(path, "");
+	assert_int_equal(read_path(fx, path, &seen), -ENOENT);
+	write_file(path,
+		"these are only notes, of more than the sixteen bytes that a database has for its kind\n");
+	assert_int_equal(read_path(fx, path, &seen), -ENOENT);
+	assert_non_null(strstr(fx->why, "it is none"));
+	strcpy(path, scratch_path(&fx->scratch, "other.db"));
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "CREATE TABLE deliveries(a)", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(read_path(fx, path, &seen), -ENOENT);
+	assert_non_null(strstr(fx->why, "there is none yet"));
+	strcpy(path, scratch_path(&fx->scratch, "circle"));
+	assert_int_equal(symlink("circle", path), 0);
+	assert_int_equal(read_path(fx, path, &seen), -ELOOP);
+	assert_non_null(strstr(fx->why, "circle"));
+}
+
+/* As a server leaves it that was killed, and one that was closed: the file is there, and it has nothing. */
+static void a_log_that_may_not_be_read_is_an_error_unless_it_is_empty(void **state)
+{
+	struct fixture *fx = *state;
+	char log[400];
+
+	committed(fx, 1);
+	lb_ledger_close(fx->ledger);
+	fx->ledger = NULL;
+	strcpy(log, scratch_path(&fx->scratch, ".lastbyte/ledger.db-wal"));
+	write_file(log, "");
+	assert_int_equal(read_as_reader(fx), 0);
+	write_file(log, "frames that are not in the file of the database");
+	assert_int_equal(read_as_reader(fx), EACCES);
+}
+
 static void a_newer_ledger_is_refused(void **state)
 {
 	struct fixture *fx = *state;
@@ -205,6 +276,9 @@ int main(void)
 		ledger_test(without_a_ledger_nothing_is_made),
 		ledger_test(a_directory_that_cannot_be_written_is_no_hindrance),
 		ledger_test(nor_is_a_server_of_another_user),
+		ledger_test(a_database_is_its_own_path),
+		ledger_test(what_is_no_ledger_is_told_as_such),
+		ledger_test(a_log_that_may_not_be_read_is_an_error_unless_it_is_empty),
 		ledger_test(a_newer_ledger_is_refused),
 	};
 

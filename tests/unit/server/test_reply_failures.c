@@ -96,6 +96,48 @@ static void a_limit_below_that_of_the_work_stays(void **state)
 	assert_int_equal(works, 0);
 }
 
+static void a_limit_above_that_of_the_work_is_that_of_the_work(void **state)
+{
+	struct fake *fake = *state;
+
+	fake->options.max_delivery = 100;
+	fake->options.work_max = 3;
+	start(fake, reply_with_ok);
+	assert_int_equal(peer_heard(fake_greet(fake, 0), LB_EVENT_HELLO_OK)->max_delivery, 3);
+}
+
+static enum lb_reason reply_with_much(void *arg, const struct lb_work *work, void *reply, size_t *lenp)
+{
+	(void)arg, (void)work;
+	memset(reply, 'r', LB_WORK_REPLY_MAX);
+	*lenp = LB_WORK_REPLY_MAX;
+	return LB_REASON_NONE;
+}
+
+static void commits_that_found_no_room_when_the_connection_ended_are_reported_all_the_same(void **state)
+{
+	struct fake *fake = *state;
+	struct peer *peer;
+
+	start(fake, reply_with_much);
+	peer = fake_greet(fake, LB_FEATURE_REPLY);
+	peer->room = 0;
+	for (uint64_t number = 1; number <= 6; number++) {
+		uint32_t handle = peer_begin(peer, number, 1);
+
+		peer_data(peer, handle, "text");
+		peer_commit(peer, handle, "text");
+		fake_run(fake);
+	}
+	assert_null(peer_heard(peer, LB_EVENT_COMMITTED));
+	peer->recv_error = -ECONNRESET;
+	fake_run(fake);
+	assert_int_equal(fake->committed, 6);
+	assert_int_equal(fake->n_reports, 6);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(fake->reports[i].verdict, LB_VERDICT_COMMITTED);
+}
+
 static void without_memory_for_its_work_a_server_does_not_start(void **state)
 {
 	struct failing_plan plan = {.at = 1, .memory = true};
@@ -202,6 +244,8 @@ int main(void)
 		fake_test(without_knowing_that_nothing_is_decided_no_work_is_done),
 		fake_test(a_reply_that_is_too_long_commits_nothing),
 		fake_test(a_limit_below_that_of_the_work_stays),
+		fake_test(a_limit_above_that_of_the_work_is_that_of_the_work),
+		fake_test(commits_that_found_no_room_when_the_connection_ended_are_reported_all_the_same),
 		fake_test(without_memory_for_its_work_a_server_does_not_start),
 		cmocka_unit_test(without_memory_for_the_reply_it_is_not_committed),
 		fake_test(answers_that_find_no_room_wait_for_it),

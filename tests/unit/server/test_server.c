@@ -195,6 +195,42 @@ static void what_is_at_work_when_its_time_is_up_has_its_answer_first(void **stat
 	assert_true(fake->stopped);
 }
 
+static void the_sinks_limit_holds_and_that_of_the_options_where_it_is_smaller(void **state)
+{
+	static const struct {
+		uint64_t sinks, wanted, limit;
+	} cases[] = {{0, 0, UINT64_MAX}, {0, 9, 9}, {5, 0, 5}, {5, 9, 5}, {5, 3, 3}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct fake *fake;
+		void *made;
+
+		fake_setup(&made);
+		fake = made;
+		fake->sink.max_delivery = cases[i].sinks;
+		fake->options.max_delivery = cases[i].wanted;
+		assert_int_equal(fake_start(fake), 0);
+		assert_int_equal(
+			peer_heard(fake_greet(fake, 0), LB_EVENT_HELLO_OK)->max_delivery, cases[i].limit);
+		fake_teardown(&made);
+	}
+}
+
+static void without_memory_for_a_sweep_it_comes_with_the_next(void **state)
+{
+	struct fake *fake = *state;
+	const struct failing_plan plan = {.at = 1, .memory = true};
+	struct failing_seen seen;
+
+	failing_begin(&plan);
+	fake_pass(fake, 1000 * FAKE_SECOND);
+	assert_true(failing_end(&seen));
+	assert_int_equal(fake->swept, 0);
+	fake_pass(fake, 1000 * FAKE_SECOND);
+	assert_int_equal(fake->swept, 1);
+}
+
 static void what_is_kept_is_swept_now_and_then(void **state)
 {
 	struct fake *fake = *state;
@@ -265,6 +301,8 @@ int main(void)
 		running_test(what_is_open_when_it_stops_may_finish),
 		running_test(what_is_open_when_its_time_is_up_is_rolled_back),
 		running_test(what_is_at_work_when_its_time_is_up_has_its_answer_first),
+		cmocka_unit_test(the_sinks_limit_holds_and_that_of_the_options_where_it_is_smaller),
+		running_test(without_memory_for_a_sweep_it_comes_with_the_next),
 		running_test(what_is_kept_is_swept_now_and_then),
 		fake_test(the_public_calls_use_the_machine_itself),
 		fake_test(without_a_descriptor_for_the_loop_there_is_no_server),

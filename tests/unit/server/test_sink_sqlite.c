@@ -152,6 +152,8 @@ static void a_second_commit_of_an_id_makes_no_second_row(void **state)
 	assert_int_equal(again.receipt.committed_at, first.receipt.committed_at);
 	again = deliver(fx->sink, 1, "another text");
 	assert_reason(&again, LB_REASON_DIFFERENT);
+	again = deliver(fx->sink, 1, "tixt");
+	assert_reason(&again, LB_REASON_DIFFERENT);
 	assert_int_equal(rows_there(fx), 1);
 }
 
@@ -361,6 +363,22 @@ static void on_a_full_disk_nothing_of_a_batch_is_there_and_all_may_come_again(vo
 	assert_int_equal(rows_there(fx), 2);
 }
 
+static void while_another_server_does_not_let_go_all_may_come_again(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake busy;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(scratch_path(&fx->scratch, "rows.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	busy = deliver(fx->sink, 1, "text");
+	assert_reason(&busy, LB_REASON_BUSY);
+	assert_int_equal(resolve(fx->sink, 1).reason, LB_REASON_BUSY);
+	sqlite3_close(db);
+	assert_int_equal(rows_there(fx), 0);
+	assert_int_equal(deliver(fx->sink, 1, "text").verdict, LB_VERDICT_COMMITTED);
+}
+
 static void a_commit_whose_sync_failed_is_what_is_read_then(void **state)
 {
 	struct fixture *fx = *state;
@@ -509,6 +527,7 @@ int main(void)
 		sink_test(receipts_say_where_there_is_no_disk_behind),
 		sink_test(contents_take_no_more_memory_than_allowed),
 		sink_test(on_a_full_disk_nothing_of_a_batch_is_there_and_all_may_come_again),
+		sink_test(while_another_server_does_not_let_go_all_may_come_again),
 		sink_test(a_commit_whose_sync_failed_is_what_is_read_then),
 		sink_test(a_failed_commit_beside_another_server_takes_nothing_of_its),
 		sink_test(two_attempts_at_two_servers_commit_once_with_one_receipt),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What becomes of a delivery when its sink, its connection, another attempt or the server's end comes in between. */
 #include "fake.h"
+#include "lib/failing.h"
 
 static void what_was_asked_to_be_made_durable_is(void **state)
 {
@@ -26,6 +27,23 @@ static void what_cannot_be_made_durable_is_refused_and_rolled_back(void **state)
 	fake_run(fake);
 	assert_int_equal(peer_heard(peer, LB_EVENT_REFUSED)->reason, LB_REASON_IO_ERROR);
 	assert_int_equal(fake->rolled_back, 1);
+}
+
+static void without_memory_for_a_sync_it_is_left_for_a_later_attempt(void **state)
+{
+	struct fake *fake = *state;
+	struct peer *peer = fake_greet(fake, LB_FEATURE_RESUME);
+	uint32_t handle = peer_open(fake, peer, 1);
+	const struct failing_plan plan = {.at = 1, .memory = true};
+	struct failing_seen seen;
+
+	assert_int_equal(lb_conn_sync(peer->conn, handle), 0);
+	failing_begin(&plan);
+	fake_run(fake);
+	assert_true(failing_end(&seen));
+	assert_int_equal(peer_heard(peer, LB_EVENT_REFUSED)->reason, LB_REASON_BUSY);
+	assert_int_equal(fake->left, 1);
+	assert_int_equal(fake->rolled_back, 0);
 }
 
 static void a_sync_that_fails_beside_a_commit_says_nothing_of_it(void **state)
@@ -237,6 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		running_test(what_was_asked_to_be_made_durable_is),
 		running_test(what_cannot_be_made_durable_is_refused_and_rolled_back),
+		running_test(without_memory_for_a_sync_it_is_left_for_a_later_attempt),
 		running_test(a_sync_that_fails_beside_a_commit_says_nothing_of_it),
 		running_test(a_sync_whose_connection_has_ended_is_answered_to_nobody),
 		running_test(a_commit_in_doubt_is_said_to_nobody),
