@@ -128,13 +128,13 @@ static void keep(struct lb_session *session, const uint8_t *buf, size_t len)
 
 static void feed(struct lb_session *session, const uint8_t *buf, size_t len)
 {
+	lb_time now = lb_session_now(session);
 	struct lb_event event;
 	size_t used = 0;
 
 	session->feeding = true;
 	while (used < len) {
-		size_t n =
-			lb_conn_recv(session->conn, buf + used, len - used, lb_session_now(session), &event);
+		size_t n = lb_conn_recv(session->conn, buf + used, len - used, now, &event);
 
 		if (n == 0 && event.type == LB_EVENT_NONE)
 			break;
@@ -307,5 +307,5 @@ void lb_session_new(struct lb_server *server, int fd, const struct lb_endpoint *
 	if (session->next != NULL)
 		session->next->prevp = &session->next;
 	server->sessions = session;
-	update(session);
+	ready(&session->watch, EPOLLIN); /* what it says first has often come by now */
 }
