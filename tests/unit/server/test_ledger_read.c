@@ -213,7 +213,7 @@ static void what_is_no_ledger_is_told_as_such(void **state)
 	write_file(path,
 		"these are only notes, of more than the sixteen bytes that a database has for its kind\n");
 	assert_int_equal(read_path(fx, path, &seen), -ENOENT);
-	assert_non_null(strstr(fx->why, "it is none"));
+	assert_non_null(strstr(fx->why, "it is not a database"));
 	strcpy(path, scratch_path(&fx->scratch, "other.db"));
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "CREATE TABLE deliveries(a)", NULL, NULL, NULL), SQLITE_OK);
