@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: MIT
 """test_readme.py BUILD: what README.md says is so, and the files exist that it and docs/architecture.md name."""
 
+import contextlib
+import os
 import re
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import example
@@ -16,14 +19,59 @@ BUILD = Path(sys.argv[1]).resolve()
 TEXT = (example.ROOT / "README.md").read_text()
 
 
+def build(index, program):
+    program.with_suffix(".c").write_text(example.source(index))
+    subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", program, program.with_suffix(".c"),
+                    "-I", example.ROOT / "include", "-L", BUILD, "-llastbyte", f"-Wl,-rpath,{BUILD}"], check=True)
+    return program
+
+
 def the_first_program_has_at_most_20_lines_and_does_what_is_said_of_it():
     assert example.source().count("\n") <= 21, example.source().count("\n")
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder, "words")
-        program.with_suffix(".c").write_text(example.source())
-        subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", program, program.with_suffix(".c"),
-                        "-I", example.ROOT / "include", "-L", BUILD, "-llastbyte", f"-Wl,-rpath,{BUILD}"], check=True)
-        example.check(program)
+        example.check(build(0, Path(folder, "words")))
+
+
+@contextlib.contextmanager
+def serving(into):
+    """A server in a directory of its own: the directory, where it listens, and an environment to send with."""
+    with tempfile.TemporaryDirectory() as folder:
+        with subprocess.Popen([BUILD / "lastbyte", "serve", "--into", into, "--listen", "127.0.0.1:0"], cwd=folder,
+                              stderr=subprocess.PIPE, text=True) as server:
+            ready = server.stderr.readline()
+            reader = threading.Thread(target=server.stderr.read)  # it waits for a reader who is slow
+            reader.start()
+            try:
+                address = re.search(r"127\.0\.0\.1:\d+", ready)[0]
+                yield Path(folder), address, dict(os.environ, XDG_STATE_HOME=f"{folder}/state", PATH=f"{BUILD}:{os.environ['PATH']}")
+            finally:
+                server.terminate()
+                reader.join()
+
+
+def the_second_program_delivers_each_line_and_says_of_which_it_could_not():
+    with serving("dir:./inbox") as (folder, address, environment):
+        program = build(1, folder / "lines")
+        lines = "".join(f"line {n}\n" for n in range(1, 151))
+        done = subprocess.run([program, address], input=lines, capture_output=True, text=True, timeout=100, env=environment)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        assert {path.name: path.read_text() for path in folder.glob("inbox/line.*")} == \
+            {f"line.{n}": f"line {n}\n" for n in range(1, 151)}
+        (folder / "inbox" / "line.2").unlink()
+        done = subprocess.run([program, address], input="1\n2\n3\n", capture_output=True, text=True, timeout=100, env=environment)
+        assert (done.returncode, sorted(done.stderr.splitlines())) == \
+            (1, [f"line.{n}: the name exists there" for n in (1, 3)]), done
+
+
+def the_lines_become_rows_as_is_said():
+    into = command("build/lastbyte serve --into sqlite:").split()[-1]
+    with serving(into) as (folder, address, environment):
+        for line in command("seq "), command("sqlite3 "):
+            done = subprocess.run(line.replace("build/", "").replace("127.0.0.1", address), shell=True, cwd=folder, check=True,
+                                  stdout=subprocess.PIPE, text=True, timeout=100, env=environment)
+        count = command("seq ").split()[1]
+        assert done.stdout == f"{count}\n", done
+        assert (folder / "receipts").read_text().count("committed") == int(count)
 
 
 def command(start):
@@ -90,6 +138,8 @@ def its_table_of_exit_codes_is_that_of_outcomes_def():
 
 tap.run([
     the_first_program_has_at_most_20_lines_and_does_what_is_said_of_it,
+    the_second_program_delivers_each_line_and_says_of_which_it_could_not,
+    the_lines_become_rows_as_is_said,
     the_commands_to_try_say_what_is_said_of_them,
     the_lab_shows_what_is_shown,
     every_file_and_link_that_it_names_exists,
