@@ -21,6 +21,26 @@ static void commit_all(struct lb_sink *sink, struct lb_job *list)
 	}
 }
 
+/* To hear that the ledger cannot be asked may take long: it is said to the others, too, who may be many. They ask again. */
+static void resolve_all(struct lb_sink *sink, struct lb_job *list)
+{
+	enum lb_reason reason = LB_REASON_NONE;
+
+	for (struct lb_job *job = list; job != NULL; job = job->next) {
+		struct lb_resolution *resolution = &lb_task_of(job)->resolution;
+
+		if (lb_task_of(job)->kind != LB_TASK_RESOLVE)
+			continue;
+		if (reason != LB_REASON_BUSY && reason != LB_REASON_IO_ERROR) {
+			sink->ops->resolve(sink, resolution);
+			reason = resolution->reason;
+			continue;
+		}
+		resolution->verdict = LB_VERDICT_NOT_COMMITTED;
+		resolution->reason = reason;
+	}
+}
+
 /*
  * On the worker. Commits share their syncs, whatever lies between them: what came later does no harm when
  * it is done first (a client settles no number that is undecided), and a question is best asked once what
@@ -50,7 +70,5 @@ void lb_task_work(void *arg, struct lb_job *list)
 			sink->ops->sweep(sink);
 	}
 	commit_all(sink, list);
-	for (struct lb_job *job = list; job != NULL; job = job->next)
-		if (lb_task_of(job)->kind == LB_TASK_RESOLVE)
-			sink->ops->resolve(sink, &lb_task_of(job)->resolution);
+	resolve_all(sink, list);
 }

@@ -132,6 +132,49 @@ static void one_that_is_gone_when_the_batch_ends_is_written_to_no_more(void **st
 	assert_int_equal(serving.reports, 5);
 }
 
+struct oracle {
+	struct lb_sink sink; /* first */
+	enum lb_reason reason;
+	unsigned asked;
+};
+
+static void answer(struct lb_sink *sink, struct lb_resolution *resolution)
+{
+	struct oracle *oracle = (struct oracle *)sink;
+
+	oracle->asked++;
+	resolution->reason = oracle->reason;
+	resolution->verdict = LB_VERDICT_NOT_COMMITTED;
+}
+
+static void who_cannot_be_asked_now_is_not_asked_for_each_question_of_a_batch(void **state)
+{
+	static const struct {
+		enum lb_reason reason;
+		unsigned asked;
+	} cases[] = {{LB_REASON_BUSY, 1}, {LB_REASON_IO_ERROR, 1}, {LB_REASON_DISK_FULL, 3},
+		{LB_REASON_SETTLE_FIRST, 3}};
+	const struct lb_sink_ops ops = {.resolve = answer};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct oracle oracle = {.sink.ops = &ops, .reason = cases[i].reason};
+		struct lb_server server = {.sink = &oracle.sink};
+		struct lb_task tasks[3] = {0};
+
+		for (int n = 0; n < 3; n++) {
+			tasks[n].kind = LB_TASK_RESOLVE;
+			tasks[n].job.next = n < 2 ? &tasks[n + 1].job : NULL;
+		}
+		lb_task_work(&server, &tasks[0].job);
+		assert_int_equal(oracle.asked, cases[i].asked);
+		for (int n = 0; n < 3; n++) {
+			assert_int_equal(tasks[n].resolution.verdict, LB_VERDICT_NOT_COMMITTED);
+			assert_int_equal(tasks[n].resolution.reason, cases[i].reason);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +182,7 @@ int main(void)
 		cmocka_unit_test(the_commits_of_several_connections_share_a_batch),
 		cmocka_unit_test(a_lone_commit_waits_for_no_company),
 		cmocka_unit_test(one_that_is_gone_when_the_batch_ends_is_written_to_no_more),
+		cmocka_unit_test(who_cannot_be_asked_now_is_not_asked_for_each_question_of_a_batch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
