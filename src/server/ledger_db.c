@@ -33,7 +33,7 @@ static int fail_sqlite(const struct lb_ledger *ledger, int rc, char why[256])
 	if (primary == SQLITE_FULL)
 		err = -ENOSPC;
 	else if (primary == SQLITE_BUSY)
-		err = -EBUSY;
+		return fail(ledger, -EBUSY, "another program has a transaction in it that does not end", why);
 	else if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY || primary == SQLITE_PERM)
 		err = -EACCES;
 	/* SQLite says no more than that it could not */

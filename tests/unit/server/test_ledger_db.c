@@ -170,6 +170,7 @@ static void who_opens_it_waits_for_others_but_not_for_ever(void **state)
 	assert_int_equal(sqlite3_exec(beside, "VACUUM; BEGIN; SELECT * FROM sqlite_schema", NULL, NULL, NULL),
 		SQLITE_OK);
 	assert_int_equal(try_open(fx, &host, "another.db", NULL), -EBUSY);
+	assert_non_null(strstr(fx->why, "another program"));
 	assert_in_range(
 		faulty_vfs.slept, INT64_C(1000) * LB_LEDGER_WAIT_MS, INT64_C(2000) * LB_LEDGER_WAIT_MS);
 	faulty_vfs.slept = 0;
