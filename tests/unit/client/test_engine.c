@@ -230,6 +230,53 @@ static void a_call_takes_the_time_that_it_took(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
+static void an_address_with_and_without_the_port_it_stands_for_is_one(void **state)
+{
+	static const char *const cases[][2] = {{"host", "host:7117"}, {"host:7117", "host:7117"},
+		{"host:1", "host:1"}, {"[::1]", "[::1]:7117"}, {"[::1]:9", "[::1]:9"}, {"host:99999", NULL}};
+	char address[LB_ADDRESS_TEXT];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int r = lb_client_normalise(cases[i][0], address);
+
+		assert_int_equal(r, cases[i][1] != NULL ? 0 : -EINVAL);
+		if (r == 0)
+			assert_string_equal(address, cases[i][1]);
+	}
+}
+
+static void why_a_name_is_not_known_is_told_to_who_asks(void **state)
+{
+	struct fake *fake = *state;
+	char why[256] = "";
+	const struct lb_client_options options = {.state_dir = fake->dir, .why = why};
+	struct lb_outcome outcome;
+	struct lb_client *client;
+
+	assert_int_equal(lb_client_open_on(&fake->machine.host, "nowhere", &options, fake_in(fake, 10),
+				 &client, &outcome),
+		-EHOSTUNREACH);
+	assert_string_not_equal(why, "");
+}
+
+static void without_options_the_journal_lies_where_the_user_keeps_state(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_outcome outcome;
+	struct lb_client *client;
+	struct stat st;
+
+	assert_int_equal(setenv("XDG_STATE_HOME", scratch_path(&fake->scratch, "home"), 1), 0);
+	assert_int_equal(
+		lb_client_open_on(&fake->machine.host, "host", NULL, fake_in(fake, 10), &client, &outcome),
+		0);
+	assert_int_equal(stat(scratch_path(&fake->scratch, "home/lastbyte"), &st), 0);
+	fake_close(fake, client);
+	assert_int_equal(unsetenv("XDG_STATE_HOME"), 0);
+	lb_client_free(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +292,9 @@ int main(void)
 		TEST(while_one_operation_runs_no_other_can_be_started),
 		TEST(a_rollback_hears_no_interrupt),
 		TEST(a_call_takes_the_time_that_it_took),
+		TEST(an_address_with_and_without_the_port_it_stands_for_is_one),
+		TEST(why_a_name_is_not_known_is_told_to_who_asks),
+		TEST(without_options_the_journal_lies_where_the_user_keeps_state),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "fake.h"
+#include <sys/epoll.h>
 
 static void both_ends_agree_and_the_socket_is_ended_in_order(void **state)
 {
@@ -209,6 +210,34 @@ static void aborting_resets_and_tells_the_truth_about_the_delivery(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
+static void a_flood_is_not_read_beyond_what_can_be_answered(void **state)
+{
+	static const uint8_t ping[20] = {0x10, [11] = 8};
+	struct fake *fake = *state;
+	struct lb_client *client = fake_client(fake);
+	size_t many = sizeof fake->to_client / sizeof ping;
+	uint64_t before = fake->sent;
+	struct lb_outcome outcome;
+	struct lb_needs needs;
+
+	for (size_t i = 0; i < many; i++)
+		memcpy(fake->to_client + i * sizeof ping, ping, sizeof ping);
+	fake->to_client_len = many * sizeof ping;
+	fake->mute = true;
+	fake->room = 0;
+	assert_true(lb_client_step(client));
+	lb_client_needs(client, &needs);
+	assert_int_equal(needs.events, EPOLLOUT);
+	assert_int_equal(fake->sent, before);
+	fake->room = SIZE_MAX;
+	while (needs.events != EPOLLIN) {
+		assert_true(lb_client_step(client));
+		lb_client_needs(client, &needs);
+	}
+	assert_int_equal(fake->sent - before, many * sizeof ping); /* as many PONGs */
+	lb_client_abort(client, &outcome);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +249,7 @@ int main(void)
 		TEST(a_server_without_a_sign_of_life_is_given_up),
 		TEST(a_server_that_is_only_slow_is_waited_for),
 		TEST(aborting_resets_and_tells_the_truth_about_the_delivery),
+		TEST(a_flood_is_not_read_beyond_what_can_be_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

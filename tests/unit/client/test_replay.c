@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/cmocka.h"
 #include "client/replay.h"
+#include <errno.h>
 
 static uint8_t byte_at(uint64_t offset)
 {
@@ -71,11 +72,31 @@ static void what_is_dropped_is_dropped_once(void **state)
 	lb_replay_stop(&replay);
 }
 
+static void started_again_it_has_its_memory_if_that_is_as_large_and_nothing_else(void **state)
+{
+	struct lb_replay replay = {.bytes = NULL};
+	const uint8_t *bytes;
+
+	(void)state;
+	assert_int_equal(lb_replay_start(&replay, 0, 10), 0);
+	bytes = replay.bytes;
+	put(&replay, 10);
+	assert_int_equal(lb_replay_start(&replay, 100, 10), 0);
+	assert_ptr_equal(replay.bytes, bytes);
+	assert_int_equal(lb_replay_room(&replay), 10);
+	assert_int_equal(lb_replay_start(&replay, 100, 20), 0);
+	assert_int_equal(lb_replay_room(&replay), 20);
+	assert_int_equal(lb_replay_start(&replay, 0, PTRDIFF_MAX), -ENOMEM);
+	assert_null(replay.bytes);
+	lb_replay_stop(&replay);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_has_what_was_put_and_not_dropped),
 		cmocka_unit_test(what_is_dropped_is_dropped_once),
+		cmocka_unit_test(started_again_it_has_its_memory_if_that_is_as_large_and_nothing_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
