@@ -243,11 +243,51 @@ static void a_planted_bug_commits_without_a_sync_of_the_part(void **state)
 	assert_null(strstr(fx->log, "sync a;"));
 }
 
+/* Another connection to the ledger inserts it, as a sink does whose lock was lost. */
+static void commit_beside(struct fixture *fx, const struct lb_intake *intake)
+{
+	struct lb_ledger_entry entry = {
+		.receipt = {.id = intake->id, .length = intake->received, .committed_at = 1}};
+	struct lb_ledger *other;
+	struct lb_hasher hasher;
+
+	lb_hasher_init(&hasher);
+	lb_hasher_update(&hasher, "hello", 5);
+	lb_hasher_digest(&hasher, &entry.receipt.digest);
+	strcpy(entry.receipt.name, intake->name);
+	strcpy(entry.receipt.placed, intake->name);
+	assert_int_equal(
+		lb_ledger_open(lb_host_real(), NULL, inbox(fx, ".lastbyte/ledger.db"), NULL, &other, fx->why),
+		0);
+	assert_int_equal(lb_ledger_commit(other, &entry, 1), 0);
+	lb_ledger_close(other);
+}
+
+static void a_row_that_is_there_already_decides_and_the_part_goes(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake same, other;
+
+	begin_full(fx, &same, 1, "a", "hello");
+	commit_beside(fx, &same);
+	commit(fx, &same);
+	assert_answer(same, COMMITTED, NONE);
+	assert_int_equal(same.receipt.committed_at, 1);
+	begin_full(fx, &other, 2, "b", "world");
+	commit_beside(fx, &other);
+	commit(fx, &other);
+	assert_answer(other, REFUSED, DIFFERENT);
+	for (uint64_t number = 1; number <= 2; number++)
+		assert_false(exists(part_path(fx, number, "")));
+	assert_false(exists(inbox(fx, "b")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		sink_test(a_commit_syncs_in_order),
 		sink_test(commits_together_share_the_sync_of_directories),
+		sink_test(a_row_that_is_there_already_decides_and_the_part_goes),
 		sink_test(more_than_a_batch_commit_in_one_call),
 		sink_test(a_part_whose_sync_fails_is_discarded_and_the_others_commit),
 		sink_test(a_part_whose_directory_cannot_be_synced_is_discarded),
