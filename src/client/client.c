@@ -164,6 +164,10 @@ int lb_client_write(struct lb_client *client, const void *buf, size_t len, lb_ti
 {
 	int r = lb_client_start_write(client, buf, len, deadline);
 
+	if (r == 0 && lb_stream_gather(client)) {
+		client->operation = LB_OPERATION_NONE;
+		return 0;
+	}
 	return r < 0 ? r : run_interruptibly(client);
 }
 

@@ -210,6 +210,29 @@ static size_t room(struct lb_client *client)
 	return SIZE_MAX;
 }
 
+static void taken(struct lb_client *client, size_t n, bool hashed)
+{
+	if (hashed)
+		lb_hasher_update(&client->attempt->hasher, client->out, n);
+	client->attempt->length += n;
+	client->out += n;
+	client->out_len -= n;
+}
+
+bool lb_stream_gather(struct lb_client *client)
+{
+	const struct lb_attempt *attempt = client->attempt;
+	size_t n = client->out_len;
+
+	if (!client->pipeline || client->link != LB_LINK_READY || client->repeating || client->closing ||
+		attempt->course != LB_COURSE_OPEN || attempt->resumable || attempt->kept || attempt->whole ||
+		attempt->sent != attempt->length || n > LB_DATA_COPIED || lb_link_is_due(client) ||
+		say(client, client->out, n) < 0)
+		return false;
+	taken(client, n, true);
+	return true;
+}
+
 int lb_stream_say(struct lb_client *client)
 {
 	struct lb_attempt *attempt = client->attempt;
@@ -232,10 +255,6 @@ int lb_stream_say(struct lb_client *client)
 		r = say_new(client, n);
 	if (r < 0)
 		return r;
-	if (!skips || !LB_BUG("hash_from_offset"))
-		lb_hasher_update(&attempt->hasher, client->out, n);
-	attempt->length += n;
-	client->out += n;
-	client->out_len -= n;
+	taken(client, n, !skips || !LB_BUG("hash_from_offset"));
 	return 0;
 }

@@ -3,6 +3,7 @@
  * What a client says. Each call either puts its frame whole or does nothing; -EAGAIN where it has to wait,
  * for answers or for what was put before to be written.
  */
+#include "proto/bytes.h"
 #include "proto/machine.h"
 #include <errno.h>
 #include <string.h>
@@ -79,8 +80,8 @@ static void put_copied(struct lb_conn *conn, uint32_t handle, const void *buf, s
 	if (conn->data_end == end && conn->data_at >= conn->output.written) {
 		size_t before = (size_t)(end - conn->data_at) - sizeof header;
 
-		lb_header_put(header, LB_FRAME_DATA, handle, (uint32_t)(before + len));
-		lb_output_patch(&conn->output, conn->data_at, header, sizeof header);
+		lb_put_be(header, before + len, 4);
+		lb_output_patch(&conn->output, conn->data_at + 8, header, 4);
 	} else {
 		conn->data_at = end;
 		lb_header_put(header, LB_FRAME_DATA, handle, (uint32_t)len);

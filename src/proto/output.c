@@ -17,7 +17,8 @@ static void place(struct lb_output *output, size_t offset, const void *bytes, si
 		at -= output->size;
 	first = at_most(len, output->size - at);
 	memcpy(output->ring + at, bytes, first);
-	memcpy(output->ring, (const uint8_t *)bytes + first, len - first);
+	if (first < len)
+		memcpy(output->ring, (const uint8_t *)bytes + first, len - first);
 }
 
 void lb_output_put(struct lb_output *output, const void *bytes, size_t len)

@@ -335,6 +335,35 @@ static void what_goes_forward_is_not_waited_for_longer_each_time(void **state)
 
 #define BY(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
+/* Small pieces go the short way, a large one and what comes behind it another. */
+static void pieces_of_any_size_arrive_together_as_they_were_written(void **state)
+{
+	const struct lb_delivery delivery = {.name = "name", .length = LB_UNKNOWN};
+	struct fake *fake = *state;
+	const struct lb_client_options options = {.state_dir = fake->dir, .pipeline = true};
+	static const char large[LB_DATA_COPIED + 1];
+	struct lb_client *client;
+	struct lb_outcome outcome;
+	struct told told;
+
+	fake_restart(fake);
+	assert_int_equal(lb_client_open_on(
+				 &fake->machine.host, "host", &options, fake_in(fake, 10), &client, &outcome),
+		0);
+	fake->sends = 0;
+	assert_int_equal(lb_client_begin(client, &delivery, fake_in(fake, 10)), 0);
+	for (unsigned i = 0; i < 3000; i++) {
+		assert_int_equal(fake_write(fake, client, "a small piece of many"), 0);
+		if (i % 1000 == 500)
+			assert_int_equal(lb_client_write(client, large, sizeof large, fake_in(fake, 10)), 0);
+	}
+	told = fake_commit(fake, client);
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_COMMITTED);
+	assert_int_equal(told.receipt.length, 3000 * strlen("a small piece of many") + 3 * sizeof large);
+	assert_in_range(fake->sends, 1, 9);
+	fake_close(fake, client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +379,7 @@ int main(void)
 		BY(nobody_asks_for_sync_who_cannot_go_on),
 		BY(where_the_sink_cannot_nothing_is_kept),
 		BY(what_goes_forward_is_not_waited_for_longer_each_time),
+		BY(pieces_of_any_size_arrive_together_as_they_were_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
