@@ -3,7 +3,6 @@
 The books of a round: what was to be sent, what the commands and the server said of it, and whether that is true of what
 lies there. Nothing in here knows which faults there were; the world says what they excuse.
 """
-import filecmp
 import os
 import re
 import subprocess
@@ -17,8 +16,9 @@ NEVER = ("wrong_length", "wrong_digest", "protocol", "source_changed", "source_u
 
 
 class Books:
-    def __init__(self, place, sources, taken, did):
-        self.place, self.sources, self.taken, self.did = place, sources, taken, did
+    def __init__(self, place, inbox, did):
+        self.place, self.inbox, self.sources, self.did = place, inbox, inbox.sources, did
+        self.forgetful = False  # whether the ledger forgets what is settled
         self.names, self.said, self.last = set(), [], {}
         self.inputs = set()  # whose records have numbers set aside, of which some were not used
         self.again = set()  # names that may be sent under several ids, each with a verdict of its own
@@ -38,22 +38,6 @@ class Books:
         """What every run said that had to do with a name or an id that is in trouble."""
         words = {word for text in self.troubles for word in re.findall(r"c[0-9]+-[0-9]+|[0-9a-f]{32}:[0-9]+", text)}
         return [story for story in self.runs if words & set(re.findall(r"c[0-9]+-[0-9]+|[0-9a-f]{32}:[0-9]+", story))]
-
-    def where(self, name):
-        """The files that are there of a name: in the inbox, or taken from it by its reader."""
-        place = os.path.join(self.place.inbox, name)
-        for _ in range(2):  # it may be taken between the two looks
-            found = [path for path in (place,) if os.path.exists(path)]
-            found += [os.path.join(self.taken, path) for path in os.listdir(self.taken) if path.rpartition("#")[0] == name]
-            if found:
-                return found
-        return []
-
-    def whole(self, path, name):
-        try:
-            return filecmp.cmp(path, os.path.join(self.sources, name), shallow=False)
-        except FileNotFoundError:  # taken meanwhile: the end of the round looks again
-            return True
 
     def heard(self, answer, names, hit, what, full, stops):
         """
@@ -107,12 +91,14 @@ class Books:
             self.check(of_input and verdict != "committed", f"a name that nobody sent: {story}")
             return
         if verdict == "committed":
-            found = self.where(name)
+            found = self.inbox.find(name)
             self.check(found, f"committed, and not there: {story}")
-            for path in found:
-                self.check(self.whole(path, name), f"committed, and not what was sent: {path}: {story}")
-        elif verdict != "in_doubt" and name and name not in self.old | self.again:
-            self.check(not self.where(name), f"{verdict}, and it is there: {story}")
+            self.check(all(found.values()), f"committed, and not what was sent: {found}: {story}")
+            self.check("placed" not in thing or name in self.inbox.outsiders, f"nobody else has its name: {story}")
+            self.did["placed under another name"] += "placed" in thing
+        elif verdict not in ("in_doubt", "forgotten") and name and name not in self.old | self.again:
+            self.check(not self.inbox.find(name), f"{verdict}, and it is there: {story}")
+        self.check(verdict != "forgotten" or self.forgetful, f"nothing was to be forgotten: {story}")
         if verdict != "committed" and name not in self.old:
             self.check(reason not in NEVER, f"no fault explains that: {story}")
             if reason in ("disk_full", "io_error", "journal"):
@@ -136,9 +122,9 @@ class Books:
         """Everything is settled and nobody works any more. logged: the deliveries that servers have reported."""
         digests = self.digests() if self.names else {}
         committed = self.rows(digests)
-        self.files(committed)
-        self.words(committed)
+        self.words(committed, self.contents(committed))
         self.log(committed, logged)
+        self.check(not self.inbox.spoiled(), f"spoiled: {self.inbox.spoiled()}")
         self.check(not self.place.parts(), f"left over: {self.place.parts()}")
 
     def rows(self, digests):
@@ -155,26 +141,28 @@ class Books:
             committed[row["id"]] = row
         return committed
 
-    def files(self, committed):
-        """Each row has one file, each file a row."""
-        rows = {row["name"] for row in committed.values()}
+    def contents(self, committed):
+        """Each row of the ledger is there once, and nothing else, but what was forgotten. Returns the names that are there."""
+        rows, there = {row["name"] for row in committed.values()}, set()
         for name in sorted(rows | self.names):
-            found = self.where(name)
-            self.check(len(found) == (name in rows), f"{name}: in the ledger: {name in rows}, files: {found}")
-            for path in found:
-                self.check(self.whole(path, name), f"not what was sent: {path}")
-        strangers = set(self.place.visible()) | {path.rpartition("#")[0] for path in os.listdir(self.taken)}
-        self.check(strangers <= rows, f"files that nobody sent: {sorted(strangers - rows)}")
+            found = self.inbox.find(name)
+            wanted = name in rows or self.forgetful and bool(found)
+            self.check(len(found) == wanted, f"{name}: in the ledger: {name in rows}, there: {found}")
+            self.check(all(found.values()), f"not what was sent: {name}: {found}")
+            there |= {name} if found else set()
+        strangers = self.inbox.names() - self.names
+        self.check(not strangers, f"nobody has sent that: {sorted(strangers)}")
+        return there
 
-    def words(self, committed):
+    def words(self, committed, present):
         """What was said, against the ledger: of each id every final word, and of each name the last one."""
-        rows = {row["name"] for row in committed.values()}
         last = {}
         for identity, name, verdict, story in self.said:
             row = committed.get(identity)
             there = row is not None and name in (None, row["name"])
             if verdict == "committed":
-                self.check(there, f"said to be committed, and not in the ledger: {identity}: {story}")
+                forgotten = self.forgetful and row is None and name in present | {None}
+                self.check(there or forgotten, f"said to be committed, and not in the ledger: {identity}: {story}")
             elif CODES[verdict] in (1, 5):
                 self.check(not there, f"said never to commit, and in the ledger: {identity}: {story}")
             last[identity] = (verdict, there, story)
@@ -182,13 +170,14 @@ class Books:
             self.check(verdict != "in_doubt", f"still in doubt: {identity}: {story}")
             self.check(verdict == "committed" or not there, f"last said {verdict}, and in the ledger: {identity}: {story}")
         for name, verdict in self.last.items():
-            self.check(name in self.old | self.again or (verdict == "committed") == (name in rows),
-                       f"{name}: last said {verdict}; in the ledger: {name in rows}")
+            unknown = verdict == "forgotten" or name in self.old | self.again
+            self.check(unknown or (verdict == "committed") == (name in present),
+                       f"{name}: last said {verdict}; there: {name in present}")
 
     def log(self, committed, logged):
         for event in logged:
             row = committed.get(event["id"])
-            if event["verdict"] == "committed":
+            if event["verdict"] == "committed" and not (self.forgetful and row is None):
                 same = row and all(row[key] == event[key] for key in ("name", "bytes", "digest", "committed_at"))
                 self.check(same, f"the server's log has it as committed: {event}; the ledger: {row}")
             elif event.get("reason") == "fenced" and event["name"]:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """
-chaos.py COMMAND TESTING FOLDER [--minutes M] [--seed S] [--rounds N] [--story NAME] [--bug NAME]
+chaos.py COMMAND TESTING FOLDER [--minutes M] [--seed S] [--rounds N] [--story NAME] [--inbox KIND] [--bug NAME]
 
 Rounds of chaos, as many as fit into the time, or N: real servers and clients on a real disk, killed, stopped, cut off
 and out of space, until all is healed and settled; then the books have to balance. Round i is drawn from seed S + i alone.
-The disk is in FOLDER. --story has all clients tell that one. With --bug a planted bug is in force, and has to be found.
+The disk is in FOLDER. --story has all clients tell that one, --inbox has all rounds go there. With --bug a planted bug
+is in force, and has to be found.
 Prints TAP; fails also when too little has happened.
 """
 import argparse
@@ -22,6 +23,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "net"))
 from books import Books  # noqa: E402
+from inbox import INBOXES  # noqa: E402
 from libnet import PATIENCE, Place  # noqa: E402
 from stories import STORIES, Client  # noqa: E402
 from world import Disk, World  # noqa: E402
@@ -29,7 +31,8 @@ from world import Disk, World  # noqa: E402
 # What a run must have done; where no file system could be mounted, the last two are left out.
 WANTED = ("said committed", "said in_doubt", "said not_committed", "said rolled_back", "server: SIGKILL", "server: SIGTERM",
           "server: SIGSTOP", "server at a fault point", "client: SIGKILL", "client: SIGTERM", "client: SIGSTOP",
-          "client at a fault point", "link: rst", "link: fin", "link: silence", "file taken", "because fenced")
+          "client at a fault point", "link: rst", "link: fin", "link: silence", "taken from dir", "taken from sqlite",
+          "because fenced")
 WANTED_OF_DISK = ("disk: full", "because disk_full")
 
 
@@ -71,11 +74,10 @@ def play(folder, disk, seed, options, did):
     with tempfile.TemporaryDirectory(dir=folder) as path, contextlib.ExitStack() as stack:
         disk.clear()
         place = Place(path, stack)
-        place.inbox, taken, sources = (os.path.join(where, name) for where, name in
-                                       ((disk.path, "inbox"), (disk.path, "taken"), (path, "sources")))
-        os.mkdir(taken)
-        os.mkdir(sources)
-        books = Books(place, sources, taken, did)
+        kind = rng.choice([kind for kind in INBOXES if options.inbox in (None, kind.__name__)])
+        inbox = kind(disk.path, path)
+        place.inbox = inbox.path
+        books = Books(place, inbox, did)
         world = World(place, disk, books, did, rng, seed, options.bug)
         known = [story for story in STORIES if options.story in (None, story.__name__)]
         stories = [known[seed % len(known)]] + [rng.choice(known) for _ in range(rng.randrange(1, 4))]
@@ -90,10 +92,11 @@ def play(folder, disk, seed, options, did):
             reader.join(PATIENCE)
         with contextlib.suppress(subprocess.TimeoutExpired):  # that is booked as well
             settle(world, books, clients)
-        world.keeper.stop()
-        world.keeper.start()  # what it finds at a start is in order as well
-        world.keeper.stop()
-        books.close(world.keeper.logged)
+        for keeper in world.keepers:
+            keeper.stop()
+            keeper.start()  # what it finds at a start is in order as well
+            keeper.stop()
+        books.close([event for keeper in world.keepers for event in keeper.logged])
         return books.troubles and [*books.troubles, "What the runs said that had to do with it:", *books.history()]
 
 
@@ -125,6 +128,7 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--story", choices=[story.__name__ for story in STORIES])
+    parser.add_argument("--inbox", choices=[kind.__name__ for kind in INBOXES])
     parser.add_argument("--bug")
     options = parser.parse_args()
     did = collections.Counter()

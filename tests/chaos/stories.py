@@ -32,9 +32,9 @@ class Client(threading.Thread):
             self.books.trouble(f"{self.story.__name__}: {why!r}")
 
     def new(self, least=0):
-        """The name of a new file, of any length up to 4 MiB."""
+        """The name of a new file, of any length that the server takes."""
         self.count += 1
-        length = max(least, int(2 ** self.draw.uniform(0, 22)) - 1)
+        length = max(least, int(2 ** self.draw.uniform(0, self.world.inbox.largest)) - 1)
         return self.note(f"{self.label}-{self.count}", self.draw.randbytes(length))
 
     def note(self, name, content):
@@ -180,7 +180,7 @@ def file_by_lines(client):
         if answer.code in (0, 1) or all(client.books.last.get(name) == "committed" for name in names):
             break
     if answer.code == 0:
-        missing = [name for name in names if not client.books.where(name)]
+        missing = [name for name in names if not client.books.inbox.find(name)]
         client.books.check(not missing, f"exit 0, and not there: {missing}: {answer!r}")
 
 
@@ -215,18 +215,43 @@ def begun(client, name, process):
 def with_an_old_journal(client):
     """The state directory is lost, and what comes back is an old copy of it."""
     client.send("--retry", names=[client.new()])
-    old = client.state + ".old"
-    shutil.copytree(client.state, old)
+    last, old = client.state, client.world.place.under(f"old-{client.label}-{client.count}")  # where there is room for it
+    shutil.copytree(last, old)
     lost = [client.new() for _ in range(client.draw.randrange(1, 3))]
     client.books.old.update(lost)
     client.send(names=lost)
-    last = client.world.place.under(f"lost-{client.label}-{client.count}")
-    shutil.move(client.state, last)
-    shutil.move(old, client.state)
-    client.states.append(last)
+    client.state, client.states = old, [old, *client.states[1:], last]
     client.restored = True
     client.send("--retry", names=[client.new() for _ in range(client.draw.randrange(1, 4))])
 
 
+def beside_an_outsider(client):
+    """Somebody else takes the name: before it is sent, or while it is."""
+    names = [client.new(least=2)]
+    content = client.content(names[0])
+
+    def write(process):
+        for part in (content[:len(content) // 2], content[len(content) // 2:]):
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(part)
+                process.stdin.flush()
+            if begun(client, names[0], process) and client.world.inbox.squat(names[0]):
+                client.world.did["name taken by an outsider"] += 1
+
+    if client.draw.random() < 0.3 and client.world.inbox.squat(names[0]):
+        client.send("--retry", names=names)
+    else:
+        client.pipe(names[0], "--retry", meanwhile=write)
+
+
+def long_ago(client):
+    """What is asked about again after others were settled may be forgotten by then."""
+    answer = client.send("--retry", names=[client.new()], patient=True)
+    for _ in range(3):
+        client.send("--retry", names=[client.new(), client.new()], patient=True)
+    for thing in answer.objects:
+        client.resolve(thing["id"])
+
+
 STORIES = (files_patiently, pipe_patiently, plainly, stubbornly, hurriedly, together, record_by_record,
-           file_by_lines, fenced, with_an_old_journal)
+           file_by_lines, fenced, with_an_old_journal, beside_an_outsider, long_ago)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-The world of a round: a small disk, a server that is started again whenever it is gone, a link that cuts and falls
+The world of a round: a small disk, servers that are started again whenever they are gone, a link that cuts and falls
 silent, the clients that run, and the storm of faults that comes over them.
 """
 import contextlib
@@ -9,16 +9,15 @@ import heapq
 import itertools
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from libnet import COMMAND, TESTING, Answer, Proxy, Server, cut
+from libnet import COMMAND, TESTING, Answer, Proxy, Server, cut, until
 
 SIZE = 192 << 20  # bytes of the small disk: some rounds' worth
-POINTS = ("commit_received", "commit_begun", "part_synced", "parts_synced", "row_committed", "renamed", "inbox_synced",
-          "commit_done", "sync_part_synced", "sync_row_put")
 
 
 class Disk:
@@ -69,11 +68,17 @@ class Disk:
 
 
 class Link(Proxy):
-    """Each connection may be cut, in both ways, or fall silent, after so many bytes of either direction as are drawn."""
+    """
+    Each connection goes to any of the servers, and may be cut, in both ways, or fall silent, after so many bytes of
+    either direction as are drawn.
+    """
 
-    def __init__(self, target, draw, badness, did):
+    def __init__(self, targets, draw, badness, did):
         self.draw, self.badness, self.did, self.calm = draw, badness, did, threading.Event()
-        super().__init__(target)
+        super().__init__(targets)
+
+    def aim(self):
+        return self.draw.choice(self.target)
 
     def limit(self, direction):
         if self.calm.is_set() or self.draw.random() >= self.badness:
@@ -81,16 +86,34 @@ class Link(Proxy):
         return int(2 ** self.draw.uniform(0, 22 if direction == "up" else 11))
 
     def reached(self, source, sink):
-        how = self.draw.choice(("rst", "fin", "silence"))
+        up = "%s:%d" % sink.getpeername() in self.target
+        how = self.draw.choice(("rst", "fin", "silence", "late" if up else "rst"))
         if self.calm.is_set():
             return True
         self.did[f"link: {how}"] += 1
+        if how == "late":
+            return self.be_late(source, sink)
         if how == "silence":
             self.calm.wait(self.draw.uniform(0.05, 1.5))
             if self.draw.random() < 0.5:
                 return True
         for end in (source, sink):
             cut(end, "rst" if how == "rst" else "fin")
+        return False
+
+    def be_late(self, source, sink):
+        """The client is cut off, and what it had sent comes when it may have tried again at another server."""
+        last = b""
+        while select.select([source], [], [], 0.05)[0]:
+            more = source.recv(65536)
+            last += more
+            if not more:
+                break
+        cut(source, "rst")
+        self.calm.wait(self.draw.uniform(0, 0.5))
+        sink.sendall(last)
+        self.calm.wait(self.draw.uniform(0, 0.5))
+        cut(sink, "fin")
         return False
 
     def heal(self):
@@ -105,20 +128,23 @@ class Keeper:
     def __init__(self, world, options):
         self.world, self.options, self.told, self.logged = world, options, [], []
         self.address = "127.%d.%d.%d:0" % tuple(random.SystemRandom().randrange(1, 255) for _ in range(3))
-        self.server = None
+        self.server, self.back = None, None
         self.start()
         assert self.server, "no server to begin with"
 
     def start(self, point=None):
         env = {**self.world.env, **({"LASTBYTE_FAULT": point} if point else {})}
-        server = Server(self.world.place, self.options, listen=self.address, binary=TESTING if env else COMMAND, env=env,
-                        ready=False)
+        inbox = self.world.books.inbox
+        server = Server(self.world.place, self.options, into=f"{inbox.kind}:{inbox.path}", listen=self.address,
+                        binary=TESTING if env else COMMAND, env=env, ready=False)
         self.point, self.told = point, []
-        try:
-            event = server.event(lambda event: event["event"] == "listening")
-        except AssertionError as why:
+        # it may be waiting for one that is stopped and has the ledger
+        until("a server listens, or ends", lambda: self.world.due() or server.events)
+        event = server.events[0]
+        if event["event"] != "listening":
             code = server.wait()
-            self.world.books.check(self.world.full or point and code == -signal.SIGKILL, f"no server any more: exit {code}: {why}")
+            self.world.books.check(self.world.full or point and code == -signal.SIGKILL,
+                                   f"no server any more: exit {code}: {server.errors.decode()}")
             return
         self.address = f"{event['address']}:{event['port']}"
         self.server = server
@@ -145,6 +171,25 @@ class Keeper:
             self.told.append(number)
         self.server.signal(number)
 
+    def revive(self):
+        """If it is gone, it comes back after a while."""
+        if self.watch():
+            return
+        now = time.monotonic()
+        self.back = self.back or now + self.world.link.draw.uniform(0, 0.3)
+        if now >= self.back:
+            self.back = None
+            self.start()
+
+    def heal(self):
+        """A server without a fault that is still at work in it."""
+        if self.watch() and self.point:
+            self.signal(signal.SIGKILL)
+        if self.watch() and self.told:
+            self.over()
+        if not self.watch():
+            self.start()
+
     def stop(self):
         """In order."""
         if self.watch():
@@ -156,15 +201,18 @@ class World:
     """A round. `rng` draws the plan alone, so that the same seed draws the same one."""
 
     def __init__(self, place, disk, books, did, rng, first, bug):
-        self.place, self.disk, self.books, self.did = place, disk, books, did
+        self.place, self.disk, self.books, self.inbox, self.did = place, disk, books, books.inbox, did
         self.env = {"LASTBYTE_BUG": bug} if bug else {}
         self.full, self.calm, self.reading = False, threading.Event(), rng.random() < 0.5
-        self.running, self.lock, self.order, self.agenda, self.back = {}, threading.Lock(), itertools.count(), [], None
+        self.running, self.lock, self.order, self.agenda = {}, threading.Lock(), itertools.count(), []
         keeping = rng.choice(((), (), (), ("--keep-parts", "0s"), ("--parts-max", "1M")))
-        self.keeps = not keeping
-        self.keeper = Keeper(self, ("--idle-timeout", rng.choice(("1s", "3s", "60s")), "--drain-timeout",
-                                    rng.choice(("0s", "300ms", "5s")), *keeping))
-        self.link = Link(self.keeper.address, random.Random(rng.random()), rng.choice((0, 0.4, 0.8)), did)
+        self.keeps = not keeping and self.inbox.kind == "dir"
+        receipts = rng.choice((2, 1_000_000, 1_000_000, 1_000_000))
+        books.forgetful = receipts == 2
+        options = ("--idle-timeout", rng.choice(("1s", "3s", "60s")), "--drain-timeout",
+                   rng.choice(("0s", "300ms", "5s")), "--keep-receipts", receipts, *keeping)
+        self.keepers = [Keeper(self, options) for _ in range(self.inbox.servers)]
+        self.link = Link([keeper.address for keeper in self.keepers], random.Random(rng.random()), rng.choice((0, 0.4, 0.8)), did)
         place.stack.callback(self.link.close)
         faults = self.faults()
         chosen = [faults[first % len(faults)]] + [rng.choice(faults) for _ in range(rng.randrange(2, 7))]
@@ -216,22 +264,29 @@ class World:
         return True
 
     def signal_server(self, number, draw):
-        if not self.keeper.watch():
-            return False
+        """Returns whose server it was."""
+        keeper = draw.choice(self.keepers)
+        if not keeper.watch():
+            return None
         self.did[f"server: {number.name}"] += 1
-        self.keeper.signal(number)
+        keeper.signal(number)
         if number == signal.SIGSTOP:
-            process = self.keeper.server.process
+            process = keeper.server.process
             self.later(draw.uniform(0.05, 1.0), lambda: process.send_signal(signal.SIGCONT))
-        return True
+        return keeper
 
     def arm_server(self, draw):
         """The next server kills itself at a fault point."""
-        if not self.signal_server(signal.SIGKILL, draw):
+        keeper = self.signal_server(signal.SIGKILL, draw)
+        if not keeper:
             return False
-        self.keeper.over()
-        self.keeper.start(draw.choice(POINTS))
+        keeper.over()
+        keeper.start(draw.choice(self.inbox.points))
         return True
+
+    def overtake(self, draw):
+        """A server stops with what it has got, and its clients try again: at the other one, if there is one."""
+        return self.signal_server(signal.SIGSTOP, draw) and self.cut_all("rst", draw)
 
     def fill_disk(self, draw):
         if not self.disk.can_fill():
@@ -250,7 +305,7 @@ class World:
     def faults(self):
         """All of them: as many rounds in a row begin with another one each."""
         acts = [(self.signal_server, signal.SIGKILL), (self.signal_client, signal.SIGKILL), (self.fill_disk,),
-                (self.arm_server,), (self.signal_client, signal.SIGSTOP), (self.signal_server, signal.SIGSTOP),
+                (self.arm_server,), (self.overtake,), (self.signal_client, signal.SIGSTOP), (self.signal_server, signal.SIGSTOP),
                 (self.signal_server, signal.SIGTERM), (self.signal_client, signal.SIGTERM), (self.cut_all, "rst"),
                 (self.cut_all, "fin")]
         return [functools.partial(*act) for act in acts]
@@ -263,44 +318,32 @@ class World:
         """The storm, until none of its faults is left, or nobody is busy; then all is healed, and who is busy ends."""
         start, plan = time.monotonic(), sorted(self.plan, key=lambda entry: entry[0])
         while self.agenda or plan and busy():
-            self.revive()
-            if self.agenda and self.agenda[0][0] <= time.monotonic():
-                heapq.heappop(self.agenda)[2]()
-            elif plan and busy() and start + plan[0][0] <= time.monotonic() and plan[0][1](plan[0][2]):
+            self.due()
+            for keeper in self.keepers:
+                keeper.revive()
+            if plan and busy() and start + plan[0][0] <= time.monotonic() and plan[0][1](plan[0][2]):
                 plan.pop(0)
             time.sleep(0.005)
         self.heal()
         while busy():
-            self.revive()
+            for keeper in self.keepers:
+                keeper.revive()
             time.sleep(0.005)
 
-    def revive(self):
-        """A server that is gone comes back after a while."""
-        if self.keeper.watch():
-            return
-        now = time.monotonic()
-        self.back = self.back or now + self.link.draw.uniform(0, 0.3)
-        if now >= self.back:
-            self.back = None
-            self.keeper.start()
+    def due(self):
+        """Ends the faults whose time is over."""
+        while self.agenda and self.agenda[0][0] <= time.monotonic():
+            heapq.heappop(self.agenda)[2]()
 
     def heal(self):
         """All faults are over, and those that are still at work in a server end with it."""
         self.disk.heal()
-        if self.keeper.watch() and self.keeper.point:
-            self.keeper.signal(signal.SIGKILL)
-        if self.keeper.watch() and self.keeper.told:
-            self.keeper.over()
-        if not self.keeper.watch():
-            self.keeper.start()
+        for keeper in self.keepers:
+            keeper.heal()
         self.calm.set()
         self.link.heal()
 
     def read(self):
-        """Takes files away as they come, as the reader of an inbox does, so that a second one would not be refused."""
-        number = itertools.count()
+        """Takes away what comes, as the reader of an inbox does, so that a second one would not be refused."""
         while not self.calm.wait(0.02):
-            for name in self.place.visible():
-                with contextlib.suppress(FileNotFoundError):
-                    os.rename(os.path.join(self.place.inbox, name), os.path.join(self.books.taken, f"{name}#{next(number)}"))
-                    self.did["file taken"] += 1
+            self.did[f"taken from {self.inbox.kind}"] += self.inbox.take()

@@ -288,7 +288,7 @@ class Proxy:
             except OSError:
                 return
             try:
-                server = connect(self.target)
+                server = connect(self.aim())
             except OSError:
                 reset(client)
                 continue
@@ -297,6 +297,10 @@ class Proxy:
             for direction, source, sink in (("up", client, server), ("down", server, client)):
                 limit = self.limit(direction)
                 threading.Thread(target=self._pass, args=(direction, source, sink, limit), daemon=True).start()
+
+    def aim(self):
+        """Where a new connection goes on to."""
+        return self.target
 
     def limit(self, direction):
         """How many bytes of a new connection pass until reached() is asked; None: all."""
