@@ -219,10 +219,12 @@ bool lb_link_pump(struct lb_client *client)
 	struct lb_event event;
 	bool moved;
 
-	if (client->link == LB_LINK_WAITING)
-		return lb_retry_step(client);
-	if (client->link == LB_LINK_CONNECTING)
-		return lb_link_check_connect(client);
+	if (client->link == LB_LINK_WAITING || client->link == LB_LINK_CONNECTING) {
+		moved = client->link == LB_LINK_WAITING ? lb_retry_step(client)
+							: lb_link_check_connect(client);
+		/* One try at a time: whoever steps looks at the deadline in between. */
+		return moved && client->link != LB_LINK_WAITING;
+	}
 	if (!is_alive(client) || client->agreed)
 		return false;
 	moved = receive(client);

@@ -490,6 +490,36 @@ static void one_that_is_refused_when_it_is_begun_once_more_is_asked_about(void *
 	fake_close(fake, of.client);
 }
 
+static lb_time leap(struct lb_host *host)
+{
+	return ((struct fake *)host)->now += INT64_C(3600) * 1000000000;
+}
+
+/* However late it is: whoever only looks what has come does not try for ever to connect. */
+static void a_call_whose_deadline_has_passed_tries_to_connect_once(void **state)
+{
+	lb_time (*now)(struct lb_host * host);
+	struct fake *fake = *state;
+	struct many of;
+
+	start(&of, fake, retried);
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(put(&of, 0), 0);
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 1), NULL), -ETIMEDOUT);
+	fake->silent_at = LB_EVENT_NONE;
+	fake->broken = FAKE_RST;
+	fake->refuse_connects = 50;
+	now = fake->clock.now;
+	fake->clock.now = leap;
+	assert_int_equal(lb_client_decision(of.client, 0, NULL), -ETIMEDOUT);
+	assert_in_range(of.waits, 1, 2);
+	fake->clock.now = now;
+	fake->refuse_connects = 0;
+	wait_for_all(&of);
+	expect_each_once(&of, 1, LB_VERDICT_COMMITTED);
+	fake_close(fake, of.client);
+}
+
 static void who_closes_gets_the_verdicts_first(void **state)
 {
 	struct fake *fake = *state;
@@ -776,6 +806,7 @@ int main(void)
 		BY(one_that_is_superseded_waits_until_what_is_being_written_is_committed),
 		BY(one_that_is_superseded_and_was_not_kept_is_refused),
 		BY(one_that_is_refused_when_it_is_begun_once_more_is_asked_about),
+		BY(a_call_whose_deadline_has_passed_tries_to_connect_once),
 		BY(who_closes_gets_the_verdicts_first),
 		BY(who_closes_while_the_server_is_busy_is_told_so),
 		BY(who_aborts_is_told_that_they_are_in_doubt),
