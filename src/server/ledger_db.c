@@ -29,7 +29,10 @@ static int fail_sqlite(const struct lb_ledger *ledger, int rc, char why[256])
 
 	if (primary == SQLITE_MISMATCH)
 		return fail(ledger, -ENOTSUP,
-			ledger->contents ? "it is that of a directory (dir:)" : "it is one of sqlite:", why);
+			ledger->contents
+				? "it is that of a directory (dir:), or its table deliveries was dropped"
+				: "it is one of sqlite:",
+			why);
 	if (primary == SQLITE_FULL)
 		err = -ENOSPC;
 	else if (primary == SQLITE_BUSY)
