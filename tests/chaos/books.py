@@ -16,9 +16,9 @@ NEVER = ("wrong_length", "wrong_digest", "protocol", "source_changed", "source_u
 
 
 class Books:
-    def __init__(self, place, inbox, did):
+    def __init__(self, place, inbox, forgetful, did):
         self.place, self.inbox, self.sources, self.did = place, inbox, inbox.sources, did
-        self.forgetful = False  # whether the ledger forgets what is settled
+        self.forgetful = forgetful  # whether the ledger has forgotten most of what is settled
         self.names, self.said, self.last = set(), [], {}
         self.inputs = set()  # whose records have numbers set aside, of which some were not used
         self.again = set()  # names that may be sent under several ids, each with a verdict of its own

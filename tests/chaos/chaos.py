@@ -23,16 +23,16 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "net"))
 from books import Books  # noqa: E402
-from inbox import INBOXES  # noqa: E402
+from inbox import INBOXES, Files  # noqa: E402
 from libnet import PATIENCE, Place  # noqa: E402
-from stories import STORIES, Client  # noqa: E402
+from stories import STORIES, Client, beside_an_outsider, long_ago  # noqa: E402
 from world import Disk, World  # noqa: E402
 
 # What a run must have done; where no file system could be mounted, the last two are left out.
 WANTED = ("said committed", "said in_doubt", "said not_committed", "said rolled_back", "server: SIGKILL", "server: SIGTERM",
           "server: SIGSTOP", "server at a fault point", "client: SIGKILL", "client: SIGTERM", "client: SIGSTOP",
-          "client at a fault point", "link: rst", "link: fin", "link: silence", "taken from dir", "taken from sqlite",
-          "because fenced")
+          "client at a fault point", "link: rst", "link: fin", "link: silence", "link: late", "taken from dir",
+          "taken from sqlite", "name taken by an outsider", "because fenced", "said forgotten")
 WANTED_OF_DISK = ("disk: full", "because disk_full")
 
 
@@ -74,13 +74,15 @@ def play(folder, disk, seed, options, did):
     with tempfile.TemporaryDirectory(dir=folder) as path, contextlib.ExitStack() as stack:
         disk.clear()
         place = Place(path, stack)
-        kind = rng.choice([kind for kind in INBOXES if options.inbox in (None, kind.__name__)])
+        known = [story for story in STORIES if options.story in (None, story.__name__)]
+        first = known[seed % len(known)]
+        where = options.inbox or (Files.__name__ if first is beside_an_outsider else None)
+        kind = rng.choice([kind for kind in INBOXES if where in (None, kind.__name__)])
         inbox = kind(disk.path, path)
         place.inbox = inbox.path
-        books = Books(place, inbox, did)
+        books = Books(place, inbox, first is long_ago or rng.random() < 0.2, did)
         world = World(place, disk, books, did, rng, seed, options.bug)
-        known = [story for story in STORIES if options.story in (None, story.__name__)]
-        stories = [known[seed % len(known)]] + [rng.choice(known) for _ in range(rng.randrange(1, 4))]
+        stories = [first] + [rng.choice(known) for _ in range(rng.randrange(1, 4))]
         clients = [Client(world, f"c{n}", story, rng.random()) for n, story in enumerate(stories)]
         reader = threading.Thread(target=world.read, daemon=True)
         if world.reading:

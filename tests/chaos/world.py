@@ -207,10 +207,8 @@ class World:
         self.running, self.lock, self.order, self.agenda = {}, threading.Lock(), itertools.count(), []
         keeping = rng.choice(((), (), (), ("--keep-parts", "0s"), ("--parts-max", "1M")))
         self.keeps = not keeping and self.inbox.kind == "dir"
-        receipts = rng.choice((2, 1_000_000, 1_000_000, 1_000_000))
-        books.forgetful = receipts == 2
         options = ("--idle-timeout", rng.choice(("1s", "3s", "60s")), "--drain-timeout",
-                   rng.choice(("0s", "300ms", "5s")), "--keep-receipts", receipts, *keeping)
+                   rng.choice(("0s", "300ms", "5s")), "--keep-receipts", 2 if books.forgetful else 1_000_000, *keeping)
         self.keepers = [Keeper(self, options) for _ in range(self.inbox.servers)]
         self.link = Link([keeper.address for keeper in self.keepers], random.Random(rng.random()), rng.choice((0, 0.4, 0.8)), did)
         place.stack.callback(self.link.close)
