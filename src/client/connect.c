@@ -1,7 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* Connects to one address after the other. Owns the endpoints; the fd that connects is link.c's. */
+/* What an address stands for, and connecting to one endpoint after the other. Owns these; the fd is link.c's. */
 #include "client/link.h"
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int lb_client_normalise(const char *address, char out[LB_ADDRESS_TEXT])
+{
+	const char *why;
+	unsigned port;
+	char host[256];
+	int r = lb_address_split(address, host, &port, LB_PORT, &why);
+
+	if (r == 0)
+		snprintf(out, LB_ADDRESS_TEXT, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+	return r;
+}
+
+int lb_client_look_up(struct lb_client *client, const char **whyp)
+{
+	int r = client->host->net->resolve(
+		client->host, client->address, client->endpoints, LB_ENDPOINTS_MAX, whyp);
+
+	client->endpoint = 0;
+	client->n_endpoints = r > 0 ? r : 0;
+	return r > 0 ? 0 : r < 0 ? r : -EHOSTUNREACH;
+}
 
 static void abandon(struct lb_client *client)
 {

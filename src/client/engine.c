@@ -23,18 +23,6 @@ void lb_client_begin_operation(struct lb_client *client, enum lb_operation opera
 	client->interrupted = false;
 }
 
-int lb_client_normalise(const char *address, char out[LB_ADDRESS_TEXT])
-{
-	const char *why;
-	unsigned port;
-	char host[256];
-	int r = lb_address_split(address, host, &port, LB_PORT, &why);
-
-	if (r == 0)
-		snprintf(out, LB_ADDRESS_TEXT, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
-	return r;
-}
-
 static void set_verdict(struct lb_client *client, enum lb_reason reason, int err)
 {
 	client->attempt->verdict = lb_reason_verdict(reason);
@@ -52,16 +40,6 @@ static int open_journal(struct lb_client *client, const struct lb_client_options
 	if (r < 0 && options->why != NULL)
 		memcpy(options->why, why, sizeof why);
 	return r;
-}
-
-int lb_client_look_up(struct lb_client *client, const char **whyp)
-{
-	int r = client->host->net->resolve(
-		client->host, client->address, client->endpoints, LB_ENDPOINTS_MAX, whyp);
-
-	client->endpoint = 0;
-	client->n_endpoints = r > 0 ? r : 0;
-	return r > 0 ? 0 : r < 0 ? r : -EHOSTUNREACH;
 }
 
 static int look_up(struct lb_client *client, const struct lb_client_options *options)

@@ -201,12 +201,12 @@ void lb_client_outcome(struct lb_client *client, struct lb_receipt *receiptp, st
 
 void lb_client_free(struct lb_client *client); /* resets the connection if there still is one; NULL is fine */
 
-/* "ADDR:PORT", so that an address with and without the port it stands for is one address. 0, or -EINVAL. */
+/* connect.c: "ADDR:PORT", so that an address with and without the port it stands for is one address. 0, or -EINVAL. */
 int lb_client_normalise(const char *address, char out[LB_ADDRESS_TEXT]);
-
-/* engine.c, for the others: the connection has ended, and why. */
 int lb_client_look_up(
 	struct lb_client *client, const char **whyp); /* the endpoints: 0, or a negative errno */
+
+/* engine.c, for the others: the connection has ended, and why. */
 void lb_client_break(struct lb_client *client, enum lb_end how, enum lb_party by, int err);
 void lb_client_begin_operation(struct lb_client *client, enum lb_operation operation, lb_time deadline);
 

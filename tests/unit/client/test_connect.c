@@ -76,11 +76,28 @@ static void a_connect_can_be_interrupted(void **state)
 	assert_int_equal(fake->aborted, 1);
 }
 
+static void an_address_with_and_without_the_port_it_stands_for_is_one(void **state)
+{
+	static const char *const cases[][2] = {{"host", "host:7117"}, {"host:7117", "host:7117"},
+		{"host:1", "host:1"}, {"[::1]", "[::1]:7117"}, {"[::1]:9", "[::1]:9"}, {"host:99999", NULL}};
+	char address[LB_ADDRESS_TEXT];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int r = lb_client_normalise(cases[i][0], address);
+
+		assert_int_equal(r, cases[i][1] != NULL ? 0 : -EINVAL);
+		if (r == 0)
+			assert_string_equal(address, cases[i][1]);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(an_address_with_and_without_the_port_it_stands_for_is_one),
 		TEST(the_addresses_are_tried_in_order),
 		TEST(when_none_answers_the_last_error_is_told),
 		TEST(an_address_that_swallows_everything_takes_its_share_of_the_time),

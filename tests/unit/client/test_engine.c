@@ -230,22 +230,6 @@ static void a_call_takes_the_time_that_it_took(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
-static void an_address_with_and_without_the_port_it_stands_for_is_one(void **state)
-{
-	static const char *const cases[][2] = {{"host", "host:7117"}, {"host:7117", "host:7117"},
-		{"host:1", "host:1"}, {"[::1]", "[::1]:7117"}, {"[::1]:9", "[::1]:9"}, {"host:99999", NULL}};
-	char address[LB_ADDRESS_TEXT];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		int r = lb_client_normalise(cases[i][0], address);
-
-		assert_int_equal(r, cases[i][1] != NULL ? 0 : -EINVAL);
-		if (r == 0)
-			assert_string_equal(address, cases[i][1]);
-	}
-}
-
 static void why_a_name_is_not_known_is_told_to_who_asks(void **state)
 {
 	struct fake *fake = *state;
@@ -292,7 +276,6 @@ int main(void)
 		TEST(while_one_operation_runs_no_other_can_be_started),
 		TEST(a_rollback_hears_no_interrupt),
 		TEST(a_call_takes_the_time_that_it_took),
-		TEST(an_address_with_and_without_the_port_it_stands_for_is_one),
 		TEST(why_a_name_is_not_known_is_told_to_who_asks),
 		TEST(without_options_the_journal_lies_where_the_user_keeps_state),
 	};
