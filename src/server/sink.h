@@ -57,7 +57,7 @@ struct lb_sink_ops {
 	/* Hashes a piece of what lies before `offset`, and raises `rehashed`; to be called until they are equal. What
 	 * cannot be read is given up: then offset is 0, the hasher as new, and the verdict still UNPROVEN, or why not. */
 	void (*rehash)(struct lb_sink *sink, struct lb_intake *intake, struct lb_hasher *hasher);
-	/* On the loop's thread: LB_REASON_NONE, or DISK_FULL, or IO_ERROR (then roll back). */
+	/* On the loop's thread, a byte or more: LB_REASON_NONE, or DISK_FULL, or IO_ERROR (then roll back). */
 	enum lb_reason (*write)(struct lb_sink *sink, struct lb_intake *intake, const void *buf, size_t len);
 	/* Makes the bytes before `offset` durable, and that they are: NONE: a later attempt can go on there. Else why this
 	 * one cannot commit any more: roll it back. Bytes behind `offset` may be written meanwhile. */

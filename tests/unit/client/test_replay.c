@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/cmocka.h"
 #include "client/replay.h"
-#include <errno.h>
 
 static uint8_t byte_at(uint64_t offset)
 {
@@ -86,8 +85,6 @@ static void started_again_it_has_its_memory_if_that_is_as_large_and_nothing_else
 	assert_int_equal(lb_replay_room(&replay), 10);
 	assert_int_equal(lb_replay_start(&replay, 100, 20), 0);
 	assert_int_equal(lb_replay_room(&replay), 20);
-	assert_int_equal(lb_replay_start(&replay, 0, PTRDIFF_MAX), -ENOMEM);
-	assert_null(replay.bytes);
 	lb_replay_stop(&replay);
 }
 

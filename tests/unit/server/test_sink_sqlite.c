@@ -100,7 +100,8 @@ static void fill(struct lb_sink *sink, struct lb_intake *intake, const char *tex
 	lb_hasher_init(&hasher);
 	lb_hasher_update(&hasher, text, strlen(text));
 	lb_hasher_digest(&hasher, &intake->digest);
-	assert_int_equal(sink->ops->write(sink, intake, text, strlen(text)), LB_REASON_NONE);
+	if (text[0] != '\0')
+		assert_int_equal(sink->ops->write(sink, intake, text, strlen(text)), LB_REASON_NONE);
 }
 
 static struct lb_intake deliver(struct lb_sink *sink, uint64_t number, const char *text)
