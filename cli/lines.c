@@ -5,6 +5,7 @@
  */
 #include "lines.h"
 #include "args.h"
+#include "base/test.h"
 #include "records.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -222,6 +223,12 @@ static void ask(struct lines *lines, const struct lb_id *id, uint64_t index)
 	}
 }
 
+static void cannot_take_up(struct lines *lines, uint64_t index, int r)
+{
+	decide_not(lines, index, r == -EBUSY ? LB_REASON_BUSY : LB_REASON_JOURNAL,
+		r == -EBUSY ? "another process delivers this file" : strerror(-r));
+}
+
 /* Finds out which records an earlier run has delivered. Nothing is begun before that is known of each of them. */
 static void take_up(struct lines *lines, bool prefixed)
 {
@@ -231,10 +238,10 @@ static void take_up(struct lines *lines, bool prefixed)
 		open, peer, lines->records.source.again ? lines->source : NULL, lines->name, prefixed);
 
 	if (r < 0) {
-		decide_not(lines, 1, r == -EBUSY ? LB_REASON_BUSY : LB_REASON_JOURNAL,
-			r == -EBUSY ? "another process delivers this file" : strerror(-r));
+		cannot_take_up(lines, 1, r);
 		return;
 	}
+	LB_FAULT("lines_found");
 	if (peer->client == NULL) {
 		decide_not(lines, open->n > 0 ? open->from : 1,
 			open->n > 0 ? LB_REASON_NO_ANSWER : peer->reason,
@@ -254,6 +261,9 @@ static void take_up(struct lines *lines, bool prefixed)
 		for (unsigned n = 0; n < open->ranges[i].count && !lines->stop; n++, id.number++)
 			ask(lines, &id, lb_lines_note_record(&open->ranges[i].note, n));
 	}
+	r = lines->stop ? 0 : lb_lines_open_check(open, peer, lines->name, prefixed);
+	if (r < 0)
+		cannot_take_up(lines, open->from, r);
 }
 
 int lb_lines(struct lb_sending *sending, struct lb_telling *telling, const char *path, const char *name,

@@ -91,22 +91,31 @@ static void take_note(struct lb_lines_open *open, const struct lb_lines_note *no
 
 struct search {
 	struct lb_lines_open *open;
-	const char *name;
+	const char *source, *name;
 	bool prefixed;
+	size_t n, known; /* that are open; of these, that `open` has, too */
 };
+
+/* Whether these numbers are for the input. */
+static bool is_for(
+	const struct search *search, const struct lb_open_delivery *delivery, struct lb_lines_note *notep)
+{
+	char name[LB_NAME_MAX + 1];
+
+	if (delivery->count < 2 || !lb_lines_note_parse(delivery->note, notep) ||
+		notep->prefixed != search->prefixed || strcmp(notep->source, search->source) != 0)
+		return false;
+	lb_lines_name(search->name, notep->index, name);
+	return strcmp(delivery->name, name) == 0;
+}
 
 static int add(void *arg, const struct lb_open_delivery *delivery)
 {
 	struct search *search = arg;
 	struct lb_lines_open *open = search->open;
 	struct lb_lines_range range = {.first = delivery->id, .count = delivery->count}, *ranges;
-	char name[LB_NAME_MAX + 1];
 
-	if (delivery->count < 2 || !lb_lines_note_parse(delivery->note, &range.note) ||
-		range.note.prefixed != search->prefixed || strcmp(range.note.source, open->source) != 0)
-		return 0;
-	lb_lines_name(search->name, range.note.index, name);
-	if (strcmp(delivery->name, name) != 0)
+	if (!is_for(search, delivery, &range.note))
 		return 0;
 	if (delivery->busy)
 		return -EBUSY;
@@ -115,6 +124,19 @@ static int add(void *arg, const struct lb_open_delivery *delivery)
 		return -ENOMEM;
 	open->ranges = ranges;
 	ranges[open->n++] = range;
+	return 0;
+}
+
+static int count(void *arg, const struct lb_open_delivery *delivery)
+{
+	struct search *search = arg;
+	struct lb_lines_note note;
+
+	if (!is_for(search, delivery, &note))
+		return 0;
+	search->n++;
+	for (size_t i = 0; i < search->open->n; i++)
+		search->known += search->open->ranges[i].first.number == delivery->id.number;
 	return 0;
 }
 
@@ -129,7 +151,7 @@ int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, c
 	const char *name, bool prefixed)
 {
 	const struct lb_client_options options = {.state_dir = peer->state_dir};
-	struct search search = {.open = open, .name = name, .prefixed = prefixed};
+	struct search search = {.open = open, .source = open->source, .name = name, .prefixed = prefixed};
 	struct lb_hasher hasher;
 	struct lb_digest digest;
 	char text[LB_DIGEST_TEXT];
@@ -163,6 +185,16 @@ int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, c
 		open->refused =
 			0; /* there are numbers open for it, or it comes after them: it is sent again */
 	return 0;
+}
+
+int lb_lines_open_check(
+	struct lb_lines_open *open, const struct lb_peer *peer, const char *name, bool prefixed)
+{
+	const struct lb_client_options options = {.state_dir = peer->state_dir};
+	struct search search = {.open = open, .source = open->source, .name = name, .prefixed = prefixed};
+	int r = open->n > 0 ? lb_client_each_open(&options, peer->address, count, &search) : 0;
+
+	return r < 0 ? r : search.n == open->n && search.known == open->n ? 0 : -EBUSY;
 }
 
 void lb_lines_open_free(struct lb_lines_open *open)

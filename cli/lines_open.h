@@ -62,6 +62,11 @@ int  lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, 
 	 const char *name, bool prefixed);
 void lb_lines_open_free(struct lb_lines_open *open);
 
+/* Whether that is still all that is open, once each number was asked about: then nobody else has settled any of them, and
+ * begun its record under another one. 0; -EBUSY: somebody has; or a negative errno. */
+int lb_lines_open_check(
+	struct lb_lines_open *open, const struct lb_peer *peer, const char *name, bool prefixed);
+
 /* Reads the input as far as the numbers go, and goes back to the first record that they are for. 0; -ESTALE: what comes
  * before that is not what was there; or as lb_records_cut and lb_records_fill. */
 int lb_lines_open_read(struct lb_lines_open *open, struct lb_records *records);

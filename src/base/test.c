@@ -30,8 +30,10 @@ void lb_test_flush(void)
 
 void lb_test_fault(const char *name)
 {
-	const char *wanted = getenv("LASTBYTE_FAULT");
+	const char *wanted = getenv("LASTBYTE_FAULT"), *stop = getenv("LASTBYTE_STOP");
 
+	if (stop != NULL && strcmp(stop, name) == 0)
+		raise(SIGSTOP);
 	if (wanted == NULL || strcmp(wanted, name) != 0)
 		return;
 	lb_test_flush();

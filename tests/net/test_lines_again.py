@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """`lastbyte send --lines` after a run that ended early: it goes on there, and every line comes once."""
 import os
+import pathlib
 import re
+import signal
 import subprocess
 from libnet import TESTING, Answer, run, same, test, until
 
@@ -190,6 +192,19 @@ def _(place):
     same(done.out, "")
     proxy.release()
     Answer(process).exits(0)
+    check(place, taken)
+
+
+@test("a run that has found the same numbers open, and comes to ask when another one has done all, sends nothing")
+def _(place):
+    server, taken = place.serve(), {}
+    killed(place, server, 100)
+    slow = start(place, server, binary=TESTING, env={"LASTBYTE_STOP": "lines_found"})
+    until("it has stopped", lambda: pathlib.Path(f"/proc/{slow.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    Answer(start(place, server)).exits(0)
+    take(place, taken)
+    slow.send_signal(signal.SIGCONT)
+    assert "another process delivers this file" in Answer(slow).exits(4).err
     check(place, taken)
 
 
