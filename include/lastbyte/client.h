@@ -129,9 +129,9 @@ LB_PUBLIC const char           *lb_client_peer(const struct lb_client *client);
 /*
  * Begins a delivery: makes its id durable in the journal, then asks the server. Afterwards lb_client_write,
  * lb_client_commit or lb_client_rollback is legal, whatever it returned but -EINVAL (a bad name: nothing
- * happened) and -EBUSY (one is open, or another process works on this id, or source). When the id is committed already,
- * what is written is only compared and not sent. An id that is given, or was open, may have been committed by an
- * attempt before: then no answer means IN_DOUBT, and giving up asks as lb_client_resolve does. Returns 0, or as
+ * happened) and -EBUSY (one is open; or this id, or source, is undecided here, or worked on by another process). When the
+ * id is committed already, what is written is only compared and not sent. An id that is given, or was open, may have been
+ * committed by an attempt before: then no answer means IN_DOUBT, and giving up asks as lb_client_resolve does. Returns 0, or as
  * lb_client_write.
  */
 LB_PUBLIC LB_CHECKED int lb_client_begin(

@@ -185,6 +185,11 @@ int lb_client_start_begin(struct lb_client *client, const struct lb_delivery *de
 		return -EBUSY;
 	new_attempt(client, delivery);
 	found = look_up(client, delivery);
+	if (lb_undecided_has(client, &attempt->entry.id)) {
+		attempt->claimed = false; /* the claim is the other one's */
+		attempt->course = LB_COURSE_NONE;
+		return -EBUSY;
+	}
 	/* An id that the caller has from somewhere was used before, though this journal may not know of it; and what the
 	 * journal has of this source cannot be known if it cannot be read. */
 	attempt->earlier = found != 0 || delivery->id.number != 0;
@@ -218,7 +223,8 @@ int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb
 
 	if (id->number == 0 || id->number > INT64_MAX)
 		return -EINVAL;
-	if (client->operation != LB_OPERATION_NONE || attempt->course != LB_COURSE_NONE)
+	if (client->operation != LB_OPERATION_NONE || attempt->course != LB_COURSE_NONE ||
+		lb_undecided_has(client, id))
 		return -EBUSY;
 	new_attempt(client, &question);
 	found = look_up(client, &question);

@@ -220,6 +220,8 @@ void lb_attempt_clear(struct lb_attempt *attempt);
 /* Does it with all that have no verdict: with each at hand, by COMMIT, at last with what the calls are about. */
 void lb_undecided_each(struct lb_client *client, void (*what)(struct lb_client *client));
 bool lb_undecided_find(struct lb_client *client, uint32_t handle); /* the one it names is put at hand */
+bool lb_undecided_has(
+	const struct lb_client *client, const struct lb_id *id); /* or its verdict was not fetched */
 bool lb_undecided_put(struct lb_client *client); /* what the calls are about, beside it. False: not yet */
 bool lb_undecided_choose(
 	struct lb_client *client); /* whose turn it is to speak is put at hand. False: nobody's */

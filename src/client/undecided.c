@@ -63,17 +63,34 @@ void lb_undecided_each(struct lb_client *client, void (*what)(struct lb_client *
 	client->attempt = hand;
 }
 
-static bool is_named(const struct lb_attempt *attempt, uint32_t handle)
+/* One that has ended may have kept a handle, which over another connection is another's. */
+static bool is_named(const struct lb_client *client, uint32_t handle)
 {
-	return handle != 0 && (attempt->handle == handle || attempt->asked == handle);
+	const struct lb_attempt *attempt = client->attempt;
+
+	return lb_delivery_is_undecided(client) && handle != 0 &&
+	       (attempt->handle == handle || attempt->asked == handle);
 }
 
 bool lb_undecided_find(struct lb_client *client, uint32_t handle)
 {
 	client->attempt = client->stage;
-	for (unsigned i = 0; i < client->undecided.n && !is_named(client->attempt, handle); i++)
+	for (unsigned i = 0; i < client->undecided.n && !is_named(client, handle); i++)
 		client->attempt = client->undecided.at[i];
-	return is_named(client->attempt, handle) && lb_delivery_is_undecided(client);
+	return is_named(client, handle);
+}
+
+static bool has_id(const struct lb_attempts *list, const struct lb_id *id)
+{
+	for (unsigned i = 0; i < list->n; i++)
+		if (memcmp(&list->at[i]->entry.id, id, sizeof *id) == 0)
+			return true;
+	return false;
+}
+
+bool lb_undecided_has(const struct lb_client *client, const struct lb_id *id)
+{
+	return id->number != 0 && (has_id(&client->undecided, id) || has_id(&client->verdicts, id));
 }
 
 int lb_client_start_commit_async(struct lb_client *client, lb_time deadline)
@@ -143,7 +160,8 @@ static bool has_to_speak(const struct lb_attempt *attempt)
 /* It was begun, and not committed yet: until then no other can be. */
 static bool is_open(const struct lb_attempt *attempt)
 {
-	return attempt->handle != 0 && !attempt->said;
+	return attempt->course != LB_COURSE_NONE && attempt->course != LB_COURSE_ENDED &&
+	       attempt->handle != 0 && !attempt->said;
 }
 
 /* Where it has something to say: until another connection stands only what the server has begun is gone on with, and

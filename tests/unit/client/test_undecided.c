@@ -520,6 +520,53 @@ static void a_call_whose_deadline_has_passed_tries_to_connect_once(void **state)
 	fake_close(fake, of.client);
 }
 
+/* Over the next connection the question about the other one has the handle that it had. */
+static void what_was_given_up_takes_no_answer_from_another(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_receipt receipt;
+	struct lb_outcome outcome;
+	struct many of;
+
+	start(&of, fake, retried);
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(put(&of, 0), 0);
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 1), NULL), -ETIMEDOUT);
+	assert_int_equal(begin(&of, 1), 0);
+	fake->silent_at = LB_EVENT_ROLLBACK;
+	assert_int_equal(
+		lb_client_rollback(of.client, LB_REASON_ROLLED_BACK, fake_in(fake, 1), &receipt, &outcome),
+		0);
+	fake->silent_at = LB_EVENT_NONE;
+	of.remembers = false;
+	fake->refuse_begin = LB_REASON_DISK_FULL;
+	fake->resolves_to = LB_VERDICT_ROLLED_BACK;
+	fake->broken = FAKE_RST;
+	wait_for_all(&of);
+	assert_int_equal(of.n_told, 1);
+	assert_int_equal(of.told[0].outcome.verdict, LB_VERDICT_ROLLED_BACK);
+	fake_close(fake, of.client);
+}
+
+static void a_source_that_is_under_way_is_busy_until_its_verdict_was_handed_on(void **state)
+{
+	const struct lb_delivery delivery = {.name = "name", .source = "/source", .length = LB_UNKNOWN};
+	struct fake *fake = *state;
+	struct many of;
+	uint64_t number;
+
+	start(&of, fake, retried);
+	assert_int_equal(lb_client_begin(of.client, &delivery, fake_in(fake, 10)), 0);
+	number = lb_client_id(of.client)->number;
+	assert_int_equal(lb_client_commit_async(of.client, fake_in(fake, 10)), 0);
+	assert_int_equal(lb_client_begin(of.client, &delivery, fake_in(fake, 10)), -EBUSY);
+	wait_for_all(&of);
+	assert_int_equal(of.told[0].outcome.verdict, LB_VERDICT_COMMITTED);
+	assert_int_equal(lb_client_begin(of.client, &delivery, fake_in(fake, 10)), 0);
+	assert_int_equal(lb_client_id(of.client)->number, number + 1);
+	fake_close(fake, of.client);
+}
+
 static void who_closes_gets_the_verdicts_first(void **state)
 {
 	struct fake *fake = *state;
@@ -807,6 +854,8 @@ int main(void)
 		BY(one_that_is_superseded_and_was_not_kept_is_refused),
 		BY(one_that_is_refused_when_it_is_begun_once_more_is_asked_about),
 		BY(a_call_whose_deadline_has_passed_tries_to_connect_once),
+		BY(what_was_given_up_takes_no_answer_from_another),
+		BY(a_source_that_is_under_way_is_busy_until_its_verdict_was_handed_on),
 		BY(who_closes_gets_the_verdicts_first),
 		BY(who_closes_while_the_server_is_busy_is_told_so),
 		BY(who_aborts_is_told_that_they_are_in_doubt),
