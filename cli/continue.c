@@ -16,6 +16,7 @@
 struct item {
 	struct lb_id id;
 	char *address, *name, *source;
+	bool unused; /* a number of a reservation that was for nothing: it is closed, and there is nothing to tell */
 };
 
 struct list {
@@ -43,6 +44,7 @@ static int add_item(
 static int add(void *arg, const struct lb_open_delivery *open)
 {
 	char name[LB_NAME_MAX + 1], base[LB_NAME_MAX + 1];
+	struct list *list = arg;
 	struct lb_lines_note note;
 	bool lines = open->count > 1 && lb_lines_note_parse(open->note, &note) &&
 		     strlen(open->name) > LB_LINES_DIGITS;
@@ -55,7 +57,9 @@ static int add(void *arg, const struct lb_open_delivery *open)
 	for (unsigned i = 0; i < open->count && r == 0 && !open->busy; i++, id.number++) {
 		if (lines)
 			lb_lines_name(base, lb_lines_note_record(&note, i), name);
-		r = add_item(arg, open, &id, name);
+		r = add_item(list, open, &id, name);
+		if (r == 0 && lines)
+			list->items[list->n - 1].unused = !lb_lines_note_is_used(&note, i);
 	}
 	return r;
 }
@@ -118,6 +122,8 @@ static int settle_all(
 	for (size_t i = 0; peer->interrupted && i < n; i++) {
 		struct lb_result result = {0};
 
+		if (items[i].unused)
+			continue;
 		sending->id = items[i].id;
 		lb_deliver_not(sending, items[i].source, items[i].name, LB_REASON_INTERRUPTED, NULL, &result);
 		lb_tell(telling, peer, &result, false);
@@ -132,6 +138,10 @@ static int settle_all(
 		struct lb_result result = {0};
 
 		sending->progress.index++;
+		if (items[i].unused && peer->client != NULL)
+			lb_peer_resolve(peer, &items[i].id, &result);
+		if (items[i].unused)
+			continue;
 		settle(sending, &items[i], &result);
 		lb_tell(telling, peer, &result, i + 1 == n);
 	}
@@ -143,6 +153,8 @@ static int by_address(const void *a, const void *b)
 	const struct item *one = a, *other = b;
 	int order = strcmp(one->address, other->address);
 
+	if (order == 0)
+		order = other->unused - one->unused; /* so that there is something to tell last */
 	if (order == 0)
 		order = memcmp(one->id.client, other->id.client, sizeof one->id.client);
 	return order != 0 ? order : one->id.number < other->id.number ? -1 : 1;

@@ -200,7 +200,7 @@ static void was_refused(struct lines *lines, uint64_t index)
 }
 
 /* Asks what became of a number of an earlier run, which settles it. */
-static void ask(struct lines *lines, const struct lb_id *id, uint64_t index)
+static void ask(struct lines *lines, const struct lb_id *id, uint64_t index, bool used)
 {
 	struct lb_lines_old *old = &lines->open.old[index - lines->open.from];
 	struct lb_result result = {.verdict = LB_VERDICT_IN_DOUBT};
@@ -211,6 +211,8 @@ static void ask(struct lines *lines, const struct lb_id *id, uint64_t index)
 		lb_lines_name(lines->name, index, result.receipt.name);
 	if (result.verdict == LB_VERDICT_ROLLED_BACK || result.verdict == LB_VERDICT_REFUSED)
 		return;
+	if (result.verdict == LB_VERDICT_IN_DOUBT && !(used && old->there))
+		return; /* whatever it is, it is no record of this input */
 	if (result.verdict != LB_VERDICT_COMMITTED) {
 		lb_peer_interrupted(&lines->sending->peer);
 		decide(lines, index, &result);
@@ -259,7 +261,8 @@ static void take_up(struct lines *lines, bool prefixed)
 		struct lb_id id = open->ranges[i].first;
 
 		for (unsigned n = 0; n < open->ranges[i].count && !lines->stop; n++, id.number++)
-			ask(lines, &id, lb_lines_note_record(&open->ranges[i].note, n));
+			ask(lines, &id, lb_lines_note_record(&open->ranges[i].note, n),
+				lb_lines_note_is_used(&open->ranges[i].note, n));
 	}
 	r = lines->stop ? 0 : lb_lines_open_check(open, peer, lines->name, prefixed);
 	if (r < 0)

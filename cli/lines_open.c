@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LEFT_MAX 999 /* three digits: more than 64 numbers and LB_LINES_SKIP_MAX records come to */
+
 void lb_lines_name(const char *name, uint64_t index, char out[LB_NAME_MAX + 1])
 {
 	snprintf(out, LB_NAME_MAX + 1, "%s.%0*" PRIu64, name, LB_LINES_DIGITS, index);
@@ -27,8 +29,8 @@ void lb_lines_note_write(const struct lb_lines_note *note, char text[LB_LINES_NO
 
 	for (unsigned i = 0; i < note->skips; i++)
 		n += snprintf(text + n, (size_t)(LB_LINES_NOTE_MAX + 1 - n), "%02x", note->skip[i]);
-	snprintf(text + n, (size_t)(LB_LINES_NOTE_MAX + 1 - n), "%s %" PRIu64, note->skips == 0 ? "-" : "",
-		note->refused);
+	snprintf(text + n, (size_t)(LB_LINES_NOTE_MAX + 1 - n), "%s %" PRIu64 " %u",
+		note->skips == 0 ? "-" : "", note->refused, note->left);
 }
 
 bool lb_lines_note_parse(const char *text, struct lb_lines_note *notep)
@@ -37,8 +39,8 @@ bool lb_lines_note_parse(const char *text, struct lb_lines_note *notep)
 	size_t digits;
 
 	*notep = (struct lb_lines_note){.index = 0};
-	if (sscanf(text, "%7s %" SCNu64 " %" SCNu64 " %39s %39s %255s %" SCNu64, kind, &notep->index,
-		    &notep->offset, notep->before, notep->source, skip, &notep->refused) != 7 ||
+	if (sscanf(text, "%7s %" SCNu64 " %" SCNu64 " %39s %39s %255s %" SCNu64 " %u", kind, &notep->index,
+		    &notep->offset, notep->before, notep->source, skip, &notep->refused, &notep->left) != 8 ||
 		notep->index == 0)
 		return false;
 	notep->prefixed = strcmp(kind, "records") == 0;
@@ -87,6 +89,11 @@ static void take_note(struct lb_lines_open *open, const struct lb_lines_note *no
 			open->old[note->index + i - open->from].committed = true;
 	if (note->refused != 0)
 		lb_lines_open_refused(open, note->refused);
+}
+
+bool lb_lines_note_is_used(const struct lb_lines_note *note, unsigned i)
+{
+	return note->left == 0 || lb_lines_note_record(note, i) < note->index + note->left;
 }
 
 struct search {
@@ -271,6 +278,8 @@ void lb_lines_open_note(
 	lb_digest_text(&before, note.before);
 	strcpy(note.source, open->source);
 	note.refused = open->refused;
+	if (records->ended && records->last - records->index < LEFT_MAX)
+		note.left = (unsigned)(records->last - records->index) + 1;
 	for (uint64_t i = 0; note.index + i < open->until; i++) {
 		if (!lb_lines_open_has(open, note.index + i))
 			continue;

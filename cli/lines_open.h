@@ -7,7 +7,7 @@
 #include "records.h"
 
 #define LB_LINES_DIGITS   12  /* of the number that follows the name and a dot: so the names sort */
-#define LB_LINES_SKIP_MAX 440 /* records */
+#define LB_LINES_SKIP_MAX 416 /* records */
 #define LB_LINES_NOTE_MAX 255
 #define LB_LINES_RANGES   16 /* that may be open of one input */
 
@@ -16,7 +16,8 @@ void lb_lines_name(const char *name, uint64_t index, char out[LB_NAME_MAX + 1]);
 
 /*
  * Which records the numbers of a reservation are for, as the journal's note: those from `index` on, in their order, but
- * for the ones that `skip` names by their bits, as they are committed.
+ * for the ones that `skip` names by their bits, as they are committed. Numbers that lie behind the end of the input are for
+ * nothing: none of them was begun.
  */
 struct lb_lines_note {
 	bool     prefixed;
@@ -26,12 +27,15 @@ struct lb_lines_note {
 	uint8_t  skip[LB_LINES_SKIP_MAX / 8]; /* record index + i: bit i % 8 of byte i / 8 */
 	unsigned skips;                       /* bytes of it */
 	uint64_t refused;                     /* the first record that was, before those; 0: none */
+	unsigned left;                        /* records that the input has from `index` on; 0: not known */
 };
 
 void lb_lines_note_write(const struct lb_lines_note *note, char text[LB_LINES_NOTE_MAX + 1]);
 bool lb_lines_note_parse(const char *text, struct lb_lines_note *notep); /* false: it is something else's */
 uint64_t lb_lines_note_record(
 	const struct lb_lines_note *note, unsigned i); /* that the i-th number is for, from 0 */
+
+bool lb_lines_note_is_used(const struct lb_lines_note *note, unsigned i); /* or it is behind the end */
 
 struct lb_lines_range {
 	struct lb_id         first;

@@ -39,6 +39,11 @@ static int cut(struct lb_records *records, size_t before, size_t len, size_t aft
 	return 1;
 }
 
+static size_t length_of(const uint8_t *in)
+{
+	return (size_t)in[0] << 24 | (size_t)in[1] << 16 | (size_t)in[2] << 8 | in[3];
+}
+
 static int cut_prefixed(struct lb_records *records, const uint8_t **recordp, size_t *lenp)
 {
 	const uint8_t *in = records->buf + records->at;
@@ -46,7 +51,7 @@ static int cut_prefixed(struct lb_records *records, const uint8_t **recordp, siz
 
 	if (there < PREFIX)
 		return records->ended && there > 0 ? -EBADMSG : 0;
-	len = (size_t)in[0] << 24 | (size_t)in[1] << 16 | (size_t)in[2] << 8 | in[3];
+	len = length_of(in);
 	if (len > records->most)
 		return -EMSGSIZE;
 	if (there - PREFIX < len)
@@ -100,6 +105,28 @@ static int make_room(struct lb_records *records)
 	return 0;
 }
 
+/* The records that lie in the buffer, one that is not whole included. */
+static uint64_t count(const struct lb_records *records)
+{
+	const uint8_t *in = records->buf, *newline;
+	size_t left = records->end;
+	uint64_t n = 0;
+
+	while (left > 0) {
+		size_t len = left;
+
+		newline = records->prefixed ? NULL : memchr(in, '\n', left);
+		if (newline != NULL)
+			len = (size_t)(newline - in) + 1;
+		else if (records->prefixed && left >= PREFIX)
+			len = PREFIX + length_of(in);
+		n++;
+		in += len < left ? len : left;
+		left -= len < left ? len : left;
+	}
+	return n;
+}
+
 int lb_records_fill(struct lb_records *records)
 {
 	int r = make_room(records);
@@ -110,8 +137,11 @@ int lb_records_fill(struct lb_records *records)
 	n = lb_source_read(&records->source, records->buf + records->end, records->size - records->end);
 	if (n < 0)
 		return n == -EAGAIN ? 0 : (int)n;
-	records->ended = n == 0;
+	records->ended =
+		n == 0 || (records->source.length > 0 && records->source.got >= records->source.length);
 	records->end += (size_t)n;
+	if (records->ended)
+		records->last = records->index + count(records);
 	return 0;
 }
 
@@ -125,5 +155,7 @@ int lb_records_back(
 	records->before = *before;
 	records->at = records->end = records->looked = records->length = 0;
 	records->ended = false;
+	records->last = 0;
+	records->source.got = offset;
 	return 0;
 }

@@ -10,13 +10,14 @@
 struct lb_records {
 	struct lb_source source;
 	bool             prefixed; /* by their lengths; else lines */
-	bool             ended;    /* nothing more can be read */
+	bool             ended;    /* nothing more is read: of a file, what is added to it meanwhile is not */
 	size_t           most;     /* bytes of a record */
 	uint8_t         *buf;
 	size_t           size, at, end; /* of buf; what was read and not cut lies from at to end */
 	size_t           looked;        /* from at on, so many bytes have no newline */
 	uint64_t         index, offset; /* of the record cut last, from 1 on; where in the input it begins */
 	size_t           length;        /* bytes of the input that it takes, 0 before the first one */
+	uint64_t         last;          /* record, once it has ended */
 	struct lb_hasher before;        /* has seen everything before it */
 };
 
