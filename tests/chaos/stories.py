@@ -7,7 +7,8 @@ import struct
 import threading
 from random import Random
 
-POINTS = ("client_recorded", "journal_written", "journal_synced", "client_commit", "client_commit_sent", "client_decided")
+POINTS = ("client_recorded", "journal_written", "journal_synced", "client_commit", "client_commit_sent", "client_decided",
+          "client_verdict", "send_told")
 
 
 class Client(threading.Thread):
@@ -85,15 +86,12 @@ class Client(threading.Thread):
         return self.draw.choice(POINTS) if self.draw.random() < 0.25 else None
 
     def afterwards(self, answer, names):
-        """
-        What a user does next: nothing, the same again, --continue, or a question. Not the same again after a kill: the
-        journal may know as decided what nobody was told.
-        """
+        """What a user does next: nothing, the same again, also after a kill, --continue, or a question."""
         told = {thing["name"]: thing for thing in answer.objects}
         doubt = [thing["id"] for thing in answer.objects if thing["verdict"] == "in_doubt"]
-        again = [name for name in names if name in told and told[name]["verdict"] in ("in_doubt", "not_committed")]
+        again = [name for name in names if name not in told or told[name]["verdict"] in ("in_doubt", "not_committed")]
         choice = self.draw.randrange(4)
-        if choice == 1 and again and answer.code > 0:
+        if choice == 1 and again and answer.code != 2:
             self.send(names=again)
         elif choice == 2:
             self.go_on()
