@@ -25,17 +25,30 @@ static void end(struct lb_reservation *reservation, uint64_t number)
 	reservation->ended |= UINT64_C(1) << (number - reservation->first.number);
 }
 
-/* If that cannot be written down they stay open there, and are asked about once more. */
-static void settle(struct lb_client *client)
+/* Of those that are done the one to close next. An earlier one is not left open behind a later one: what that was for may
+ * be in no note of those that stay. */
+static struct lb_reservation *earliest(struct lb_client *client)
 {
+	struct lb_reservation *found = NULL;
+
 	for (unsigned i = 0; i < LB_RESERVATIONS && !client->keep; i++) {
 		struct lb_reservation *reservation = &client->reservations[i];
 
-		if (!is_done(reservation))
-			continue;
-		(void)lb_journal_settle(client->journal, &reservation->first);
-		reservation->first.number = 0;
+		if (is_done(reservation) &&
+			(found == NULL || reservation->first.number < found->first.number))
+			found = reservation;
 	}
+	return found;
+}
+
+/* If that cannot be written down they stay open there, and are asked about once more. */
+static void settle(struct lb_client *client)
+{
+	struct lb_reservation *reservation;
+
+	while ((reservation = earliest(client)) != NULL &&
+		lb_journal_settle(client->journal, &reservation->first) == 0)
+		reservation->first.number = 0;
 }
 
 /* No more of them are given out. */
@@ -48,23 +61,19 @@ static void stop(struct lb_client *client)
 		end(reservation, reservation->first.number + reservation->given++);
 }
 
-/* The same line closes one that is done, and others are closed after it: not before, as the note of this one may say what
- * is left of those. */
+/* The same line closes the earliest that is done, and others are closed after it: not before, as the note of this one may
+ * say what is left of those. */
 static int reserve(struct lb_client *client, struct lb_reservation *reservation)
 {
 	struct lb_journal_entry *entry = &client->attempt->entry;
-	struct lb_reservation *last = NULL;
-	int r;
+	struct lb_reservation *done = earliest(client);
+	int r = lb_journal_reserve(
+		client->journal, entry, client->numbers, entry->note, done != NULL ? &done->first : NULL);
 
-	for (unsigned i = 0; i < LB_RESERVATIONS && !client->keep; i++)
-		if (is_done(&client->reservations[i]))
-			last = &client->reservations[i];
-	r = lb_journal_reserve(
-		client->journal, entry, client->numbers, entry->note, last != NULL ? &last->first : NULL);
 	if (r < 0)
 		return r;
-	if (last != NULL)
-		last->first.number = 0;
+	if (done != NULL)
+		done->first.number = 0;
 	settle(client);
 	*reservation = (struct lb_reservation){
 		.first = entry->id, .ledger = entry->ledger, .count = client->numbers};

@@ -11,6 +11,7 @@ struct faulty {
 	struct lb_host     host; /* first: the tables' functions cast it back */
 	struct lb_disk_ops disk;
 	int      fail_append, fail_sync, fail_rename, fail_lock; /* -errno for every such call; 0: none */
+	unsigned good_appends;                                   /* that fail_append leaves alone */
 	unsigned syncs, appends;
 };
 
@@ -32,8 +33,10 @@ static inline int faulty_append(struct lb_host *host, int fd, const void *buf, s
 	struct faulty *faulty = (struct faulty *)host;
 
 	faulty->appends++;
-	if (faulty->fail_append == 0)
+	if (faulty->fail_append == 0 || faulty->good_appends > 0) {
+		faulty->good_appends -= faulty->fail_append != 0;
 		return lb_disk_real.append(host, fd, buf, len);
+	}
 	assert_int_equal(lb_disk_real.append(host, fd, buf, len / 2), 0);
 	return faulty->fail_append;
 }

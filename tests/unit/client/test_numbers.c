@@ -160,6 +160,37 @@ static void what_an_earlier_process_has_left_stays_open_until_others_are_reserve
 	fake_close(fake, client);
 }
 
+/* The note of the one behind may say nothing of records that an earlier one was for. */
+static void the_earliest_is_closed_first_so_that_a_crash_leaves_no_gap(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_journal *journal = open_journal(fake);
+	struct lb_journal_entry entry = {.ledger = fake->ledger, .address = "host:7117"};
+	struct lb_client *client;
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(lb_journal_reserve(journal, &entry, NUMBERS, NULL, NULL), 0);
+	lb_journal_close(journal);
+	client = open_client(fake);
+	for (uint64_t i = 0; i < 3 * NUMBERS; i++) {
+		static const unsigned order[] = {0, 2, 1};
+
+		entry.id.number = order[i / NUMBERS] * NUMBERS + i % NUMBERS + 1;
+		assert_int_equal(
+			fake_resolve(fake, client, &entry.id).outcome.verdict, LB_VERDICT_ROLLED_BACK);
+	}
+	for (uint64_t closed = 1; closed <= 2; closed++) {
+		fake->machine.fail_append = -ENOSPC;
+		fake->machine.good_appends = 1;
+		if (closed == 1)
+			assert_int_equal(deliver(fake, client).outcome.verdict, LB_VERDICT_COMMITTED);
+		else
+			fake_close(fake, client);
+		fake->machine.fail_append = 0;
+		assert_int_equal(lowest_open(fake), closed * NUMBERS + 1);
+	}
+}
+
 static void what_is_to_be_kept_stays_open_though_its_end_is_known(void **state)
 {
 	struct fake *fake = *state;
@@ -255,6 +286,7 @@ int main(void)
 		BY(one_that_is_in_doubt_keeps_its_reservation_open),
 		BY(what_an_earlier_process_has_left_is_closed_when_each_of_them_was_asked_about),
 		BY(what_an_earlier_process_has_left_stays_open_until_others_are_reserved),
+		BY(the_earliest_is_closed_first_so_that_a_crash_leaves_no_gap),
 		BY(what_is_to_be_kept_stays_open_though_its_end_is_known),
 		BY(the_note_is_there_for_who_finds_them),
 		BY(with_another_ledger_other_numbers_are_used),
