@@ -85,9 +85,8 @@ class Link(Proxy):
             return None
         return int(2 ** self.draw.uniform(0, 22 if direction == "up" else 11))
 
-    def reached(self, source, sink):
-        up = "%s:%d" % sink.getpeername() in self.target
-        how = self.draw.choice(("rst", "fin", "silence", "late" if up else "rst"))
+    def reached(self, direction, source, sink):
+        how = self.draw.choice(("rst", "fin", "silence", "late" if direction == "up" else "rst"))
         if self.calm.is_set():
             return True
         self.did[f"link: {how}"] += 1

@@ -306,7 +306,7 @@ class Proxy:
         """How many bytes of a new connection pass until reached() is asked; None: all."""
         return self.limits.pop(direction, None)
 
-    def reached(self, source, sink):
+    def reached(self, direction, source, sink):
         """Cuts or holds. Returns whether the connection is still there, with no more limit."""
         if self.how != "hold":
             self.do_cut()
@@ -320,7 +320,7 @@ class Proxy:
         try:
             while True:
                 if limit is not None and count >= limit:
-                    if not self.reached(source, sink):
+                    if not self.reached(direction, source, sink):
                         return
                     limit = None
                 data = source.recv(65536 if limit is None else min(65536, limit - count))
