@@ -124,6 +124,38 @@ static const char version_or_whose[] = "SELECT CASE WHEN EXISTS (SELECT 1 FROM s
 				       " (SELECT 1 FROM sqlite_schema WHERE name = 'meta') THEN -1 ELSE "
 				       "user_version END FROM pragma_user_version";
 
+/*
+ * Bytes that a sync has failed on stay readable, and Linux lets every later sync of them succeed: what is copied from such
+ * a log into the database could outlive a crash that the log itself does not. Written once more they are to be synced
+ * again. The lock keeps others from adding to the log meanwhile.
+ */
+static int rewrite_log(struct lb_ledger *ledger)
+{
+	sqlite3_file *log = NULL;
+	sqlite3_int64 size = 0;
+	char bytes[4096];
+	int rc = sqlite3_exec(ledger->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_file_control(ledger->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	if (rc == SQLITE_OK)
+		rc = log->pMethods->xFileSize(log, &size);
+	for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += (sqlite3_int64)sizeof bytes) {
+		int n = size - at < (sqlite3_int64)sizeof bytes ? (int)(size - at) : (int)sizeof bytes;
+
+		rc = log->pMethods->xRead(log, bytes, n, at);
+		if (rc == SQLITE_OK)
+			rc = log->pMethods->xWrite(log, bytes, n, at);
+	}
+	if (rc == SQLITE_OK && size > 0)
+		rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+	if (rc == SQLITE_OK)
+		return sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
+	(void)sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
+}
+
 /* `first`: not the first time, if it is NULL; then a missing file is an error. */
 static int connect_to(struct lb_ledger *ledger, const struct lb_ledger_options *first, char why[256])
 {
@@ -148,6 +180,8 @@ static int connect_to(struct lb_ledger *ledger, const struct lb_ledger_options *
 	if (rc == SQLITE_OK && ledger->contents)
 		rc = sqlite3_exec(ledger->db, for_contents, NULL, NULL, NULL);
 	/* What a killed process has written is readable and may not be durable: the checkpoint syncs it. */
+	if (rc == SQLITE_OK)
+		rc = rewrite_log(ledger);
 	if (rc == SQLITE_OK)
 		rc = do_alone(ledger, checkpoint, NULL);
 	if (rc == SQLITE_OK)

@@ -258,6 +258,34 @@ static void a_commit_whose_sync_failed_is_decided_by_reading_again(void **state)
 	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
 }
 
+static size_t read_database(struct fixture *fx, char buf[65536])
+{
+	int fd = open(scratch_path(&fx->scratch, ".lastbyte/ledger.db"), O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, buf, 65536);
+
+	assert_in_range(n, 1, 65535);
+	close(fd);
+	return (size_t)n;
+}
+
+/* What the kernel could not write it forgets, and syncs that follow succeed. */
+static void a_log_whose_sync_failed_is_written_again_before_the_database_is_made_of_it(void **state)
+{
+	static char before[65536], after[65536];
+	struct fixture *fx = *state;
+	size_t len = read_database(fx, before);
+
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_commit(fx, 1), -EIO);
+	faulty_vfs.fail_log_sync = 0;
+	faulty_vfs.fail_log_write = SQLITE_IOERR_WRITE;
+	assert_int_equal(try_commit(fx, 2), -EIO);
+	faulty_vfs.fail_log_write = 0;
+	assert_int_equal(read_database(fx, after), len);
+	assert_memory_equal(before, after, len);
+	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
+}
+
 static void while_it_cannot_be_opened_anew_every_answer_is_an_error(void **state)
 {
 	struct fixture *fx = *state;
@@ -426,6 +454,7 @@ int main(void)
 		faulty_test(on_a_full_disk_no_row_is_inserted_and_it_goes_on),
 		faulty_test(a_full_disk_is_an_error_where_the_record_may_be_complete),
 		faulty_test(a_commit_whose_sync_failed_is_decided_by_reading_again),
+		faulty_test(a_log_whose_sync_failed_is_written_again_before_the_database_is_made_of_it),
 		faulty_test(while_it_cannot_be_opened_anew_every_answer_is_an_error),
 		faulty_test(a_ledger_without_its_log_is_not_used),
 		faulty_test(what_was_absent_after_an_error_stays_absent_after_a_crash),
