@@ -261,7 +261,8 @@ static int insert(
 	}
 	rc = lb_ledger_run(row);
 	entry->state = LB_LEDGER_UNSEEN;
-	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) == 0 && !LB_BUG("no_ledger_row_check")) {
+	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) == 0 && !LB_BUG("no_ledger_row_check") &&
+		!(ledger->contents && LB_BUG("second_row"))) {
 		free(entry->reply.bytes);
 		entry->reply = (struct lb_ledger_reply){0};
 		rc = lb_ledger_look_within(ledger, &receipt->id, &entry->state, receipt, &entry->reply);
@@ -315,7 +316,9 @@ int lb_ledger_commit(struct lb_ledger *ledger, struct lb_ledger_entry *entries, 
 {
 	int err = lb_ledger_begin(ledger);
 
-	if (err == 0)
+	if (err == -EBUSY && LB_BUG("busy_is_done"))
+		err = 0;
+	else if (err == 0)
 		err = lb_ledger_end(ledger, insert_all(ledger, ROW_COMMITTED, entries, n));
 	ledger->n_settles = err == 0 ? 0 : ledger->n_settles;
 	return err;

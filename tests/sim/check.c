@@ -30,6 +30,7 @@ void sim_check_deinit(struct sim_check *check)
 		free(ident);
 	}
 	sim_check_forget_settled(check);
+	free(check->rows.at);
 	while (check->wiped != NULL) {
 		struct sim_ledger *ledger = check->wiped;
 
@@ -250,7 +251,7 @@ void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_
 		check_is_committed(check, ident, "the client");
 		for (int i = 0; i < check->n_servers; i++)
 			if (sim_chance(check->world, check->recoveries) &&
-				sim_inbox_count(check->servers[i], source) > 0)
+				sim_inbox_count(check, check->servers[i], source) > 0)
 				sim_check_survives(check, check->servers[i], ident);
 		break;
 	case LB_VERDICT_REFUSED:
@@ -327,6 +328,8 @@ void sim_check_committed(struct sim_check *check, struct sim_machine *machine, c
 
 	check_is_kept(check, ident, intake->name, &intake->receipt);
 	check_is_committed(check, ident, "a server");
+	if (check->database)
+		sim_check_inbox(check, machine);
 	if (sim_chance(check->world, check->recoveries))
 		sim_check_survives(check, machine, ident);
 }

@@ -9,8 +9,9 @@
 #include "server/sink.h"
 #include "sim/machine.h"
 
-#define SIM_INBOX   "inbox" /* below the root of a server's disk */
-#define SIM_FOREIGN "not a delivery"
+#define SIM_INBOX    "inbox" /* below the root of a server's disk */
+#define SIM_DATABASE "deliveries.db"
+#define SIM_FOREIGN  "not a delivery"
 
 /* Something that a user wants delivered, once. */
 struct sim_source {
@@ -52,14 +53,29 @@ struct sim_ledger {
 
 struct sim_settled;
 
+/* One delivery in the table `deliveries`. */
+struct sim_row {
+	struct lb_id             id;
+	const struct sim_source *source;
+};
+
+/* All of them, of the database that was looked at last. */
+struct sim_rows {
+	uint64_t        version; /* of its disk; 0: none */
+	struct sim_row *at;
+	size_t          n, room;
+};
+
 struct sim_check {
 	struct sim_world   *world;
-	struct sim_machine *servers[2];
+	struct sim_machine *servers[2]; /* machines with an inbox or a database, whatever runs on them */
 	int                 n_servers;
 	struct sim_source  *sources;
 	struct sim_ident   *idents;
 	struct sim_ledger  *wiped;
 	struct sim_settled *settled;
+	struct sim_rows     rows;
+	bool                database;   /* one, of all servers; else each has an inbox */
 	unsigned            keep;       /* settled numbers of each client that a ledger still knows */
 	bool                works;      /* the servers have an application, which replies */
 	bool                one_ledger; /* there will never be another */
@@ -79,15 +95,21 @@ struct sim_source *sim_source_with(struct sim_check *check, const char *name,
 struct sim_ident *sim_check_ident(struct sim_check *check, const struct lb_id *id, struct sim_source *source);
 bool              sim_check_is_wiped(const struct sim_check *check, const struct lb_uuid *ledger);
 
-/* Files of it in the inbox of one server; in all inboxes, or taken out of them, or gone with them. */
-unsigned sim_inbox_count(const struct sim_machine *machine, const struct sim_source *source);
-unsigned sim_source_delivered(const struct sim_check *check, const struct sim_source *source);
+/* Files or rows of it that one machine has; all have, or that were taken out of inboxes, or are gone with them. */
+unsigned sim_inbox_count(
+	struct sim_check *check, struct sim_machine *machine, const struct sim_source *source);
+unsigned sim_source_delivered(struct sim_check *check, const struct sim_source *source);
+/* Invariants 3 and 7: not twice, be it at one ledger or at several. */
+void sim_check_once(struct sim_check *check, const struct sim_source *source);
+
+/* rows.c: the rows as whoever opens the database next would find them. Each is of somebody who has asked for it. */
+const struct sim_rows *sim_rows_look(struct sim_check *check, struct sim_machine *machine);
 
 /* Whoever reads the inbox takes a file away, durably. */
 void sim_check_take(struct sim_check *check, struct sim_machine *machine);
 /* Before an inbox is wiped. */
 void sim_check_destroy(struct sim_check *check, struct sim_machine *machine, const struct lb_uuid *ledger);
-/* Everything that lies in the inbox now, as after a loss of power. */
+/* Everything that the inbox or the database has now, as after a loss of power. */
 void sim_check_inbox(struct sim_check *check, struct sim_machine *machine);
 
 /* What a client does and is told. */

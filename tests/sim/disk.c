@@ -35,6 +35,11 @@ static void bytes_copy(struct sim_bytes *bytes, const struct sim_bytes *from)
 	bytes_put(bytes, from->at, from->len, 0);
 }
 
+static void change(struct sim_disk *disk)
+{
+	disk->version = ++disk->world->next_version;
+}
+
 static struct sim_dirty *add_dirty(struct sim_inode *file, const void *buf, size_t len, uint64_t offset)
 {
 	struct sim_dirty *dirty = malloc(sizeof *dirty + len);
@@ -133,6 +138,7 @@ void sim_disk_lose_power(struct sim_disk *disk, unsigned percent_kept)
 	}
 	disk->read_only = false;
 	disk->used = count_used(disk->root);
+	change(disk);
 }
 
 void sim_disk_wipe(struct sim_disk *disk)
@@ -143,6 +149,7 @@ void sim_disk_wipe(struct sim_disk *disk)
 		sim_names_free(&inode->stable_names);
 	}
 	disk->used = 0;
+	change(disk);
 }
 
 struct sim_disk *sim_disk_new(struct sim_world *world)
@@ -185,6 +192,7 @@ struct sim_disk *sim_disk_copy(const struct sim_disk *disk)
 		abort();
 	*copy = (struct sim_disk){.world = disk->world,
 		.next_number = disk->next_number,
+		.version = disk->version,
 		.used = disk->used,
 		.room = disk->room};
 	copy->last_change = &copy->changes;
@@ -280,6 +288,7 @@ int sim_file_write(
 		disk->used += grows;
 		bytes_put(&file->seen, buf, len, offset);
 		add_dirty(file, buf, len, offset);
+		change(disk);
 	}
 	return result;
 }
@@ -294,6 +303,7 @@ int sim_file_truncate(struct sim_disk *disk, struct sim_inode *file, uint64_t si
 		disk->used -= file->seen.len - size < disk->used ? file->seen.len - size : disk->used;
 	bytes_resize(&file->seen, size);
 	add_dirty(file, NULL, 0, size)->truncates = true;
+	change(disk);
 	return 0;
 }
 

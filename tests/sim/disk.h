@@ -64,6 +64,7 @@ struct sim_disk {
 	struct sim_inode  *root, *inodes;
 	uint64_t           next_number;
 	struct sim_change *changes, **last_change;
+	uint64_t           version;    /* of the files' contents: another one after each change */
 	uint64_t           used, room; /* bytes; UINT64_MAX: there is always room */
 	bool read_only; /* a directory could not be written: nothing changes until the next power loss */
 	/* A name in the root's directory `watch` has come to show a file, instead of `before` if not NULL. */

@@ -7,7 +7,7 @@ static struct sim_machine *any_machine(struct sim_schedule *schedule)
 {
 	int i = (int)sim_between(&schedule->world, 0, schedule->n_servers + schedule->n_clients - 1);
 
-	return i < schedule->n_servers ? &schedule->servers[i].machine
+	return i < schedule->n_servers ? &schedule->servers[i].home->machine
 				       : &schedule->clients[i - schedule->n_servers].machine;
 }
 
@@ -74,12 +74,32 @@ static void cut(struct sim_schedule *schedule)
 		world->now + sim_between(world, SIM_MS, sim_chance(world, 50) ? SIM_SECOND : 60 * SIM_SECOND);
 }
 
+/* One server of several stops, as by SIGSTOP, wherever it is; or waits for the disk, in the middle of a transaction. */
+static void stall_process(struct sim_schedule *schedule)
+{
+	struct sim_world *world = &schedule->world;
+	struct sim_server *server = any_server(schedule);
+	lb_time takes = sim_between(world, SIM_MS, 60 * SIM_SECOND);
+
+	if (server->process == NULL)
+		return;
+	if (sim_chance(world, 50))
+		server->process->next_sync = takes;
+	else
+		server->process->stalled_until = world->now + takes;
+	sim_trace(world, "%s stalls for %lld ms", server->name, (long long)(takes / SIM_MS));
+}
+
 /* Its processes stop, as when it is busy with others or suspended; its kernel may go on, or not. */
 static void stall(struct sim_schedule *schedule)
 {
 	struct sim_world *world = &schedule->world;
 	struct sim_machine *machine = any_machine(schedule);
 
+	if (schedule->check.database && sim_chance(world, 70)) {
+		stall_process(schedule);
+		return;
+	}
 	machine->stalled_until = world->now + sim_between(world, SIM_MS, 60 * SIM_SECOND);
 	if (sim_chance(world, 50))
 		machine->cut_until = machine->stalled_until;
@@ -117,7 +137,7 @@ static void toggle_sync_errors(struct sim_schedule *schedule)
 /* Somebody puts a file into the inbox, under a name that is going to be delivered. */
 static void intrude(struct sim_schedule *schedule)
 {
-	struct sim_disk *disk = any_server(schedule)->machine.disk;
+	struct sim_disk *disk = any_server(schedule)->home->machine.disk;
 	const struct sim_client *client =
 		&schedule->clients[sim_below(&schedule->world, (uint64_t)schedule->n_clients)];
 	const char *name =
@@ -155,7 +175,7 @@ void sim_fault_rename(struct sim_schedule *schedule)
 
 	name->n = 0;
 	for (int i = 0; i < schedule->n_servers; i++)
-		name->machines[name->n++] = &schedule->servers[(first + i) % schedule->n_servers].machine;
+		name->addresses[name->n++] = schedule->servers[(first + i) % schedule->n_servers].address;
 	if (sim_chance(&schedule->world, 50))
 		name->n = 1;
 }
@@ -207,7 +227,7 @@ void sim_fault_strike(struct sim_schedule *schedule, enum sim_fault fault)
 		toggle_sync_errors(schedule);
 		break;
 	case SIM_FAULT_TAKE:
-		sim_check_take(&schedule->check, &server->machine);
+		sim_check_take(&schedule->check, &server->home->machine);
 		break;
 	case SIM_FAULT_OUTSIDER:
 		intrude(schedule);

@@ -7,7 +7,7 @@
 #include "sim/resumer.h"
 #include "sim/server.h"
 
-#define SIM_SERVERS 2
+#define SIM_SERVERS SIM_ADDRESSES
 #define SIM_CLIENTS 3
 
 enum sim_fault {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The oracle's eye on the inboxes: each file that appears in one, whoever reads and removes it, and an operator who
- * wipes it. Owns nothing.
+ * wipes it. A database it has rows.c look into. Owns nothing.
  */
 #include "sim/check.h"
 #include <stdlib.h>
@@ -12,10 +12,23 @@ static bool is_foreign(const struct sim_inode *file)
 	return sim_file_is(file, SIM_FOREIGN, strlen(SIM_FOREIGN));
 }
 
-unsigned sim_inbox_count(const struct sim_machine *machine, const struct sim_source *source)
+static unsigned count_rows(const struct sim_rows *rows, const struct sim_source *source)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < rows->n; i++)
+		n += rows->at[i].source == source;
+	return n;
+}
+
+unsigned sim_inbox_count(
+	struct sim_check *check, struct sim_machine *machine, const struct sim_source *source)
 {
 	const struct sim_inode *inbox = sim_dir_find(machine->disk->root, SIM_INBOX);
 	unsigned n = 0;
+
+	if (check->database)
+		return count_rows(sim_rows_look(check, machine), source);
 
 	for (size_t i = 0; inbox != NULL && i < inbox->names.n; i++) {
 		if (sim_source_is_called(source, inbox->names.at[i].text) &&
@@ -25,12 +38,12 @@ unsigned sim_inbox_count(const struct sim_machine *machine, const struct sim_sou
 	return n;
 }
 
-unsigned sim_source_delivered(const struct sim_check *check, const struct sim_source *source)
+unsigned sim_source_delivered(struct sim_check *check, const struct sim_source *source)
 {
 	unsigned n = source->taken + source->destroyed;
 
 	for (int i = 0; i < check->n_servers; i++)
-		n += sim_inbox_count(check->servers[i], source);
+		n += sim_inbox_count(check, check->servers[i], source);
 	return n;
 }
 
@@ -53,8 +66,7 @@ static struct sim_source *check_file(struct sim_check *check, const char *name, 
 	return source;
 }
 
-/* Invariants 3 and 7: not twice, be it at one ledger or at several. */
-static void check_once(struct sim_check *check, const struct sim_source *source)
+void sim_check_once(struct sim_check *check, const struct sim_source *source)
 {
 	int ledgers = source->destroyed > 0;
 
@@ -64,7 +76,7 @@ static void check_once(struct sim_check *check, const struct sim_source *source)
 		sim_violation(check->world, 8, "%s was delivered again when its ledger had forgotten it",
 			source->name);
 	for (int i = 0; i < check->n_servers; i++)
-		ledgers += sim_inbox_count(check->servers[i], source) > 0;
+		ledgers += sim_inbox_count(check, check->servers[i], source) > 0;
 	sim_violation(check->world, ledgers > 1 ? 7 : 3, "%s was delivered twice", source->name);
 }
 
@@ -77,7 +89,7 @@ static void placed(void *arg, const char *name, const struct sim_inode *file, co
 		sim_violation(check->world, 1, "%s in an inbox is overwritten", name);
 	sim_trace(check->world, "%s appears in an inbox", name);
 	if (source != NULL)
-		check_once(check, source);
+		sim_check_once(check, source);
 }
 
 void sim_check_inbox(struct sim_check *check, struct sim_machine *machine)
@@ -90,7 +102,13 @@ void sim_check_inbox(struct sim_check *check, struct sim_machine *machine)
 			name->inode->is_dir ? NULL : check_file(check, name->text, name->inode);
 
 		if (source != NULL)
-			check_once(check, source);
+			sim_check_once(check, source);
+	}
+	if (check->database) {
+		const struct sim_rows *rows = sim_rows_look(check, machine);
+
+		for (size_t i = 0; i < rows->n; i++)
+			sim_check_once(check, rows->at[i].source);
 	}
 }
 
@@ -126,7 +144,7 @@ void sim_check_destroy(struct sim_check *check, struct sim_machine *machine, con
 	wiped->next = check->wiped;
 	check->wiped = wiped;
 	for (struct sim_source *source = check->sources; source != NULL; source = source->next)
-		source->destroyed += sim_inbox_count(machine, source);
+		source->destroyed += sim_inbox_count(check, machine, source);
 }
 
 void sim_check_server(struct sim_check *check, struct sim_machine *machine)

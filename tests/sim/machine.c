@@ -185,8 +185,14 @@ bool sim_process_step(struct sim_process *process, enum sim_op op)
 		return false;
 	}
 	takes = duration(world, op);
+	if (op == SIM_OP_SYNC && process->next_sync > 0) {
+		process->stalled_until = world->now + process->next_sync;
+		process->next_sync = 0;
+	}
 	if (process->machine->stalled_until > world->now + takes)
 		takes = process->machine->stalled_until - world->now;
+	if (process->stalled_until > world->now + takes)
+		takes = process->stalled_until - world->now;
 	if (takes > 0 && world->current != NULL)
 		sim_task_pause(world, world->now + takes, false);
 	return !process->dead;

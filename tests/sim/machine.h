@@ -71,6 +71,8 @@ struct sim_process {
 	bool     only_decisive; /* of those, count only what makes something durable or is told to others */
 	bool     power;         /* the whole machine then loses its power */
 	bool     instant;       /* an observer's: takes no time, and never dies */
+	lb_time  stalled_until; /* it does not run before then, and keeps its locks */
+	lb_time  next_sync;     /* takes so long; 0: as usual */
 	struct sim_open_file files[SIM_FILES];
 	struct sim_socket  **sockets;
 	int                  sockets_room;

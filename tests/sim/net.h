@@ -12,6 +12,7 @@
 
 #define SIM_SOCKET_FD 1000 /* the lowest */
 #define SIM_BACKLOG   16
+#define SIM_ADDRESSES 3 /* of a name */
 
 struct sim_link;
 
@@ -58,9 +59,10 @@ struct sim_listener {
 
 /* What a name leads to. */
 struct sim_host_name {
-	const char         *name;
-	struct sim_machine *machines[2];
-	int                 n;
+	const char        *name;
+	struct sockaddr_in addresses[SIM_ADDRESSES];
+	int                n;
+	bool               turns; /* each answer begins with any of them */
 };
 
 struct sim_net {

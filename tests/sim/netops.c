@@ -55,10 +55,10 @@ static int net_resolve(
 	for (int i = 0; i < net->n_names; i++) {
 		const struct sim_host_name *known = &net->names[i];
 
-		for (int k = 0; k < known->n && n < max && strcmp(known->name, name) == 0; k++) {
-			address.sin_addr.s_addr = htonl(known->machines[k]->address);
-			set_endpoint(&endpoints[n++], &address);
-		}
+		int first = known->turns ? (int)sim_below(net->world, (uint64_t)known->n) : 0;
+
+		for (int k = 0; k < known->n && n < max && strcmp(known->name, name) == 0; k++)
+			set_endpoint(&endpoints[n++], &known->addresses[(first + k) % known->n]);
 	}
 	*whyp = "no such name";
 	return n > 0 ? n : -EHOSTUNREACH;

@@ -3,80 +3,63 @@
  * What would be left if the power failed now: a copy of a server's disk loses its power and is recovered by the real
  * sink, and must still bear out what was said. Owns only the copies.
  */
-#include "sim/check.h"
-#include "sim/net.h"
-#include "sim/vfs.h"
-#include "base/test.h"
+#include "sim/copy.h"
 #include "server/ledger.h"
 #include <stdlib.h>
 #include <string.h>
 
-struct copy {
-	struct sim_machine machine;
-	struct sim_process *process;
-	struct lb_sink *sink;
-	const char *bug; /* it is planted in what is watched, not in the observer */
-};
-
-static void copy_start(struct copy *copy, const struct sim_machine *machine)
+/* A copy as a loss of power would leave it. */
+static void copy_lost(struct sim_copy *copy, const struct sim_machine *machine)
 {
 	static const unsigned kept[] = {0, 0, 50, 100};
 
-	memset(copy, 0, sizeof *copy);
-	copy->machine = (struct sim_machine){.world = machine->world,
-		.net = machine->net,
-		.name = "a copy",
-		.address = machine->address,
-		.up = true,
-		.disk = sim_disk_copy(machine->disk)};
+	sim_copy_start(copy, machine, "a copy");
 	sim_disk_lose_power(copy->machine.disk, kept[sim_below(machine->world, sizeof kept / sizeof *kept)]);
-	copy->machine.disk->room = UINT64_MAX;
-	copy->process = sim_process_new(&copy->machine, "a copy", NULL);
-	copy->process->instant = true;
-	copy->bug = lb_test_bug;
-	lb_test_bug = NULL;
-	sim_vfs_new(copy->process);
 }
 
-static void copy_end(struct copy *copy)
+/* And recovered. */
+static struct lb_sink *copy_recover(
+	struct sim_copy *copy, const struct sim_check *check, const struct sim_machine *machine)
 {
-	lb_sink_close(copy->sink);
-	lb_test_bug = copy->bug;
-	sim_vfs_free(copy->process->vfs);
-	sim_process_free(copy->process);
-	sim_disk_free(copy->machine.disk);
-}
-
-static void copy_recover(struct copy *copy, const struct sim_machine *machine)
-{
+	struct lb_host *host;
+	struct lb_sink *sink;
 	char why[256] = "";
+	int result;
 
-	copy_start(copy, machine);
-	if (lb_sink_dir_open_on(
-		    &copy->process->host, copy->process->name, "/" SIM_INBOX, NULL, &copy->sink, why) != 0)
+	copy_lost(copy, machine);
+	host = &copy->process->host;
+	if (check->database)
+		result =
+			lb_sink_sqlite_open_on(host, copy->process->name, "/" SIM_DATABASE, NULL, &sink, why);
+	else
+		result = lb_sink_dir_open_on(host, copy->process->name, "/" SIM_INBOX, NULL, &sink, why);
+	if (result != 0)
 		sim_violation(
-			machine->world, 2, "after a loss of power the inbox cannot be recovered: %s", why);
+			machine->world, 2, "after a loss of power the sink cannot be recovered: %s", why);
+	return sink;
 }
 
 void sim_check_survives(struct sim_check *check, struct sim_machine *machine, const struct sim_ident *ident)
 {
 	const struct sim_source *source = ident->kept;
 	struct lb_resolution resolution = {.id = ident->id};
-	struct copy copy;
+	struct sim_copy copy;
+	struct lb_sink *sink;
 
-	copy_recover(&copy, machine);
-	copy.sink->ops->resolve(copy.sink, &resolution);
+	sink = copy_recover(&copy, check, machine);
+	sink->ops->resolve(sink, &resolution);
 	free(resolution.reply);
 	if (resolution.verdict != LB_VERDICT_COMMITTED &&
 		!(resolution.verdict == LB_VERDICT_FORGOTTEN && sim_check_may_be_forgotten(check, ident)))
 		sim_violation(check->world, 2,
 			"%s is said to be committed, and a loss of power would undo it (%s, %s)",
 			source->name, lb_verdict_word(resolution.verdict), lb_reason_word(resolution.reason));
-	if (!source->loose && sim_inbox_count(&copy.machine, source) + source->taken != 1)
+	if (!source->loose && sim_inbox_count(check, &copy.machine, source) + source->taken != 1)
 		sim_violation(check->world, 2,
 			"%s is said to be committed, and after a loss of power the inbox has it %u times",
-			source->name, sim_inbox_count(&copy.machine, source) + source->taken);
-	copy_end(&copy);
+			source->name, sim_inbox_count(check, &copy.machine, source) + source->taken);
+	lb_sink_close(sink);
+	sim_copy_end(&copy);
 }
 
 /* A fence holds an id off; what was never fenced would be taken in. */
@@ -85,15 +68,17 @@ void sim_check_fence_survives(
 {
 	struct lb_intake intake = {
 		.id = ident->id, .attempt = 1000, .declared = LB_UNKNOWN, .part = -1, .part_dir = -1};
-	struct copy copy;
+	struct sim_copy copy;
+	struct lb_sink *sink;
 
 	strcpy(intake.name, "never");
-	copy_recover(&copy, machine);
-	copy.sink->ops->begin(copy.sink, &intake);
+	sink = copy_recover(&copy, check, machine);
+	sink->ops->begin(sink, &intake);
 	free(intake.reply);
 	if (intake.verdict == LB_VERDICT_UNPROVEN)
 		sim_violation(check->world, 6, "an id was fenced, and a loss of power would undo it");
-	copy_end(&copy);
+	lb_sink_close(sink);
+	sim_copy_end(&copy);
 }
 
 void sim_check_sync_survives(
@@ -105,14 +90,16 @@ void sim_check_sync_survives(
 		.resume = true,
 		.part = -1,
 		.part_dir = -1};
-	struct copy copy;
+	struct sim_copy copy;
+	struct lb_sink *sink;
 
 	memcpy(intake.name, ident->source->name, sizeof ident->source->name);
-	copy_recover(&copy, machine);
-	copy.sink->ops->begin(copy.sink, &intake);
+	sink = copy_recover(&copy, check, machine);
+	sink->ops->begin(sink, &intake);
 	free(intake.reply);
 	sim_check_sync_survived(check, &copy.machine, ident, &intake, offset);
-	copy_end(&copy);
+	lb_sink_close(sink);
+	sim_copy_end(&copy);
 }
 
 /* What the ledger says of an id, now that nobody uses it. */
@@ -152,22 +139,23 @@ static void check_row(struct sim_check *check, struct lb_ledger *ledger, struct 
 
 static void check_ledger(struct sim_check *check, struct sim_machine *machine)
 {
+	const char *path = check->database ? "/" SIM_DATABASE : "/" SIM_INBOX "/.lastbyte/ledger.db";
+	const struct lb_ledger_options options = {.contents = check->database};
 	struct lb_ledger *ledger;
 	char why[256] = "";
-	struct copy copy;
+	struct sim_copy copy;
 
-	copy_start(&copy, machine);
-	if (sim_disk_find(copy.machine.disk, SIM_INBOX "/.lastbyte/ledger.db") == NULL) {
-		copy_end(&copy); /* it has never come so far */
+	copy_lost(&copy, machine);
+	if (sim_disk_find(copy.machine.disk, path) == NULL) {
+		sim_copy_end(&copy); /* it has never come so far */
 		return;
 	}
-	if (lb_ledger_open(&copy.process->host, copy.process->name, "/" SIM_INBOX "/.lastbyte/ledger.db",
-		    NULL, &ledger, why) != 0)
+	if (lb_ledger_open(&copy.process->host, copy.process->name, path, &options, &ledger, why) != 0)
 		sim_violation(check->world, 2, "the ledger cannot be opened at the end: %s", why);
 	for (struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
 		check_row(check, ledger, ident);
 	lb_ledger_close(ledger);
-	copy_end(&copy);
+	sim_copy_end(&copy);
 }
 
 void sim_check_end(struct sim_check *check)

@@ -302,7 +302,7 @@ void sim_resumer_init(
 		resumer->id.number = sim_chance(world, 50) ? 1 : (uint64_t)sim_between(world, 1000, 3000);
 		resumer->asks_left = (unsigned)sim_below(world, 4);
 	}
-	resumer->n_attempts = sim_chance(world, 30) ? 2 : 1;
+	resumer->n_attempts = sim_chance(world, check->database ? 80 : 30) ? 2 : 1;
 	for (int i = 0; i < resumer->n_attempts; i++) {
 		resumer->attempts[i].resumer = resumer;
 		resumer->attempts[i].next.fire = next_run;

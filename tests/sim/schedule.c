@@ -23,14 +23,16 @@ static void heal(struct sim_schedule *schedule)
 		if (machine->disk->read_only)
 			sim_machine_lose_power(machine);
 		for (struct sim_process *process = machine->processes; process != NULL;
-			process = process->next)
+			process = process->next) {
 			process->ops_left = 0;
+			process->next_sync = 0;
+		}
 	}
 	for (int i = 0; i < schedule->n_servers; i++) {
 		struct sim_server *server = &schedule->servers[i];
 
 		server->healed = true;
-		if (server->machine.had_trouble || server->options.max_sessions != 0)
+		if (server->home->machine.had_trouble || server->options.max_sessions != 0)
 			sim_server_stop(server);
 		server->options.max_sessions = 0; /* of the next process */
 	}
@@ -75,6 +77,8 @@ static void choose_faults(struct sim_schedule *schedule)
 
 	for (int i = 0; i < SIM_FAULTS; i++)
 		schedule->likely[i] = sim_chance(world, 50) ? usual[i] : 0;
+	if (schedule->check.database) /* one server goes on while another is in the middle of something */
+		schedule->likely[SIM_FAULT_STALL] = 40;
 	for (int i = 0; i < SIM_FAULTS; i++)
 		schedule->total += schedule->likely[i];
 	schedule->fault.fire = fault_fires;
@@ -84,7 +88,7 @@ static void choose_faults(struct sim_schedule *schedule)
 
 static void set_up(struct sim_schedule *schedule, uint64_t seed, bool tracing, int expected)
 {
-	static const char *const servers[] = {"server-a", "server-b"};
+	static const char *const servers[] = {"server-a", "server-b", "server-c"};
 	static const char *const clients[] = {"ann", "bob", "cid"};
 	struct sim_world *world = &schedule->world;
 
@@ -97,19 +101,25 @@ static void set_up(struct sim_schedule *schedule, uint64_t seed, bool tracing, i
 	/* To recover a copy takes as long as the rest of a schedule: often in some, now and then in the others. */
 	schedule->check.recoveries = sim_chance(world, 10) ? 25 : 2;
 	schedule->check.works = sim_chance(world, 25);
-	schedule->check.keep = LB_LEDGER_KEEP;
+	schedule->check.database = sim_chance(world, 25);
+	schedule->check.keep =
+		schedule->check.database ? (unsigned)sim_between(world, 1, 30) : LB_LEDGER_KEEP;
 	sim_wire_watch(&schedule->net, &schedule->check);
-	schedule->n_servers = sim_chance(world, 30) ? 2 : 1;
+	schedule->n_servers = schedule->check.database
+				      ? (int)sim_between(world, sim_chance(world, 80) ? 2 : 1, SIM_SERVERS)
+			      : sim_chance(world, 30) ? 2
+						      : 1;
 	schedule->n_clients = 1 + (int)sim_below(world, SIM_CLIENTS);
 	for (int i = 0; i < SIM_SERVERS && i < schedule->n_servers; i++) {
 		sim_server_init(&schedule->servers[i], &schedule->net, &schedule->check, servers[i],
-			0x0A000001 + (uint32_t)i);
+			schedule->check.database && i > 0 ? &schedule->servers[0] : NULL);
 		sim_server_start(&schedule->servers[i], world->now);
 	}
 	choose_faults(schedule);
-	schedule->check.one_ledger = schedule->n_servers == 1 && schedule->likely[SIM_FAULT_WIPE] == 0;
+	schedule->check.one_ledger = schedule->check.n_servers == 1 && schedule->likely[SIM_FAULT_WIPE] == 0;
 	schedule->net.n_names = 1;
 	schedule->net.names[0].name = "inbox";
+	schedule->net.names[0].turns = schedule->check.database;
 	sim_fault_rename(schedule);
 	for (int i = 0; i < SIM_CLIENTS && i < schedule->n_clients; i++)
 		sim_client_init(&schedule->clients[i], &schedule->net, &schedule->check, clients[i],

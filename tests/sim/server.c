@@ -13,7 +13,7 @@ static void reap(struct sim_event *event)
 	struct sim_server *server =
 		(struct sim_server *)((char *)event - offsetof(struct sim_server, restart));
 	struct sim_process *process = server->process;
-	struct sim_world *world = server->machine.world;
+	struct sim_world *world = server->check->world;
 
 	if (process != NULL) {
 		for (int i = 0; i < process->tasks; i++) {
@@ -50,17 +50,17 @@ static void report(void *arg, const struct lb_report *line)
 {
 	struct sim_server *server = arg;
 
-	sim_mix(server->machine.world, line->verdict);
-	sim_trace(server->machine.world, "%s: %s %s (%s), %s, %llu bytes", server->machine.name,
-		line->receipt.name, lb_verdict_word(line->verdict), lb_reason_word(line->reason),
-		lb_end_word(line->ended), (unsigned long long)line->receipt.length);
+	sim_mix(server->check->world, line->verdict);
+	sim_trace(server->check->world, "%s: %s %s (%s), %s, %llu bytes", server->name, line->receipt.name,
+		lb_verdict_word(line->verdict), lb_reason_word(line->reason), lb_end_word(line->ended),
+		(unsigned long long)line->receipt.length);
 }
 
 /* The application: whatever it replies, the next time it would be something else. */
 static enum lb_reason work(void *arg, const struct lb_work *work, void *reply, size_t *lenp)
 {
 	struct sim_server *server = arg;
-	struct sim_world *world = server->machine.world;
+	struct sim_world *world = server->check->world;
 
 	(void)work;
 	if (!server->healed && sim_chance(world, 5))
@@ -73,19 +73,24 @@ static enum lb_reason work(void *arg, const struct lb_work *work, void *reply, s
 
 static int open_sink(struct sim_server *server, struct lb_sink **sinkp)
 {
+	struct sim_world *world = server->check->world;
+	struct lb_host *host = &server->process->host;
 	char why[256] = "";
-	int result = lb_sink_dir_open_on(
-		&server->process->host, server->process->name, "/" SIM_INBOX, &server->kept, sinkp, why);
+	int result = server->check->database ? lb_sink_sqlite_open_on(host, server->name, "/" SIM_DATABASE,
+						       &server->rows, sinkp, why)
+					     : lb_sink_dir_open_on(host, server->name, "/" SIM_INBOX,
+						       &server->kept, sinkp, why);
 
 	if (result == 0) {
-		server->ledger = (*sinkp)->ledger;
+		server->home->ledger = (*sinkp)->ledger;
 		return 0;
 	}
 	if (!server->process->dead) {
-		sim_trace(server->machine.world, "%s cannot open its inbox: %s", server->machine.name, why);
-		if (server->healed && ++server->failures > 3)
-			sim_violation(server->machine.world, 2,
-				"nothing is wrong any more, and the inbox cannot be opened: %s", why);
+		sim_trace(world, "%s cannot open its sink: %s", server->name, why);
+		/* another one that stalls may have the database for a minute yet */
+		if (server->healed && ++server->failures > 9)
+			sim_violation(world, 2,
+				"nothing is wrong any more, and the sink cannot be opened: %s", why);
 	}
 	return result;
 }
@@ -98,7 +103,7 @@ static void serve(struct sim_server *server)
 
 	if (result != 0) {
 		if (!server->process->dead)
-			sim_violation(server->machine.world, 11, "the server cannot start: %s", why);
+			sim_violation(server->check->world, 11, "the server cannot start: %s", why);
 		return;
 	}
 	server->loop.loop.woken = woken;
@@ -152,9 +157,9 @@ static void start(struct sim_event *event)
 	event->fire = reap;
 	if (server->resting)
 		return;
-	sim_trace(server->machine.world, "%s starts", server->machine.name);
-	server->machine.up = true;
-	server->process = sim_process_new(&server->machine, server->machine.name, server);
+	sim_trace(server->check->world, "%s starts", server->name);
+	server->home->machine.up = true;
+	server->process = sim_process_new(&server->home->machine, server->name, server);
 	sim_vfs_new(server->process);
 	server->loop.worker_done = false;
 	server->loop.submitted = NULL;
@@ -165,21 +170,21 @@ static void start(struct sim_event *event)
 void sim_server_start(struct sim_server *server, lb_time at)
 {
 	server->restart.fire = start;
-	sim_event_set(server->machine.world, &server->restart, at);
+	sim_event_set(server->check->world, &server->restart, at);
 }
 
 void sim_server_stop(struct sim_server *server)
 {
 	if (server->process == NULL || server->process->dead || server->server == NULL)
 		return;
-	sim_trace(server->machine.world, "%s: SIGTERM", server->machine.name);
+	sim_trace(server->check->world, "%s: SIGTERM", server->name);
 	server->loop.wake = true;
 	sim_process_notify(server->process);
 }
 
 void sim_server_doom(struct sim_server *server)
 {
-	struct sim_world *world = server->machine.world;
+	struct sim_world *world = server->check->world;
 
 	if (server->process == NULL || server->process->dead || server->process->ops_left > 0)
 		return;
@@ -191,13 +196,14 @@ void sim_server_doom(struct sim_server *server)
 void sim_server_wipe(struct sim_server *server)
 {
 	static const struct lb_uuid none;
+	struct sim_server *home = server->home;
 
-	if (server->process != NULL || memcmp(&server->ledger, &none, sizeof none) == 0)
+	if (home->machine.processes != NULL || memcmp(&home->ledger, &none, sizeof none) == 0)
 		return;
-	sim_trace(server->machine.world, "the inbox of %s is replaced by an empty one", server->machine.name);
-	sim_check_destroy(server->check, &server->machine, &server->ledger);
-	sim_disk_wipe(server->machine.disk);
-	server->ledger = none;
+	sim_trace(home->machine.world, "what %s has is replaced by nothing", home->machine.name);
+	sim_check_destroy(home->check, &home->machine, &home->ledger);
+	sim_disk_wipe(home->machine.disk);
+	home->ledger = none;
 }
 
 static void lost_power(struct sim_machine *machine)
@@ -205,27 +211,48 @@ static void lost_power(struct sim_machine *machine)
 	sim_check_inbox(machine->arg, machine);
 }
 
-void sim_server_init(struct sim_server *server, struct sim_net *net, struct sim_check *check,
-	const char *name, uint32_t address)
+static void build_machine(struct sim_server *server, struct sim_net *net)
 {
 	static const unsigned kept[] = {0, 30, 50, 90, 100};
 	struct sim_world *world = net->world;
 
-	memset(server, 0, sizeof *server);
-	server->check = check;
 	server->machine = (struct sim_machine){.world = world,
 		.net = net,
 		.next = net->machines,
-		.name = name,
-		.address = address,
+		.name = server->name,
+		.address = 0x0A000001 + (uint32_t)server->check->n_servers,
 		.disk = sim_disk_new(world),
 		.percent_kept = kept[sim_below(world, sizeof kept / sizeof *kept)],
 		.lost_power = lost_power,
-		.arg = check};
+		.arg = server->check};
 	net->machines = &server->machine;
-	sim_check_server(check, &server->machine);
-	snprintf(server->listen, sizeof server->listen, "%u.%u.%u.%u:7117", address >> 24,
-		address >> 16 & 255, address >> 8 & 255, address & 255);
+	sim_check_server(server->check, &server->machine);
+}
+
+/* Another port for each server of a machine. */
+static void choose_address(struct sim_server *server)
+{
+	uint32_t address = server->home->machine.address;
+	unsigned port = 7117 + (unsigned)(server - server->home);
+
+	server->address = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(address)};
+	snprintf(server->listen, sizeof server->listen, "%u.%u.%u.%u:%u", address >> 24, address >> 16 & 255,
+		address >> 8 & 255, address & 255, port);
+}
+
+void sim_server_init(struct sim_server *server, struct sim_net *net, struct sim_check *check,
+	const char *name, struct sim_server *home)
+{
+	struct sim_world *world = net->world;
+
+	memset(server, 0, sizeof *server);
+	server->check = check;
+	server->name = name;
+	server->home = home != NULL ? home : server;
+	if (home == NULL)
+		build_machine(server, net);
+	choose_address(server);
 	server->options = (struct lb_server_options){.listen = server->listen,
 		.insecure = true,
 		.max_delivery = sim_chance(world, 10) ? (uint64_t)sim_between(world, 100, 10000) : 0,
@@ -240,9 +267,12 @@ void sim_server_init(struct sim_server *server, struct sim_net *net, struct sim_
 	server->kept = (struct lb_sink_dir_options){
 		.keep_parts = sim_chance(world, 80) ? 0 : sim_between(world, -1, 20) * SIM_SECOND,
 		.parts_max = sim_chance(world, 80) ? 0 : sim_below(world, 100000)};
+	server->rows = (struct lb_sink_sqlite_options){.keep_receipts = check->keep,
+		.memory_max = sim_chance(world, 80) ? 0 : (uint64_t)sim_between(world, 90000, 200000)};
 }
 
 void sim_server_deinit(struct sim_server *server)
 {
-	sim_disk_free(server->machine.disk);
+	if (server->home == server)
+		sim_disk_free(server->machine.disk);
 }

@@ -14,11 +14,11 @@ static void check_reply(
 		sim_check_replied(sink->check, id, reply, len);
 }
 
-static void check_past(struct sim_sink *sink, const struct lb_intake *intake)
+static void check_past(struct sim_sink *sink, const struct lb_intake *intake, enum lb_reason reason)
 {
 	if (!sink->process->dead)
 		sim_check_is_past(sink->check, sim_check_ident(sink->check, &intake->id, NULL),
-			&sink->sink.ledger, intake->reason);
+			&sink->sink.ledger, reason);
 }
 
 static void sink_begin(struct lb_sink *base, struct lb_intake *intake)
@@ -30,7 +30,7 @@ static void sink_begin(struct lb_sink *base, struct lb_intake *intake)
 	check_reply(sink, intake->verdict, &intake->id, intake->reply, intake->reply_len);
 	if (!sink->process->dead && intake->verdict == LB_VERDICT_COMMITTED)
 		sim_check_committed(sink->check, sink->process->machine, intake);
-	check_past(sink, intake);
+	check_past(sink, intake, intake->reason);
 	if (!sink->process->dead)
 		sim_check_resumed(sink->check, sink->process->machine, intake);
 }
@@ -52,11 +52,11 @@ static void sink_rehash(struct lb_sink *base, struct lb_intake *intake, struct l
 static enum lb_reason sink_sync(struct lb_sink *base, struct lb_intake *intake, uint64_t offset)
 {
 	struct sim_sink *sink = sink_of(base);
-
 	enum lb_reason reason;
 
 	sim_check_syncs(sink->check, intake, offset);
 	reason = sink->real->ops->sync(sink->real, intake, offset);
+	check_past(sink, intake, reason);
 	if (!sink->process->dead && reason == LB_REASON_NONE)
 		sim_check_synced(sink->check, sink->process->machine, intake, offset);
 	return reason;
@@ -87,7 +87,7 @@ static void sink_commit(struct lb_sink *base, struct lb_intake **intakes, size_t
 		sim_trace(sink->process->world, "%s: sink says %s (%s) of %s", sink->process->name,
 			lb_verdict_word(intakes[i]->verdict), lb_reason_word(intakes[i]->reason),
 			intakes[i]->name);
-		check_past(sink, intakes[i]);
+		check_past(sink, intakes[i], intakes[i]->reason);
 		check_reply(
 			sink, intakes[i]->verdict, &intakes[i]->id, intakes[i]->reply, intakes[i]->reply_len);
 		if (!sink->process->dead && intakes[i]->verdict == LB_VERDICT_COMMITTED)

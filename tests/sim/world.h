@@ -47,7 +47,7 @@ struct sim_world {
 	bool               tracing;
 	struct sim_event **queue; /* a heap, from 1 */
 	size_t             queued, queue_room;
-	uint64_t           next_order;
+	uint64_t           next_order, next_version;
 	struct sim_task   *current;  /* NULL: the scheduler itself */
 	int                expected; /* the invariant that a planted bug has to break; 0: none */
 };
