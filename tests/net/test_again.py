@@ -320,7 +320,7 @@ def _(place):
             process.wait()
             until("the server has seen that", lambda: not place.parts())
     answer = place.send("--name", "x", "-", server.address, content=CONTENT).exits(4)
-    same(answer.err, "not_committed - x: this delivery, or another one of its name, is being received\n")
+    same(answer.err, "not_committed - x: this delivery or its name is being received, or there is no room for it now\n")
     Answer(process, CONTENT).exits(0)
     same(place.read("x"), CONTENT)
     same(len(place.committed()), 1)
