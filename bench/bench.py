@@ -83,10 +83,10 @@ class Program:
 
 
 @contextlib.contextmanager
-def serving(folder, inbox, before=(), sink="dir", **more):
+def serving(folder, inbox, before=(), **more):
     """A server of ours: yields its address and the program, and stops it."""
     with open(folder / "server.log", "w+") as log:
-        program = Program(folder, *before, LASTBYTE, "serve", "--listen", "127.0.0.1:0", "--into", f"{sink}:{inbox}",
+        program = Program(folder, *before, LASTBYTE, "serve", "--listen", "127.0.0.1:0", "--into", f"dir:{inbox}",
                           stdout=subprocess.DEVNULL, stderr=log, **more)
         while not (found := re.search(r"listening on (\S+),", (folder / "server.log").read_text())):
             if program.process.poll() is not None:
@@ -443,10 +443,12 @@ def commits():
         folder, script = Path(place), Path(cluster) / "insert.sql"
         script.write_text(f"INSERT INTO rows (content) VALUES ('{'c' * 100}');\n")
         for run in range(RUNS + 1):
-            with serving(folder, folder / f"ledger{run}", sink="sqlite") as (address, _):
-                out = subprocess.run([COMMITS, "lastbyte", address, folder / f"state{run}", str(clients), str(number)],
-                                     check=True, capture_output=True, text=True).stdout
-            done, took = out.split()
+            # Neither server writes a line of log for each commit.
+            server = Program(folder, SINK, f"sqlite:{folder / f'ledger{run}'}", stdout=subprocess.PIPE, text=True)
+            address = "127.0.0.1:" + server.process.stdout.readline().strip()
+            done, took = subprocess.run([COMMITS, "lastbyte", address, folder / f"state{run}", str(clients), str(number)],
+                                        check=True, capture_output=True, text=True).stdout.split()
+            server.stop()
             told = subprocess.run([pgbench, "-n", "-c", str(clients), "-j", "2", "-T", str(seconds), "-f", script, *reach],
                                   check=True, capture_output=True, text=True).stdout
             synced, syncing = subprocess.run([COMMITS, "fdatasync", folder / "file", str(seconds)],

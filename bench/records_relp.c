@@ -15,7 +15,7 @@
 
 #define RECORD 100
 
-static unsigned long long came;
+static _Atomic unsigned long long came;
 
 static void must(int fine, const char *what)
 {
@@ -117,10 +117,6 @@ int main(int argc, char **argv)
 		must(relpCltSendSyslog(client, record, sizeof record) == RELP_RET_OK, "relpCltSendSyslog");
 	must(relpEngineCltDestruct(engine, &client) == RELP_RET_OK, "the end of the session");
 	printf("%.6f\n", seconds() - began);
-	relpEngineSetStop(server);
-	pthread_join(thread, NULL);
 	must(came == number, "the count of records");
-	relpEngineDestruct(&server);
-	relpEngineDestruct(&engine);
-	return 0;
+	return 0; /* the server's thread ends with the process: relpEngineSetStop does not wake one that waits */
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sink null|count: a server of ours without storage behind it, so that what a server costs is seen alone. Prints its
- * port. `null` drops what comes; `count` takes it for records, each a length of 4 bytes (big-endian) and as many bytes,
- * and when it is stopped prints how many whole ones there were. What it says is committed is nowhere.
+ * sink null|count|sqlite:PATH: a server of ours that writes no log. Prints its port. `null` drops what comes; `count`
+ * takes it for records, each a length of 4 bytes (big-endian) and as many bytes, and when it is stopped prints how many
+ * whole ones there were: what these two say is committed is nowhere, so that what a server costs is seen alone.
  */
 #include "records.h"
 #include "server/sink.h"
@@ -95,14 +95,16 @@ int main(int argc, char **argv)
 					   .begins_at_once = true,
 					   .commits_at_once = true}};
 	struct lb_server_options options = {.listen = "127.0.0.1:0", .max_sessions = 4096};
-	char why[256];
+	struct lb_sink *sink = &bench.sink;
+	char why[256] = "";
 
 	if (argc != 2) {
-		fprintf(stderr, "usage: sink null | count\n");
+		fprintf(stderr, "usage: sink null | count | sqlite:PATH\n");
 		return 2;
 	}
 	bench.counts = strcmp(argv[1], "count") == 0;
-	if (lb_server_new(&bench.sink, &options, &server, why) < 0) {
+	if ((strncmp(argv[1], "sqlite:", 7) == 0 && lb_sink_sqlite_open(argv[1] + 7, NULL, &sink, why) < 0) ||
+		lb_server_new(sink, &options, &server, why) < 0) {
 		fprintf(stderr, "%s\n", why);
 		return 1;
 	}
@@ -114,5 +116,7 @@ int main(int argc, char **argv)
 	if (bench.counts)
 		printf("%llu\n", (unsigned long long)records_whole(&bench.records));
 	lb_server_free(server);
+	if (sink != &bench.sink)
+		lb_sink_close(sink);
 	return 0;
 }
