@@ -51,6 +51,23 @@ int lb_intake_look(struct lb_intake *intake, struct lb_ledger *ledger, enum lb_l
 	return 0;
 }
 
+bool lb_intake_is_open(struct lb_intake *intake, struct lb_ledger *ledger)
+{
+	enum lb_ledger_state state;
+
+	if (lb_intake_look(intake, ledger, &state) != 0) {
+		lb_intake_doubt(intake); /* an earlier attempt may have committed it */
+		return false;
+	}
+	if (state != LB_LEDGER_COMMITTED)
+		lb_intake_decide_known(intake, state);
+	else if (lb_intake_differs(intake, &intake->receipt, false))
+		lb_intake_decide(intake, LB_REASON_DIFFERENT);
+	else
+		intake->verdict = LB_VERDICT_COMMITTED;
+	return state == LB_LEDGER_UNSEEN;
+}
+
 /* Answers for an id whose fate the ledger knows. */
 void lb_intake_decide_known(struct lb_intake *intake, enum lb_ledger_state state)
 {

@@ -99,6 +99,8 @@ void lb_intake_decide_known(struct lb_intake *intake, enum lb_ledger_state state
 void lb_intake_doubt(struct lb_intake *intake);
 /* What the ledger knows of it: receipt and reply become the intake's. As lb_ledger_look. */
 int lb_intake_look(struct lb_intake *intake, struct lb_ledger *ledger, enum lb_ledger_state *statep);
+/* At BEGIN: whether the ledger has nothing of its id yet. If it has, or cannot tell, the verdict is that. */
+bool lb_intake_is_open(struct lb_intake *intake, struct lb_ledger *ledger);
 /* Whether a commit of it could not but find out what the ledger knows already. As lb_ledger_look. */
 int lb_sink_is_decided(struct lb_ledger *ledger, const struct lb_id *id, bool *decidedp);
 /* Asks the ledger, which fences what is not committed: receipt and reply become the resolution's. As lb_ledger_fence. */

@@ -32,21 +32,11 @@ struct lb_intake *lb_dir_find(struct lb_dir *dir, const struct lb_id *id)
 /* Whether the ledger has no answer yet for this id. */
 static bool is_open_in_ledger(struct lb_dir *dir, struct lb_intake *intake)
 {
-	enum lb_ledger_state state;
+	bool open = lb_intake_is_open(intake, dir->ledger);
 
-	if (lb_intake_look(intake, dir->ledger, &state) != 0) {
-		lb_intake_doubt(intake); /* an earlier attempt may have committed it */
-		return false;
-	}
-	if (state != LB_LEDGER_COMMITTED)
-		lb_intake_decide_known(intake, state);
-	else if (lb_intake_differs(intake, &intake->receipt, false))
-		lb_intake_decide(intake, LB_REASON_DIFFERENT);
-	else if (lb_dir_place_left(dir, &intake->receipt) != 0)
+	if (intake->verdict == LB_VERDICT_COMMITTED && lb_dir_place_left(dir, &intake->receipt) != 0)
 		lb_intake_doubt(intake);
-	else
-		intake->verdict = LB_VERDICT_COMMITTED;
-	return state == LB_LEDGER_UNSEEN;
+	return open;
 }
 
 static enum lb_reason reason_of_name(int err)

@@ -22,25 +22,6 @@ static void release(struct lb_rows *rows, struct lb_intake *intake)
 	intake->room = 0;
 }
 
-/* What the ledger has of an id: true if that is nothing yet. */
-static bool is_open_in_ledger(struct lb_rows *rows, struct lb_intake *intake)
-{
-	enum lb_ledger_state state;
-
-	(void)lb_ledger_settle_now(rows->ledger); /* or the answer may be SETTLE_FIRST, which does no harm */
-	if (lb_intake_look(intake, rows->ledger, &state) != 0) {
-		lb_intake_doubt(intake); /* an earlier attempt may have committed it */
-		return false;
-	}
-	if (state != LB_LEDGER_COMMITTED)
-		lb_intake_decide_known(intake, state);
-	else if (lb_intake_differs(intake, &intake->receipt, false))
-		lb_intake_decide(intake, LB_REASON_DIFFERENT);
-	else
-		intake->verdict = LB_VERDICT_COMMITTED;
-	return state == LB_LEDGER_UNSEEN;
-}
-
 /* A first attempt is not looked for: the commit will find out. That is what makes it fast, and no less certain. */
 static void rows_begin(struct lb_sink *sink, struct lb_intake *intake)
 {
@@ -49,8 +30,14 @@ static void rows_begin(struct lb_sink *sink, struct lb_intake *intake)
 	intake->received = intake->offset = intake->rehashed = 0;
 	intake->content = NULL;
 	intake->room = 0;
-	if (intake->attempt > 1 && !is_open_in_ledger(rows_of(sink), intake))
-		return;
+	if (intake->attempt > 1) {
+		struct lb_ledger *ledger = rows_of(sink)->ledger;
+
+		(void)lb_ledger_settle_now(
+			ledger); /* or the answer may be SETTLE_FIRST, which does no harm */
+		if (!lb_intake_is_open(intake, ledger))
+			return;
+	}
 	if (intake->declared != LB_UNKNOWN && intake->declared > sink->max_delivery)
 		lb_intake_decide(intake, LB_REASON_TOO_LARGE);
 }

@@ -1,28 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "faulty_vfs.h"
-#include "ledger_fixture.h"
+#include "faulty_ledger.h"
 #include "server/ledger_db.h"
 #include <errno.h>
-
-static int faulty_fixture_make(void **state)
-{
-	struct fixture *fx;
-
-	faulty_vfs_init();
-	if (fixture_make(state) != 0)
-		return -1;
-	fx = *state;
-	fx->vfs = "faulty";
-	ledger_reopen(fx);
-	return 0;
-}
-
-static int faulty_fixture_remove(void **state)
-{
-	fixture_remove(state);
-	faulty_vfs_deinit();
-	return 0;
-}
 
 /* Of one of many clients. */
 static int settle_later(struct fixture *fx, unsigned client, uint64_t lowest)
