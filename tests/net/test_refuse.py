@@ -59,9 +59,9 @@ def _(place):
     until("it is being delivered", place.parts)
     other = place.file("x", b"other")
     answer = place.send(other, server.address, state=place.under("second")).exits(4)
-    assert "another one of its name" in answer.err, answer
+    assert "its name is being received" in answer.err, answer
     waiting = place.start("send", "--retry", other, server.address, state=place.under("third"))
-    assert "another one of its name" in waits(waiting)
+    assert "its name is being received" in waits(waiting)
     process.kill()
     Answer(process).exits(-9)
     Answer(waiting).exits(0)
