@@ -95,9 +95,10 @@ def _(place):
     middle = Unable(server.address)
     proxy = place.proxy(middle.address, up=500_000)
     place.stack.callback(middle.close)
-    done = place.send("--retry", "--name", "x", "-", proxy.address, content=CONTENT).exits(4)
+    # More than the sockets in between hold: its COMMIT cannot be on its way when the link is cut.
+    done = place.send("--retry", "--name", "x", "-", proxy.address, content=LARGE).exits(4)
     assert "waiting" not in done.err, done.err
-    truth(place, done, "x", CONTENT, server.address)
+    truth(place, done, "x", LARGE, server.address)
     proxy = place.proxy(middle.address, up=500_000)
     check(place, place.send("--retry", place.file("x", CONTENT), proxy.address))
     same(kinds(proxy.up).count("SYNC"), 0)
