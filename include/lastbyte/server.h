@@ -27,8 +27,8 @@ struct lb_sink_dir_options {
 	lb_time keep_parts; /* 0: 24 h; negative: nothing is kept, and no client is offered to resume */
 	/* bytes of all that are kept: the ones left first go first, and one that is larger by itself; 0: no limit */
 	uint64_t parts_max;
-	/* settled deliveries of each client that the ledger remembers, one by one: it writes that down. 0: as many as it
-	 * says, 1024 in a new one. What it has forgotten stays so, whatever is set later. */
+	/* settled deliveries of each client that the ledger remembers, one by one, and up to an eighth more: it writes
+	 * that down. 0: as many as it says, 1024 in a new one. What it has forgotten stays so, whatever is set later. */
 	unsigned keep_receipts;
 };
 

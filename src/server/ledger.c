@@ -26,13 +26,10 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 		" LEFT JOIN verdicts AS d ON d.client = q.client AND d.number = q.number",
 	[LB_LEDGER_SQL_SEQUENCE] = "SELECT sequence FROM meta",
 	[LB_LEDGER_SQL_COUNT] = "UPDATE meta SET sequence = ?1",
-	/* A number that was settled meanwhile never gets a row again. */
-	[LB_LEDGER_SQL_INSERT] =
-		"INSERT INTO verdicts(client, number, sequence, " LB_LEDGER_COLUMNS ")"
-		" SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11"
-		" WHERE ?2 - ifnull((SELECT settled FROM clients WHERE client = ?1), 1)"
-		" BETWEEN 0 AND " LB_TEXT_OF(LB_NUMBERS_OPEN_MAX) " - 1"
-								  " ON CONFLICT(client, number) DO NOTHING",
+	[LB_LEDGER_SQL_LOWEST] = "SELECT ifnull((SELECT settled FROM clients WHERE client = ?1), 1)",
+	[LB_LEDGER_SQL_INSERT] = "INSERT INTO verdicts(client, number, sequence, " LB_LEDGER_COLUMNS ")"
+				 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+				 " ON CONFLICT(client, number) DO NOTHING",
 	/* Replaces nothing: a row that is in its way, by its number or by an index of somebody else's, may be a delivery. */
 	[LB_LEDGER_SQL_CONTENT] =
 		"INSERT INTO deliveries(sequence, id, name, content, length, digest, committed_at)"
@@ -44,8 +41,10 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 				 " ON CONFLICT(client) DO UPDATE SET settled = excluded.settled, floor = "
 				 "max(floor, excluded.floor)"
 				 " WHERE excluded.settled > settled",
-	[LB_LEDGER_SQL_PRUNE] = "DELETE FROM verdicts WHERE client = ?1"
-				" AND number < (SELECT floor FROM clients WHERE client = ?1)",
+	/* Many at a time: the pages of a client's oldest rows are not written for each. */
+	[LB_LEDGER_SQL_PRUNE] =
+		"DELETE FROM verdicts WHERE client = ?1 AND number <"
+		" (SELECT floor - floor % max(keep / 8, 1) FROM clients, meta WHERE client = ?1)",
 	[LB_LEDGER_SQL_PART_LOOK] = "SELECT client, number, attempt, declared, size, age, name FROM parts "
 				    "WHERE client = ?1 AND number = ?2",
 	/* Whoever was fenced or settled while it was received leaves nothing. */
@@ -236,17 +235,12 @@ static int insert_content(
 	return lb_ledger_run(row);
 }
 
-/* The entry's state: what was there first; UNSEEN: it is in now. */
-static int insert(
-	struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence, struct lb_ledger_entry *entry)
+static int insert_verdict(struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence,
+	const struct lb_ledger_entry *entry)
 {
-	struct lb_receipt *receipt = &entry->receipt;
+	const struct lb_receipt *receipt = &entry->receipt;
 	sqlite3_stmt *row = lb_ledger_bind(ledger, LB_LEDGER_SQL_INSERT, &receipt->id);
-	int rc;
 
-	entry->state = LB_LEDGER_BEYOND;
-	if (!lb_ledger_is_storable(&receipt->id))
-		return SQLITE_OK;
 	sqlite3_bind_int64(row, 3, sequence);
 	sqlite3_bind_int(row, 4, state);
 	sqlite3_bind_int64(row, 9, receipt->committed_at);
@@ -259,10 +253,43 @@ static int insert(
 		if (entry->reply.len > 0)
 			sqlite3_bind_blob64(row, 11, entry->reply.bytes, entry->reply.len, SQLITE_STATIC);
 	}
-	rc = lb_ledger_run(row);
+	return lb_ledger_run(row);
+}
+
+/* In a transaction, in which it stays the same: deliveries of one client come in a row, and it is read once for them. */
+static int read_lowest(struct lb_ledger *ledger, const struct lb_id *id)
+{
+	sqlite3_stmt *row = ledger->statements[LB_LEDGER_SQL_LOWEST];
+	struct lb_id *lowest = &ledger->lowest;
+
+	if (lowest->number != 0 && memcmp(lowest->client, id->client, sizeof id->client) == 0)
+		return SQLITE_OK;
+	*lowest = *id;
+	sqlite3_bind_blob(row, 1, id->client, sizeof id->client, SQLITE_STATIC);
+	lowest->number = sqlite3_step(row) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(row, 0) : 0;
+	return sqlite3_reset(row);
+}
+
+/* The entry's state: what was there first; UNSEEN: it is in now. */
+static int insert(
+	struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence, struct lb_ledger_entry *entry)
+{
+	struct lb_receipt *receipt = &entry->receipt;
+	bool is_new = false;
+	int rc;
+
+	entry->state = LB_LEDGER_BEYOND;
+	if (!lb_ledger_is_storable(&receipt->id))
+		return SQLITE_OK;
+	rc = read_lowest(ledger, &receipt->id);
+	/* A number that was settled meanwhile never gets a row again. */
+	if (rc == SQLITE_OK && receipt->id.number - ledger->lowest.number < LB_NUMBERS_OPEN_MAX) {
+		rc = insert_verdict(ledger, state, sequence, entry);
+		is_new = sqlite3_changes(ledger->db) > 0 || LB_BUG("no_ledger_row_check") ||
+			 (ledger->contents && LB_BUG("second_row"));
+	}
 	entry->state = LB_LEDGER_UNSEEN;
-	if (rc == SQLITE_OK && sqlite3_changes(ledger->db) == 0 && !LB_BUG("no_ledger_row_check") &&
-		!(ledger->contents && LB_BUG("second_row"))) {
+	if (rc == SQLITE_OK && !is_new) {
 		free(entry->reply.bytes);
 		entry->reply = (struct lb_ledger_reply){0};
 		rc = lb_ledger_look_within(ledger, &receipt->id, &entry->state, receipt, &entry->reply);
@@ -300,6 +327,7 @@ static int insert_all(
 	sqlite3_int64 first = 0, last;
 	int rc = lb_ledger_settle_within(ledger);
 
+	ledger->lowest.number = 0;
 	if (rc == SQLITE_OK)
 		rc = read_sequence(ledger, &first);
 	last = first;

@@ -23,10 +23,11 @@ enum lb_ledger_state {
 };
 
 #define LB_LEDGER_KEEP 1024
+#define LB_LEDGER_STEP (LB_LEDGER_KEEP / 8) /* of pruning, with the default */
 
 struct lb_ledger_options {
-	/* Settled numbers of each client whose rows are kept: it is written into the ledger. 0: as it says there, and
-	 * LB_LEDGER_KEEP in a new one. What was pruned once stays forgotten, whatever is set later. */
+	/* Settled numbers of each client whose rows are kept, and up to an eighth more: it is written into the ledger. 0: as
+	 * it says there, and LB_LEDGER_KEEP in a new one. What was pruned once stays forgotten, whatever is set later. */
 	unsigned keep;
 	/* It is of a sink that keeps contents in it. A ledger is of one kind from its making on. */
 	bool contents;

@@ -24,6 +24,7 @@ enum lb_ledger_statement {
 	LB_LEDGER_SQL_LOOK,
 	LB_LEDGER_SQL_SEQUENCE,
 	LB_LEDGER_SQL_COUNT,
+	LB_LEDGER_SQL_LOWEST,
 	LB_LEDGER_SQL_INSERT,
 	LB_LEDGER_SQL_CONTENT, /* of a ledger with contents alone */
 	LB_LEDGER_SQL_PLACED,
@@ -52,6 +53,8 @@ struct lb_ledger {
 	bool            full_is_certain; /* SQLITE_FULL means that no record of the transaction is complete */
 	struct lb_id    settles[LB_LEDGER_SETTLES]; /* lowest open numbers, of as many clients */
 	size_t          n_settles;
+	struct lb_id
+		lowest; /* of the client that the transaction under way asked about last; number 0: none */
 };
 
 /* ledger_schema.c, with SQLite's result codes. */

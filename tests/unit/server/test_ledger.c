@@ -172,14 +172,14 @@ static void settled_rows_are_kept_for_a_while(void **state)
 
 	committed(fx, 1);
 	fenced(fx, 2);
-	committed(fx, 3);
-	settle(fx, LB_LEDGER_KEEP + 1);
+	committed(fx, LB_LEDGER_STEP);
+	settle(fx, LB_LEDGER_KEEP + LB_LEDGER_STEP - 1);
 	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
-	settle(fx, LB_LEDGER_KEEP + 3);
+	settle(fx, LB_LEDGER_KEEP + LB_LEDGER_STEP);
 	assert_int_equal(looked(fx, 1), LB_LEDGER_FORGOTTEN);
 	assert_int_equal(looked(fx, 2), LB_LEDGER_FORGOTTEN);
-	assert_int_equal(looked(fx, 3), LB_LEDGER_COMMITTED);
-	assert_int_equal(looked(fx, 4), LB_LEDGER_SETTLED);
+	assert_int_equal(looked(fx, LB_LEDGER_STEP), LB_LEDGER_COMMITTED);
+	assert_int_equal(looked(fx, LB_LEDGER_STEP + 1), LB_LEDGER_SETTLED);
 }
 
 static void what_is_forgotten_never_commits_a_second_time(void **state)
@@ -187,7 +187,7 @@ static void what_is_forgotten_never_commits_a_second_time(void **state)
 	struct fixture *fx = *state;
 
 	committed(fx, 1);
-	settle(fx, LB_LEDGER_KEEP + 2);
+	settle(fx, LB_LEDGER_KEEP + LB_LEDGER_STEP);
 	assert_int_equal(committed(fx, 1), LB_LEDGER_FORGOTTEN);
 	assert_int_equal(fenced(fx, 1), LB_LEDGER_FORGOTTEN);
 	ledger_reopen(fx);

@@ -108,7 +108,7 @@ static void what_is_decided_gets_no_row(void **state)
 	assert_int_equal(offset_of(fx, 2), 0);
 	settle(fx, 5);
 	assert_int_equal(put(fx, 4, 10), LB_LEDGER_SETTLED);
-	settle(fx, LB_LEDGER_KEEP + 5);
+	settle(fx, LB_LEDGER_KEEP + LB_LEDGER_STEP);
 	assert_int_equal(put(fx, 1, 10), LB_LEDGER_FORGOTTEN);
 	for (uint64_t number = 1; number <= 4; number++)
 		assert_int_equal(offset_of(fx, number), 0);

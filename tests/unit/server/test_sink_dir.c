@@ -295,12 +295,12 @@ static void settled_and_forgotten_are_different_answers(void **state)
 	struct fixture *fx = *state;
 	struct lb_intake intake = deliver(fx, 1, "a", "hello");
 
-	settle(fx, LB_LEDGER_KEEP + 2);
+	settle(fx, LB_LEDGER_KEEP + LB_LEDGER_STEP);
 	assert_answer(resolve(fx, 1), FORGOTTEN, FORGOTTEN);
-	assert_answer(resolve(fx, 9), ROLLED_BACK, SETTLED);
+	assert_answer(resolve(fx, LB_LEDGER_STEP + 9), ROLLED_BACK, SETTLED);
 	begin(fx, &intake, 1, "a");
 	assert_answer(intake, FORGOTTEN, FORGOTTEN);
-	begin(fx, &intake, 9, "b");
+	begin(fx, &intake, LB_LEDGER_STEP + 9, "b");
 	assert_answer(intake, REFUSED, SETTLED);
 }
 

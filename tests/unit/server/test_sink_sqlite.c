@@ -456,8 +456,8 @@ static void two_attempts_at_two_servers_commit_once_with_one_receipt(void **stat
 static void what_a_client_settles_is_done_with_the_next_commit(void **state)
 {
 	struct fixture *fx = *state;
-	struct lb_id lowest = intake_of(LB_LEDGER_KEEP + 2, 1).id;
-	struct lb_intake later = intake_of(LB_LEDGER_KEEP + 2 + LB_NUMBERS_OPEN_MAX - 1, 2);
+	struct lb_id lowest = intake_of(LB_LEDGER_KEEP + LB_LEDGER_STEP, 1).id;
+	struct lb_intake later = intake_of(LB_LEDGER_KEEP + LB_LEDGER_STEP + LB_NUMBERS_OPEN_MAX - 1, 2);
 
 	deliver(fx->sink, 1, "text");
 	fx->sink->ops->settle(fx->sink, &lowest);
