@@ -42,9 +42,9 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 				 "max(floor, excluded.floor)"
 				 " WHERE excluded.settled > settled",
 	/* Many at a time: the pages of a client's oldest rows are not written for each. */
-	[LB_LEDGER_SQL_PRUNE] =
-		"DELETE FROM verdicts WHERE client = ?1 AND number <"
-		" (SELECT floor - floor % max(keep / 8, 1) FROM clients, meta WHERE client = ?1)",
+	[LB_LEDGER_SQL_FLOOR] =
+		"SELECT floor - floor % max(keep / 8, 1) FROM clients, meta WHERE client = ?1",
+	[LB_LEDGER_SQL_PRUNE] = "DELETE FROM verdicts WHERE client = ?1 AND number < ?2",
 	[LB_LEDGER_SQL_PART_LOOK] = "SELECT client, number, attempt, declared, size, age, name FROM parts "
 				    "WHERE client = ?1 AND number = ?2",
 	/* Whoever was fenced or settled while it was received leaves nothing. */

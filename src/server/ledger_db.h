@@ -29,6 +29,7 @@ enum lb_ledger_statement {
 	LB_LEDGER_SQL_CONTENT, /* of a ledger with contents alone */
 	LB_LEDGER_SQL_PLACED,
 	LB_LEDGER_SQL_SETTLE,
+	LB_LEDGER_SQL_FLOOR,
 	LB_LEDGER_SQL_PRUNE,
 	LB_LEDGER_SQL_PART_LOOK,
 	LB_LEDGER_SQL_PART_PUT,

@@ -7,6 +7,20 @@
 #include <errno.h>
 #include <string.h>
 
+/* The bound is asked for first: as a part of the DELETE it would make SQLite keep a journal of that statement, in a file
+ * where that is large. */
+static int prune(struct lb_ledger *ledger, const struct lb_id *client)
+{
+	sqlite3_stmt *row = ledger->statements[LB_LEDGER_SQL_FLOOR];
+	struct lb_id lowest = *client;
+	int rc;
+
+	sqlite3_bind_blob(row, 1, client->client, sizeof client->client, SQLITE_STATIC);
+	lowest.number = sqlite3_step(row) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(row, 0) : 0;
+	rc = sqlite3_reset(row);
+	return rc == SQLITE_OK ? lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_PRUNE, &lowest)) : rc;
+}
+
 /* All that waits, in a transaction that has begun; SQLite's code. */
 int lb_ledger_settle_within(struct lb_ledger *ledger)
 {
@@ -17,7 +31,7 @@ int lb_ledger_settle_within(struct lb_ledger *ledger)
 
 		rc = lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_SETTLE, id));
 		if (rc == SQLITE_OK && sqlite3_changes(ledger->db) > 0)
-			rc = lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_PRUNE, id));
+			rc = prune(ledger, id);
 		if (rc == SQLITE_OK && !ledger->contents)
 			rc = lb_ledger_run(lb_ledger_bind(ledger, LB_LEDGER_SQL_PART_SETTLE, id));
 	}

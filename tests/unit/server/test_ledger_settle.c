@@ -52,6 +52,20 @@ static void what_cannot_be_done_now_waits_on_and_nothing_more_is_taken(void **st
 		assert_int_equal(state_of(fx, i, 4), LB_LEDGER_SETTLED);
 }
 
+static void many_rows_are_pruned_without_a_temporary_file(void **state)
+{
+	struct fixture *fx = *state;
+	enum { MANY = 800 };
+
+	for (uint64_t number = 1; number <= MANY; number++)
+		assert_int_equal(committed(fx, number), LB_LEDGER_UNSEEN);
+	faulty_vfs.fail_open = SQLITE_CANTOPEN;
+	settle(fx, LB_LEDGER_KEEP + MANY);
+	faulty_vfs.fail_open = 0;
+	assert_int_equal(looked(fx, MANY - LB_LEDGER_STEP), LB_LEDGER_FORGOTTEN);
+	assert_int_equal(looked(fx, MANY), LB_LEDGER_COMMITTED);
+}
+
 static void a_commit_that_fails_settles_nothing_and_the_next_one_all(void **state)
 {
 	struct fixture *fx = *state;
@@ -74,6 +88,7 @@ int main(void)
 		faulty_test(what_waits_is_done_with_the_next_commit_and_the_highest_counts),
 		faulty_test(what_cannot_be_done_now_waits_on_and_nothing_more_is_taken),
 		faulty_test(a_commit_that_fails_settles_nothing_and_the_next_one_all),
+		faulty_test(many_rows_are_pruned_without_a_temporary_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
