@@ -34,7 +34,7 @@ extern "C" {
 #define LB_VERSION_NUMBER   1          /* of the protocol */
 #define LB_DATA_MAX         (1u << 20) /* bytes in one DATA frame */
 #define LB_DATA_COPIED      4096       /* up to so many bytes are copied by lb_conn_data */
-#define LB_UNDECIDED_MAX    16         /* deliveries and questions of one connection without an answer */
+#define LB_UNDECIDED_MAX    64         /* deliveries and questions of one connection without an answer */
 #define LB_NUMBERS_OPEN_MAX 1024       /* a client's numbers beyond its lowest open one */
 
 enum lb_role { LB_ROLE_CLIENT, LB_ROLE_SERVER };

@@ -60,22 +60,22 @@ int lb_client_start_open_on(struct lb_host *host, const char *address,
 	struct lb_outcome *outcomep)
 {
 	static const struct lb_client_options defaults;
-	/* The hasher's vectors want more than malloc(3) gives. */
-	struct lb_client *client = aligned_alloc(_Alignof(struct lb_client), sizeof *client);
+	struct lb_client *client = calloc(1, sizeof *client);
 	int r;
 
 	*clientp = NULL;
 	*outcomep = (struct lb_outcome){.verdict = LB_VERDICT_NOT_COMMITTED, .how = LB_END_NO_CONNECTION};
-	if (client == NULL) {
+	if (client == NULL || lb_undecided_init(client) < 0) {
+		if (client != NULL)
+			lb_undecided_deinit(client);
+		free(client);
 		outcomep->err = ENOMEM;
 		return -ENOMEM;
 	}
 	if (options == NULL)
 		options = &defaults;
-	memset(client, 0, sizeof *client);
 	client->host = host;
 	client->fd = -1;
-	lb_undecided_init(client);
 	client->idle_timeout = options->idle_timeout;
 	client->interrupt_fd = options->interrupt_fd > 0 ? options->interrupt_fd : -1;
 	client->end.how = LB_END_NO_CONNECTION;

@@ -150,7 +150,8 @@ struct lb_client {
 	bool              concludes; /* what was over last: what it tells of a delivery is the last word */
 	bool              interrupted;
 
-	struct lb_attempt attempts[1 + LB_UNDECIDED_MAX];
+	struct lb_attempt *attempts[1 + LB_UNDECIDED_MAX]; /* made as they are needed: each is large */
+	unsigned           n_attempts;
 	/* What the calls are about; and what is worked on, which between two steps is the same. */
 	struct lb_attempt *stage, *attempt;
 	/* Those beside it: committed without waiting, by COMMIT; whose verdict waits to be fetched, by verdict; free. */
@@ -214,7 +215,7 @@ void lb_client_begin_operation(struct lb_client *client, enum lb_operation opera
 bool lb_delivery_proceed(struct lb_client *client);
 
 /* undecided.c */
-void lb_undecided_init(struct lb_client *client);
+int  lb_undecided_init(struct lb_client *client); /* 0, or -ENOMEM */
 void lb_undecided_deinit(struct lb_client *client);
 void lb_attempt_clear(struct lb_attempt *attempt);
 /* Does it with all that have no verdict: with each at hand, by COMMIT, at last with what the calls are about. */

@@ -11,8 +11,8 @@
 #include <sys/epoll.h>
 
 #define VECTORS 4
-/* Bytes: of small deliveries half as many as may be undecided; while none is, only what gets no answer waits. */
-#define GATHERED(client) ((client)->undecided.n > 0 ? 2048 : 32768)
+/* Bytes: of small deliveries a quarter of those that may be undecided; while none is, only what gets no answer waits. */
+#define GATHERED(client) ((client)->undecided.n > 0 ? 4096 : 32768)
 #define READS_MAX        64 /* at once: a server that floods must not keep us from writing */
 
 static lb_time now_of(const struct lb_client *client)

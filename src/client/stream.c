@@ -75,12 +75,12 @@ void lb_stream_release(struct lb_client *client)
 {
 	const struct lb_attempt *first = client->stage;
 
+	if (client->replay.bytes == NULL)
+		return;
 	for (unsigned i = client->undecided.n; i-- > 0;)
 		if (client->undecided.at[i]->kept)
 			first = client->undecided.at[i];
-	if (client->replay.bytes != NULL)
-		lb_replay_drop(
-			&client->replay, first->kept ? first->base + first->synced : client->replay.to);
+	lb_replay_drop(&client->replay, first->kept ? first->base + first->synced : client->replay.to);
 }
 
 static void durable(struct lb_client *client, uint64_t offset)

@@ -23,17 +23,42 @@ static struct lb_attempt *take(struct lb_attempts *list, unsigned i)
 	return attempt;
 }
 
-void lb_undecided_init(struct lb_client *client)
+/* The hasher's vectors want more than malloc(3) gives. NULL: there are as many as can be, or no memory is left. */
+static struct lb_attempt *make(struct lb_client *client)
 {
-	client->stage = client->attempt = client->attempts;
-	for (unsigned i = 1; i <= LB_UNDECIDED_MAX; i++)
-		add(&client->spare, &client->attempts[i]);
+	struct lb_attempt *attempt = NULL;
+
+	if (client->n_attempts <= LB_UNDECIDED_MAX)
+		attempt = aligned_alloc(_Alignof(struct lb_attempt), sizeof *attempt);
+	if (attempt == NULL)
+		return NULL;
+	memset(attempt, 0, sizeof *attempt);
+	client->attempts[client->n_attempts++] = attempt;
+	return attempt;
+}
+
+static bool has_spare(struct lb_client *client)
+{
+	struct lb_attempt *attempt = client->spare.n == 0 ? make(client) : NULL;
+
+	if (attempt != NULL)
+		add(&client->spare, attempt);
+	return client->spare.n > 0;
+}
+
+/* One beside the first, so that without memory for more it only goes on more slowly. */
+int lb_undecided_init(struct lb_client *client)
+{
+	client->stage = client->attempt = make(client);
+	return client->stage != NULL && has_spare(client) ? 0 : -ENOMEM;
 }
 
 void lb_undecided_deinit(struct lb_client *client)
 {
-	for (unsigned i = 0; i <= LB_UNDECIDED_MAX; i++)
-		free(client->attempts[i].reply);
+	for (unsigned i = 0; i < client->n_attempts; i++) {
+		free(client->attempts[i]->reply);
+		free(client->attempts[i]);
+	}
 	free(client->reply);
 }
 
@@ -100,7 +125,7 @@ int lb_client_start_commit_async(struct lb_client *client, lb_time deadline)
 	if (client->attempt->cut != LB_REASON_NONE)
 		return -EINVAL;
 	lb_delivery_goes_on(client);
-	if (client->verdicts.n > 0 && client->spare.n == 0)
+	if (client->verdicts.n > 0 && !has_spare(client))
 		return -ENOBUFS;
 	r = lb_client_start_commit(client, deadline);
 	if (r == 0)
@@ -126,7 +151,7 @@ bool lb_undecided_put(struct lb_client *client)
 {
 	struct lb_attempt *attempt = client->stage, *next;
 
-	if (!is_on_its_way(attempt) || client->spare.n == 0)
+	if (!is_on_its_way(attempt) || !has_spare(client))
 		return false;
 	next = take(&client->spare, client->spare.n - 1);
 	lb_attempt_clear(next);

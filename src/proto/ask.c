@@ -219,8 +219,7 @@ int lb_conn_close(struct lb_conn *conn)
 
 bool lb_conn_commit_sent(const struct lb_conn *conn, uint32_t handle)
 {
-	for (uint32_t i = 0; i < conn->n_slots; i++)
-		if (handle != 0 && conn->slots[i].handle == handle)
-			return conn->slots[i].commit_said && conn->output.written > conn->slots[i].commit_at;
-	return false;
+	const struct lb_slot *slot = lb_conn_slot(conn, handle);
+
+	return slot != NULL && slot->commit_said && conn->output.written > slot->commit_at;
 }

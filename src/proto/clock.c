@@ -64,7 +64,7 @@ static bool waits_for_answer(const struct lb_conn *conn)
 {
 	uint32_t seen = 0;
 
-	for (const struct lb_slot *slot = conn->slots; seen < conn->n_used; slot++) {
+	for (struct lb_slot *slot = conn->near; seen < conn->n_used; slot = lb_slot_after(conn, slot)) {
 		if (slot->handle == 0)
 			continue;
 		if (slot->stage != LB_STAGE_OPEN || slot->syncing)

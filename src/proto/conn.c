@@ -30,8 +30,9 @@ struct lb_conn *lb_conn_new(const struct lb_conn_options *options, const uint8_t
 	conn = malloc(sizeof *conn + n_slots * sizeof *conn->slots + ring + frame);
 	if (conn == NULL)
 		return NULL;
-	memset(conn, 0, sizeof *conn + n_slots * sizeof *conn->slots);
-	conn->slots = (struct lb_slot *)(conn + 1);
+	memset(conn, 0, sizeof *conn + sizeof *conn->slots);
+	conn->slots = conn->newest = conn->near = (struct lb_slot *)(conn + 1);
+	conn->n_ready = 1;
 	conn->output.ring = (uint8_t *)(conn->slots + n_slots);
 	conn->output.size = ring;
 	conn->frame = conn->output.ring + ring;
@@ -99,7 +100,7 @@ static void withhold_commits(struct lb_conn *conn)
 
 	if (conn->role != LB_ROLE_CLIENT)
 		return;
-	for (uint32_t i = 0; i < conn->n_slots; i++) {
+	for (uint32_t i = 0; i < conn->n_ready; i++) {
 		struct lb_slot *slot = &conn->slots[i];
 
 		if (slot->handle == 0 || !slot->commit_said || slot->commit_at < conn->output.written)

@@ -32,20 +32,24 @@ struct lb_conn {
 	uint32_t           features;      /* offered, then in force */
 	uint32_t           max_undecided; /* in force; the slots are as many as we have */
 	uint32_t           n_slots, n_used;
-	uint32_t           last_handle; /* of a BEGIN or a RESOLVE */
-	uint32_t           last_begun;
-	uint32_t           last_accepted; /* server: of a BEGIN that it has not refused by itself */
-	bool               going_away;    /* GOING_AWAY was said (server: is to be said, before HELLO_OK) */
-	bool    quiet; /* nothing may be said any more: a client has said CLOSE, or ERROR was said or came */
-	bool    ahead; /* client: it may speak before HELLO_OK */
-	bool    busy;  /* server: answer HELLO with ERROR(BUSY) */
-	bool    held;  /* bytes were offered, and not taken because BEGIN waits for its answer */
-	uint8_t client[16];
+	uint32_t
+		n_ready; /* slots in use so far, and what lies between: the memory of others is not touched */
+	uint32_t last_handle; /* of a BEGIN or a RESOLVE */
+	uint32_t last_begun;
+	uint32_t last_accepted; /* server: of a BEGIN that it has not refused by itself */
+	bool     going_away;    /* GOING_AWAY was said (server: is to be said, before HELLO_OK) */
+	bool     quiet; /* nothing may be said any more: a client has said CLOSE, or ERROR was said or came */
+	bool     ahead; /* client: it may speak before HELLO_OK */
+	bool     busy;  /* server: answer HELLO with ERROR(BUSY) */
+	bool     held;  /* bytes were offered, and not taken because BEGIN waits for its answer */
+	uint8_t  client[16];
 	struct lb_uuid  ledger;
 	uint64_t        max_delivery;
 	enum lb_stage   flow;    /* server: of the delivery begun last */
 	struct lb_slot *current; /* of the delivery begun last, while it has a slot */
 	struct lb_slot *slots;
+	struct lb_slot *newest,
+		*near; /* near: was let go last. Answers come in order mostly: the next one's is behind it */
 
 	/* clock.c */
 	lb_time  idle;              /* in force */
@@ -89,7 +93,13 @@ bool lb_conn_has_room(const struct lb_conn *conn, size_t len);
 /* Fails, says why to the peer unless the peer has failed first or we may say nothing, and fills the event. */
 void lb_conn_break(struct lb_conn *conn, enum lb_failure failure, const char *text, struct lb_event *event);
 
-struct lb_slot *lb_conn_slot(struct lb_conn *conn, uint32_t handle); /* NULL: none */
+/* In a ring. */
+static inline struct lb_slot *lb_slot_after(const struct lb_conn *conn, struct lb_slot *slot)
+{
+	return ++slot == conn->slots + conn->n_ready ? conn->slots : slot;
+}
+
+struct lb_slot *lb_conn_slot(const struct lb_conn *conn, uint32_t handle); /* NULL: none */
 struct lb_slot *lb_conn_slot_new(struct lb_conn *conn, uint32_t handle, enum lb_stage stage);
 void            lb_conn_slot_free(struct lb_conn *conn, struct lb_slot *slot);
 

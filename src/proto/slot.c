@@ -3,24 +3,39 @@
 #include "proto/machine.h"
 #include <string.h>
 
-struct lb_slot *lb_conn_slot(struct lb_conn *conn, uint32_t handle)
+struct lb_slot *lb_conn_slot(const struct lb_conn *conn, uint32_t handle)
 {
+	struct lb_slot *slot = conn->near;
+
 	if (handle == 0)
 		return NULL;
 	if (conn->current != NULL && conn->current->handle == handle)
 		return conn->current;
-	for (uint32_t i = 0; i < conn->n_slots; i++)
-		if (conn->slots[i].handle == handle)
-			return &conn->slots[i];
+	for (uint32_t i = 0; i < conn->n_ready; i++, slot = lb_slot_after(conn, slot))
+		if (slot->handle == handle)
+			return slot;
 	return NULL;
+}
+
+static void make_ready(struct lb_conn *conn)
+{
+	uint32_t n = conn->n_ready < conn->n_slots / 2 ? 2 * conn->n_ready : conn->n_slots;
+
+	while (conn->n_ready < n)
+		conn->slots[conn->n_ready++].handle = 0;
 }
 
 struct lb_slot *lb_conn_slot_new(struct lb_conn *conn, uint32_t handle, enum lb_stage stage)
 {
-	struct lb_slot *slot = conn->slots;
+	struct lb_slot *slot;
 
-	while (slot->handle != 0)
-		slot++;
+	if (conn->n_used == conn->n_ready)
+		make_ready(conn);
+	slot = conn->newest;
+	do
+		slot = lb_slot_after(conn, slot);
+	while (slot->handle != 0);
+	conn->newest = slot;
 	memset(slot, 0, sizeof *slot);
 	slot->handle = handle;
 	slot->stage = stage;
@@ -33,6 +48,7 @@ void lb_conn_slot_free(struct lb_conn *conn, struct lb_slot *slot)
 	if (conn->current == slot)
 		conn->current = NULL;
 	slot->handle = 0;
+	conn->near = slot;
 	conn->n_used--;
 }
 
