@@ -66,7 +66,7 @@ static void *deliver(void *arg)
 	const struct lb_delivery delivery = {.name = "row", .length = CONTENT};
 	unsigned long committed = 0;
 	struct lb_client_options options = {
-		.pipeline = true, .numbers = 64, .decided = decided, .decided_arg = &committed};
+		.pipeline = true, .numbers = 256, .decided = decided, .decided_arg = &committed};
 	struct lb_outcome outcome;
 	struct lb_client *client;
 	char folder[4096];

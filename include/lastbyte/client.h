@@ -48,7 +48,7 @@ struct lb_client_options {
 	lb_client_waiting *waiting; /* NULL, or told of each wait; must not call the client */
 	void              *waiting_arg;
 	bool               pipeline; /* for many small deliveries: see lb_client_commit_async */
-	unsigned           numbers;  /* that are reserved at once, 64 at most: see there; 0: 1 */
+	unsigned           numbers;  /* that are reserved at once, 256 at most: see there; 0: 1 */
 	lb_client_decided *decided;  /* NULL: verdicts wait for lb_client_decision */
 	void              *decided_arg;
 };

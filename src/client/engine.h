@@ -67,8 +67,8 @@ enum lb_intent {
 struct lb_reservation {
 	struct lb_id   first; /* number 0: there is none */
 	struct lb_uuid ledger;
-	uint32_t       count, given;
-	uint64_t       ended; /* a bit for each */
+	uint32_t       count, given, n_ended;
+	uint64_t       ended[LB_NUMBERS_MAX / 64]; /* a bit for each */
 };
 
 /* One attempt at one delivery, or a question about one. What comes before `course` is large, and filled one by one. */

@@ -12,7 +12,7 @@ struct lb_journal;
 
 #define LB_SOURCE_MAX  4096
 #define LB_NOTE_MAX    255
-#define LB_NUMBERS_MAX 64 /* that one reservation gives out: so many questions it may leave after a crash */
+#define LB_NUMBERS_MAX 256 /* that one reservation gives out: so many questions it may leave after a crash */
 
 /* A delivery, or a reservation: consecutive numbers for deliveries that have no line of their own each. */
 struct lb_journal_entry {

@@ -16,13 +16,15 @@ static struct lb_reservation *find(struct lb_client *client, uint64_t first)
 
 static bool is_done(const struct lb_reservation *reservation)
 {
-	return reservation->first.number != 0 &&
-	       reservation->ended == UINT64_MAX >> (64 - reservation->count);
+	return reservation->first.number != 0 && reservation->n_ended == reservation->count;
 }
 
 static void end(struct lb_reservation *reservation, uint64_t number)
 {
-	reservation->ended |= UINT64_C(1) << (number - reservation->first.number);
+	uint64_t at = number - reservation->first.number, bit = UINT64_C(1) << at % 64;
+
+	reservation->n_ended += (reservation->ended[at / 64] & bit) == 0;
+	reservation->ended[at / 64] |= bit;
 }
 
 /* Of those that are done the one to close next. An earlier one is not left open behind a later one: what that was for may
