@@ -14,7 +14,7 @@
 #include <lastbyte/conn.h>
 #include <lastbyte/server.h>
 
-#define LB_RECV_BYTES   (256u << 10) /* one recv(2): what fits the second-level cache */
+#define LB_RECV_BYTES   (1u << 20) /* one recv(2): smaller ones cost a large delivery up to a fifth more CPU */
 #define LB_TASK_BUCKETS 4096
 #ifdef __SANITIZE_ADDRESS__
 #define LB_TASK_SPARE 0 /* what is used after its end shall show */
