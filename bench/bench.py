@@ -83,11 +83,11 @@ class Program:
 
 
 @contextlib.contextmanager
-def serving(folder, inbox, before=(), **more):
+def serving(folder, inbox, *options, before=(), **more):
     """A server of ours: yields its address and the program, and stops it."""
     with open(folder / "server.log", "w+") as log:
         program = Program(folder, *before, LASTBYTE, "serve", "--listen", "127.0.0.1:0", "--into", f"dir:{inbox}",
-                          stdout=subprocess.DEVNULL, stderr=log, **more)
+                          *options, stdout=subprocess.DEVNULL, stderr=log, **more)
         while not (found := re.search(r"listening on (\S+),", (folder / "server.log").read_text())):
             if program.process.poll() is not None:
                 raise RuntimeError((folder / "server.log").read_text())
@@ -98,8 +98,8 @@ def serving(folder, inbox, before=(), **more):
             program.stop()
 
 
-def send(folder, file, address, *options):
-    return Program(folder, LASTBYTE, "send", "--quiet", "--state", folder / "state", *options, file, address,
+def send(folder, file, address):
+    return Program(folder, LASTBYTE, "send", "--quiet", "--state", folder / "state", file, address,
                    stdout=subprocess.DEVNULL)
 
 
@@ -118,9 +118,9 @@ def by_plain(how):
 
 def by_lastbyte(*options):
     def run(folder, file):
-        with serving(folder, folder / "inbox") as (address, server):
+        with serving(folder, folder / "inbox", *options) as (address, server):
             began = time.monotonic()
-            sender = send(folder, file, address, *options)
+            sender = send(folder, file, address)
             cpu = sender.end()["cpu"]
             took = time.monotonic() - began
         return took, cpu + server.figures["cpu"]
@@ -195,10 +195,10 @@ def table(figures, size, base):
 
 @bench
 def speed():
-    """One delivery of 4 GiB, digest, ledger and receipt included, against what moves bytes and proves nothing. With
-    --retry it can be resumed: SYNC every 16 MiB."""
-    contenders = {"plain loop": by_plain("send"), "plain with sendfile": by_plain("sendfile"), "lastbyte": by_lastbyte(),
-                  "lastbyte with SYNC": by_lastbyte("--retry")}
+    """One delivery of 4 GiB, digest, ledger and receipt included, against what moves bytes and proves nothing. It
+    can be resumed, with SYNC every 16 MiB, unless the server keeps no parts."""
+    contenders = {"plain loop": by_plain("send"), "plain with sendfile": by_plain("sendfile"), "lastbyte": by_lastbyte("--keep-parts", "0s"),
+                  "lastbyte with SYNC": by_lastbyte()}
     for name, program, contender in ("rsync daemon", "rsync", by_rsync), ("nc", "nc", by_nc):
         if shutil.which(program):
             contenders[name] = contender
