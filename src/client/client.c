@@ -117,7 +117,7 @@ static int list_entry(void *arg, const struct lb_journal_entry *entry)
 	return listing->each(listing->arg, &open);
 }
 
-int lb_client_each_open(const struct lb_client_options *options, const char *address,
+int lb_client_each_open_on(struct lb_host *host, const struct lb_client_options *options, const char *address,
 	int (*each)(void *arg, const struct lb_open_delivery *open), void *arg)
 {
 	char normal[LB_ADDRESS_TEXT] = "", why[256] = "";
@@ -126,8 +126,7 @@ int lb_client_each_open(const struct lb_client_options *options, const char *add
 	int r = address != NULL ? lb_client_normalise(address, normal) : 0;
 
 	if (r == 0)
-		r = lb_journal_open(
-			lb_host_real(), options != NULL ? options->state_dir : NULL, &journal, why);
+		r = lb_journal_open(host, options != NULL ? options->state_dir : NULL, &journal, why);
 	if (r != 0) {
 		if (options != NULL && options->why != NULL)
 			memcpy(options->why, why, sizeof why);
@@ -136,6 +135,12 @@ int lb_client_each_open(const struct lb_client_options *options, const char *add
 	r = lb_journal_each(journal, list_entry, &listing);
 	lb_journal_close(journal);
 	return r;
+}
+
+int lb_client_each_open(const struct lb_client_options *options, const char *address,
+	int (*each)(void *arg, const struct lb_open_delivery *open), void *arg)
+{
+	return lb_client_each_open_on(lb_host_real(), options, address, each, arg);
 }
 
 const struct lb_uuid *lb_client_ledger(const struct lb_client *client)

@@ -39,7 +39,7 @@ void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_
 	LB_FAULT("client_decided");
 	if (attempt->claimed && verdict == LB_VERDICT_IN_DOUBT)
 		lb_journal_release(client->journal, id);
-	else if (attempt->claimed && !is_told_first(verdict))
+	else if (attempt->claimed && (!is_told_first(verdict) || LB_BUG("done_before_told")))
 		r = lb_journal_done(client->journal, id);
 	if (r < 0 && is_our_word(verdict, reason)) {
 		verdict = LB_VERDICT_NOT_COMMITTED;

@@ -136,14 +136,9 @@ void sim_check_begins(struct sim_check *check, const struct lb_id *id, struct si
 	if (source->loose)
 		return;
 	for (const struct sim_ident *other = check->idents; other != NULL; other = other->next)
-		if (other != ident && other->source == source && other->undecided > 0)
-			sim_violation(check->world, 3, "%s gets another number, and the last one is in doubt",
-				source->name);
-}
-
-bool sim_check_is_in_doubt(struct sim_check *check, const struct lb_id *id)
-{
-	return sim_check_ident(check, id, NULL)->undecided > 0;
+		if (other != ident && other->source == source && (other->undecided > 0 || other->committed))
+			sim_violation(check->world, 3, "%s gets another number, and the last one is %s",
+				source->name, other->committed ? "committed" : "in doubt");
 }
 
 /* A process that died before it said BEGIN has told its journal alone which ledger that was for. */
@@ -154,14 +149,6 @@ bool sim_check_is_lost(struct sim_check *check, const struct lb_id *id)
 
 	return sim_check_is_wiped(check, &ident->ledger) ||
 	       (check->wiped != NULL && memcmp(&ident->ledger, &unknown, sizeof unknown) == 0);
-}
-
-bool sim_source_is_known(const struct sim_check *check, const struct sim_source *source)
-{
-	for (const struct sim_ident *ident = check->idents; ident != NULL; ident = ident->next)
-		if (ident->kept == source && ident->committed && ident->undecided == 0)
-			return true;
-	return false;
 }
 
 /* Somebody has it from the server, or from its ledger, that this id is committed. */
@@ -268,6 +255,9 @@ void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_
 		check_is_not_committed(check, ident, false);
 		break;
 	case LB_VERDICT_FORGOTTEN:
+		if (!source->loose && !source->careless)
+			sim_violation(check->world, 8,
+				"%s is forgotten, and its client does not know its end", source->name);
 		if (!ident->forgotten)
 			sim_violation(check->world, 8,
 				"the client is told that %s is forgotten, by no ledger", source->name);

@@ -120,12 +120,8 @@ void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_
 /* The application's reply, which comes with a receipt. */
 void sim_check_replied(struct sim_check *check, const struct lb_id *id, const void *reply, size_t len);
 
-/* Whether a COMMIT of it was sent, and its client has not read what came of it; whether its ledger is gone. */
-bool sim_check_is_in_doubt(struct sim_check *check, const struct lb_id *id);
+/* Whether its ledger is gone. */
 bool sim_check_is_lost(struct sim_check *check, const struct lb_id *id);
-
-/* Whether a client has read that it is committed. */
-bool sim_source_is_known(const struct sim_check *check, const struct sim_source *source);
 
 /* A BEGIN names a ledger. */
 void sim_check_names(struct sim_check *check, struct sim_ident *ident, const struct lb_uuid *ledger);

@@ -18,13 +18,29 @@ lb_time sim_hand_deadline(const struct sim_hand *hand)
 	       sim_between(world, 1, sim_chance(world, 20) ? 300 : 30000) * SIM_MS;
 }
 
-/* The user has an answer. */
+/* The verdict is in its hand, and the command crashes before it has handed it on. */
+static void crash(struct sim_hand *hand)
+{
+	struct sim_world *world = hand->world;
+
+	if (hand->client->healed || hand->process->dead || !sim_chance(world, hand->client->crashes))
+		return;
+	sim_trace(world, "%s: crashes before it tells of %s", hand->process->name, hand->wish->source->name);
+	if (sim_chance(world, 30))
+		sim_machine_lose_power(&hand->client->machine);
+	else
+		sim_process_kill(hand->process);
+}
+
 void sim_hand_told(struct sim_hand *hand, const struct lb_outcome *outcome, const struct lb_receipt *receipt)
 {
 	struct sim_wish *wish = hand->wish;
 	struct sim_source *source = wish->source;
+	/* Meanwhile it may have been begun under another id. */
+	bool last = hand->id.number != 0 && memcmp(&hand->id, &wish->id, sizeof hand->id) == 0;
 
 	hand->open = false;
+	crash(hand);
 	if (hand->process->dead)
 		return;
 	/* Who has restored a journal, and asks after a number, hears of what it was for. */
@@ -41,8 +57,9 @@ void sim_hand_told(struct sim_hand *hand, const struct lb_outcome *outcome, cons
 		wish->id.number = 0;
 		return;
 	}
-	if (hand->id.number != 0)
-		wish->doubted = outcome->verdict == LB_VERDICT_IN_DOUBT;
+	if (last)
+		wish->doubted =
+			outcome->verdict == LB_VERDICT_IN_DOUBT || outcome->verdict == LB_VERDICT_UNPROVEN;
 	switch (outcome->verdict) {
 	case LB_VERDICT_COMMITTED:
 		wish->done = true;
@@ -50,7 +67,8 @@ void sim_hand_told(struct sim_hand *hand, const struct lb_outcome *outcome, cons
 	case LB_VERDICT_REFUSED:
 	case LB_VERDICT_ROLLED_BACK:
 		wish->useless++;
-		wish->id.number = 0;
+		if (last)
+			wish->id.number = 0;
 		break;
 	case LB_VERDICT_IN_DOUBT:
 		/* Nobody can settle what a ledger that is no more has in doubt. */
@@ -137,6 +155,7 @@ void sim_hand_begun(struct sim_hand *hand, bool unnamed)
 	if (hand->id.number == 0)
 		return;
 	hand->wish->id = hand->id;
+	hand->wish->doubted = true;
 	hand->wish->unnamed = unnamed;
 }
 
@@ -187,16 +206,11 @@ static bool serve_wish(struct sim_hand *hand, struct sim_wish *wish)
 {
 	bool go_on = true;
 
-	/* A command that died knew the answer already, and its user did not: who sends it again now, sends it twice. */
-	if (sim_source_is_known(hand->client->check, wish->source)) {
-		wish->done = true;
-		return true;
-	}
 	hand->wish = wish;
 	hand->compared = false;
 	wish->busy = true;
-	if (wish->id.number != 0 && sim_chance(hand->world, 40) &&
-		(wish->doubted || sim_check_is_in_doubt(hand->client->check, &wish->id)))
+	if (wish->doubted && sim_chance(hand->world, 40) &&
+		(hand->client->loose || sim_hand_has_open(hand, &wish->id)))
 		sim_hand_resolve(hand);
 	if (!wish->done && !hand->process->dead && sim_hand_may_begin(hand, wish, false))
 		go_on = deliver(hand);

@@ -26,9 +26,9 @@ struct sim_invocation {
 
 struct sim_wish {
 	struct sim_source *source;
-	struct lb_id       id;      /* the last one that the user saw; number 0: none */
+	struct lb_id       id;      /* of the last attempt; number 0: none, or it will never commit */
 	bool               done;    /* it is committed, or the user has given it up */
-	bool               doubted; /* the user was told that it is in doubt */
+	bool               doubted; /* it was begun under that, and the user was not told how that ended */
 	bool               unnamed; /* the journal cannot find its last id by its source */
 	bool               busy;    /* an invocation works on it */
 	unsigned           useless; /* times that it was refused for good */
@@ -44,9 +44,10 @@ struct sim_client {
 	int                   n_runs;
 	bool                  healed; /* everything works now: be patient, and settle all */
 	unsigned              tries;  /* since */
-	bool                  many;   /* has many deliveries undecided at once */
-	bool                  loose;  /* restores its journal */
-	struct sim_bytes      copy;   /* of it; `at` NULL: none was made */
+	unsigned         crashes; /* percent of verdicts that a command has, and dies before it tells them */
+	bool             many;    /* has many deliveries undecided at once */
+	bool             loose;   /* restores its journal */
+	struct sim_bytes copy;    /* of it; `at` NULL: none was made */
 };
 
 void sim_client_init(struct sim_client *client, struct sim_net *net, struct sim_check *check,

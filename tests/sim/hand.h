@@ -17,12 +17,16 @@ struct sim_hand {
 };
 
 lb_time sim_hand_deadline(const struct sim_hand *hand);
-/* The user has an answer. */
+/* The command has an answer, and tells its user, or dies before that. */
 void sim_hand_told(struct sim_hand *hand, const struct lb_outcome *outcome, const struct lb_receipt *receipt);
 void sim_hand_begun(struct sim_hand *hand, bool unnamed); /* lb_client_begin has returned */
 void sim_hand_resolve(struct sim_hand *hand);             /* asks what became of its wish's last id */
 ssize_t sim_hand_read_again(void *arg, uint64_t offset, void *buf, size_t len); /* arg: the source */
 void    sim_hand_waits(void *arg, const struct lb_outcome *why, lb_time wait);
+
+/* open.c. What a command that has crashed leaves to the next one: whether the journal has this id open. What it has not,
+ * though nobody was told of its end, will never commit. True, too, if that cannot be found out. */
+bool sim_hand_has_open(struct sim_hand *hand, const struct lb_id *id);
 
 /* many.c. Whether the wish may be begun under a number that the journal chooses: what is in doubt under one that it cannot
  * find by the source, or is not asked to, has to be resolved first. */

@@ -54,12 +54,11 @@ bool sim_hand_may_begin(struct sim_hand *hand, struct sim_wish *wish, bool unnam
 {
 	struct sim_hand one = *hand;
 
-	if ((!unnamed && !wish->unnamed) || wish->id.number == 0 ||
-		(!wish->doubted && !sim_check_is_in_doubt(one.client->check, &wish->id)))
-		return true;
 	one.wish = wish;
+	if ((!unnamed && !wish->unnamed) || !wish->doubted || !sim_hand_has_open(&one, &wish->id))
+		return !one.process->dead;
 	sim_hand_resolve(&one);
-	return !wish->done && !one.process->dead && wish->id.number == 0;
+	return !wish->done && !one.process->dead && !wish->doubted;
 }
 
 static bool send_one(struct many *many, struct sim_wish *wish)
@@ -117,9 +116,7 @@ static void send_all(struct many *many)
 	for (int i = 0; i < client->n_wishes && go_on && !many->hand->process->dead; i++) {
 		struct sim_wish *wish = &client->wishes[i];
 
-		if (sim_source_is_known(client->check, wish->source))
-			wish->done = true;
-		else if (!wish->done && !wish->busy)
+		if (!wish->done && !wish->busy)
 			go_on = send_one(many, wish);
 		if (sim_chance(world, 30))
 			hear(many, 0);

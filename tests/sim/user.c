@@ -127,6 +127,7 @@ void sim_client_init(struct sim_client *client, struct sim_net *net, struct sim_
 		.disk = sim_disk_new(world),
 		.percent_kept = kept[sim_below(world, sizeof kept / sizeof *kept)]};
 	net->machines = &client->machine;
+	client->crashes = sim_chance(world, 50) ? 0 : (unsigned)sim_between(world, 1, 30);
 	client->many = sim_chance(world, 20);
 	client->n_wishes = 1 + (int)sim_below(world, client->many ? SIM_SOURCES : 3);
 	client->loose = check->one_ledger && sim_chance(world, 40);
