@@ -6,6 +6,7 @@
 #include "continue.h"
 #include "args.h"
 #include "lines_open.h"
+#include "base/test.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,7 +144,10 @@ static int settle_all(
 		if (items[i].unused)
 			continue;
 		settle(sending, &items[i], &result);
-		lb_tell(telling, peer, &result, i + 1 == n);
+		if (!result.gone)
+			lb_tell(telling, peer, &result, i + 1 == n);
+		else if (i + 1 == n)
+			lb_peer_close(peer);
 	}
 	return r;
 }
@@ -171,9 +175,11 @@ int lb_continue(struct lb_sending *sending, struct lb_telling *telling)
 		release(&list);
 		return lb_peer_mistake(peer, "send", r);
 	}
+	LB_FAULT("continue_found");
 	if (list.n > 1)
 		qsort(list.items, list.n, sizeof *list.items, by_address);
 	sending->progress.count = (unsigned)list.n;
+	peer->only_open = true;
 	r = -1;
 	for (size_t i = 0, n; r < 0 && i < list.n; i += n) {
 		for (n = 1; i + n < list.n && strcmp(list.items[i].address, list.items[i + n].address) == 0;

@@ -148,6 +148,9 @@ static void attempt(struct lb_sending *sending, struct lb_source *source, struct
 
 	delivery->length = source->length;
 	r = lb_client_begin(peer->client, delivery, peer->deadline);
+	result->gone = r == -ENOENT;
+	if (result->gone)
+		return;
 	if (r == -EBUSY || r == -EINVAL) {
 		not_begun(delivery->name, r == -EBUSY ? LB_REASON_BUSY : LB_REASON_BAD_NAME, NULL, result);
 		result->receipt.id = delivery->id;

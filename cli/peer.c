@@ -73,6 +73,7 @@ int lb_peer_open(struct lb_peer *peer, const char *command)
 	options.numbers = peer->decided != NULL ? LB_PEER_NUMBERS : 0;
 	options.decided = peer->decided;
 	options.decided_arg = peer->decided_arg;
+	options.only_open = peer->only_open;
 	r = lb_client_open(peer->address, &options, peer->deadline, &peer->client, &outcome);
 	if (r == 0)
 		return -1;
@@ -98,6 +99,7 @@ void lb_peer_resolve(struct lb_peer *peer, const struct lb_id *id, struct lb_res
 	result->detail = r == -EBUSY ? "another process works on it"
 				     : lb_peer_detail(&outcome, lb_client_text(peer->client));
 	result->took = outcome.took;
+	result->gone = r == -ENOENT;
 	peer->ended = outcome.how;
 	result->receipt.id = *id;
 	if (memcmp(&result->receipt.ledger, &none, sizeof none) == 0)

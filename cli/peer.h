@@ -12,8 +12,9 @@ struct lb_peer {
 	const char        *address, *state_dir; /* as given; the latter may be NULL */
 	lb_time            deadline;
 	bool               retry;
-	uint64_t           replay;  /* bytes that may have to be sent again; 0: as the library has it */
-	lb_client_waiting *waiting; /* told of the waits between tries; NULL: nobody */
+	bool               only_open; /* of ids that are given, what the journal still has open */
+	uint64_t           replay;    /* bytes that may have to be sent again; 0: as the library has it */
+	lb_client_waiting *waiting;   /* told of the waits between tries; NULL: nobody */
 	void              *waiting_arg;
 	lb_client_decided
 		*decided; /* many small deliveries, one after another: told each verdict; NULL: others */

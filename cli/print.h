@@ -30,6 +30,7 @@ struct lb_result {
 	const char       *detail; /* more about it, or NULL */
 	enum lb_end       ended;  /* how its connection ended */
 	lb_time           took;
+	bool              gone; /* another run has told of it meanwhile: there is nothing to tell */
 };
 
 /* "committed ID NAME BYTES DIGEST TIME" to standard output, or "VERDICT ID NAME: why" to standard error. */

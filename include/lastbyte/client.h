@@ -51,6 +51,7 @@ struct lb_client_options {
 	unsigned           numbers;  /* that are reserved at once, 256 at most: see there; 0: 1 */
 	lb_client_decided *decided;  /* NULL: verdicts wait for lb_client_decision */
 	void              *decided_arg;
+	bool only_open; /* an id that is given has to be open in the journal: see lb_client_each_open */
 };
 
 struct lb_delivery {
@@ -116,7 +117,9 @@ struct lb_open_delivery {
  * begun, until it returns other than 0. Those of `address`, or all if that is NULL. Connects to nothing; `each` must not
  * call the client. Each of them is settled by lb_client_begin with its id, name and content, or by lb_client_resolve;
  * numbers that were reserved only by lb_client_resolve, with one client for all of them: they are closed when that
- * reserves others, at the earliest, or is closed. Some may not have been used.
+ * reserves others, at the earliest, or is closed. Some may not have been used. What another process settles meanwhile
+ * is not open any more, and nobody knows of which ledger it was: these calls would ask whichever answers. So give the
+ * client `only_open`: then they return -ENOENT for it, and nothing has happened.
  * Returns 0, what `each` returned, or a negative errno as lb_client_open.
  */
 LB_PUBLIC LB_CHECKED int lb_client_each_open(const struct lb_client_options *options, const char *address,
@@ -129,7 +132,8 @@ LB_PUBLIC const char           *lb_client_peer(const struct lb_client *client);
 /*
  * Begins a delivery: makes its id durable in the journal, then asks the server. Afterwards lb_client_write,
  * lb_client_commit or lb_client_rollback is legal, whatever it returned but -EINVAL (a bad name: nothing
- * happened) and -EBUSY (one is open; or this id, or source, is undecided here, or worked on by another process). When the
+ * happened), -EBUSY (one is open; or this id, or source, is undecided here, or worked on by another process) and
+ * -ENOENT (with `only_open`: the journal does not have this id open). When the
  * id is committed already, what is written is only compared and not sent. An id that is given, or was open, may have been
  * committed by an attempt before: then no answer means IN_DOUBT, and giving up asks as lb_client_resolve does. Returns 0, or as
  * lb_client_write.
@@ -228,7 +232,7 @@ LB_PUBLIC int lb_client_rollback(struct lb_client *client, enum lb_reason reason
  * receipt; ROLLED_BACK; FORGOTTEN; or IN_DOUBT when no answer came, or another ledger answered than the one
  * that the journal names for it. An id that the journal does not know is asked of whichever ledger answers.
  * Legal when no delivery is open (else -EBUSY; also when another process works on it, -EINVAL: no such id can
- * be). Returns as lb_client_commit.
+ * be; -ENOENT, with `only_open`: it is not open there). Returns as lb_client_commit.
  */
 LB_PUBLIC int lb_client_resolve(struct lb_client *client, const struct lb_id *id, lb_time deadline,
 	struct lb_receipt *receiptp, struct lb_outcome *outcomep);

@@ -36,6 +36,12 @@ static bool is_another_ledger(const struct lb_client *client)
 	return memcmp(&client->attempt->entry.ledger, &client->ledger, sizeof client->ledger) != 0;
 }
 
+/* Who has it from a list of what was open is not to have it begun, or fenced, at whichever ledger answers now. */
+static bool is_closed(const struct lb_client *client, const struct lb_delivery *delivery, int found)
+{
+	return found == 0 && client->only_open && delivery->id.number != 0 && !LB_BUG("ask_closed");
+}
+
 static void journal_failed(struct lb_client *client, int error)
 {
 	struct lb_attempt *attempt = client->attempt;
@@ -190,6 +196,10 @@ int lb_client_start_begin(struct lb_client *client, const struct lb_delivery *de
 		attempt->course = LB_COURSE_NONE;
 		return -EBUSY;
 	}
+	if (is_closed(client, delivery, found)) {
+		attempt->course = LB_COURSE_NONE;
+		return -ENOENT;
+	}
 	/* An id that the caller has from somewhere was used before, though this journal may not know of it; and what the
 	 * journal has of this source cannot be known if it cannot be read. */
 	attempt->earlier = found != 0 || delivery->id.number != 0;
@@ -228,9 +238,9 @@ int lb_client_start_resolve(struct lb_client *client, const struct lb_id *id, lb
 		return -EBUSY;
 	new_attempt(client, &question);
 	found = look_up(client, &question);
-	if (found == -EBUSY) {
+	if (found == -EBUSY || is_closed(client, &question, found)) {
 		attempt->course = LB_COURSE_NONE;
-		return found;
+		return found == 0 ? -ENOENT : found;
 	}
 	attempt->earlier = true;
 	if (found == 1 && attempt->entry.count > 1)

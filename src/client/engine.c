@@ -85,6 +85,7 @@ int lb_client_start_open_on(struct lb_host *host, const char *address,
 	client->waiting_arg = options->waiting_arg;
 	client->pipeline = options->pipeline;
 	client->numbers = options->numbers < LB_NUMBERS_MAX ? options->numbers : LB_NUMBERS_MAX;
+	client->only_open = options->only_open;
 	client->decided = options->decided;
 	client->decided_arg = options->decided_arg;
 	client->replay_size = options->replay != 0 ? options->replay : REPLAY;

@@ -165,7 +165,8 @@ struct lb_client {
 	struct lb_reservation *numbered; /* the one that gives out; NULL: none */
 	unsigned               numbers;  /* of one reservation */
 	bool                   keep;     /* what is open in the journal stays so */
-	uint64_t               lowest;   /* open number, as it was made */
+	bool                   only_open;
+	uint64_t               lowest; /* open number, as it was made */
 	bool                   pipeline;
 	lb_client_decided     *decided;
 	void                  *decided_arg;

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -75,6 +76,12 @@ def until(what, condition):
             return value
         assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.005)
+
+
+def until_stopped(process):
+    """At LASTBYTE_STOP."""
+    stat = pathlib.Path(f"/proc/{process.pid}/stat")
+    until("it has stopped", lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
 
 
 def same(got, wanted, what=""):

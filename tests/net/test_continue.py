@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`lastbyte send --continue`: what earlier runs have left open is finished or settled, and told."""
 import os
-from libnet import Answer, run, same, test, until
+import signal
+from libnet import TESTING, Answer, run, same, test, until, until_stopped
 from libretry import BRIEF, CONTENT, LARGE, answer_at, begun_and_killed, check, restart, waits
 
 
@@ -118,6 +119,32 @@ def _(place):
     nothing_is_open(place)
     proxy.release()
     check(place, Answer(process), LARGE)
+
+
+def settled_by_another(place, gone):
+    """Two runs find the same file open. The later one comes to it when the other has told of it, and meets another ledger."""
+    server, other = place.serve(), place.serve(inbox=place.under("other"))
+    _, proxy = committed_and_killed(place, server, CONTENT)
+    if gone:
+        os.unlink(place.under("x"))
+    slow = place.start("send", "--continue", binary=TESTING, env={"LASTBYTE_STOP": "continue_found"})
+    until_stopped(slow)
+    place.send("--continue").exits(0)
+    proxy.target = other.address
+    slow.send_signal(signal.SIGCONT)
+    done = Answer(slow).exits(0)
+    same((done.out, done.err), ("", ""))
+    same([name for name in os.listdir(other.inbox) if not name.startswith(".lastbyte")], [])
+
+
+@test("a file that another run has finished meanwhile is not begun at another ledger")
+def _(place):
+    settled_by_another(place, gone=False)
+
+
+@test("what another run has settled meanwhile is not asked of another ledger, and not said to be rolled back")
+def _(place):
+    settled_by_another(place, gone=True)
 
 
 @test("--continue with files, a name, an id, or a state directory that cannot be is a usage error")

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
 """`lastbyte send --lines` after a run that ended early: it goes on there, and every line comes once."""
 import os
-import pathlib
 import re
 import signal
 import subprocess
-from libnet import TESTING, Answer, run, same, test, until
+from libnet import TESTING, Answer, run, same, test, until, until_stopped
 from libwire import frames
 
 LINES = [b"line %d " % n + b"x" * (n % 50) for n in range(1, 151)]
@@ -267,7 +266,7 @@ def _(place):
     server, taken = place.serve(), {}
     killed(place, server, 100)
     slow = start(place, server, binary=TESTING, env={"LASTBYTE_STOP": "lines_found"})
-    until("it has stopped", lambda: pathlib.Path(f"/proc/{slow.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    until_stopped(slow)
     Answer(start(place, server)).exits(0)
     take(place, taken)
     slow.send_signal(signal.SIGCONT)

@@ -255,9 +255,6 @@ void sim_check_told(struct sim_check *check, const struct lb_id *id, struct sim_
 		check_is_not_committed(check, ident, false);
 		break;
 	case LB_VERDICT_FORGOTTEN:
-		if (!source->loose && !source->careless)
-			sim_violation(check->world, 8,
-				"%s is forgotten, and its client does not know its end", source->name);
 		if (!ident->forgotten)
 			sim_violation(check->world, 8,
 				"the client is told that %s is forgotten, by no ledger", source->name);

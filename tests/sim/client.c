@@ -25,38 +25,37 @@ static void crash(struct sim_hand *hand)
 
 	if (hand->client->healed || hand->process->dead || !sim_chance(world, hand->client->crashes))
 		return;
-	sim_trace(world, "%s: crashes before it tells of %s", hand->process->name, hand->wish->source->name);
+	sim_trace(world, "%s: crashes before it tells of %llu", hand->process->name,
+		(unsigned long long)hand->id.number);
 	if (sim_chance(world, 30))
 		sim_machine_lose_power(&hand->client->machine);
 	else
 		sim_process_kill(hand->process);
 }
 
-void sim_hand_told(struct sim_hand *hand, const struct lb_outcome *outcome, const struct lb_receipt *receipt)
+/* What an id was begun for; who has restored a journal, and asks after a number, hears of what it was for. */
+static struct sim_source *source_of(
+	const struct sim_hand *hand, const struct lb_outcome *outcome, const struct lb_receipt *receipt)
+{
+	struct sim_check *check = hand->client->check;
+	struct sim_source *source =
+		hand->wish != NULL ? hand->wish->source : sim_check_ident(check, &hand->id, NULL)->source;
+
+	if (source != NULL && source->loose && !hand->compared && outcome->verdict == LB_VERDICT_COMMITTED &&
+		receipt != NULL)
+		return sim_source_with(check, receipt->name, &receipt->digest);
+	return source;
+}
+
+static void told_of_wish(struct sim_hand *hand, const struct lb_outcome *outcome)
 {
 	struct sim_wish *wish = hand->wish;
-	struct sim_source *source = wish->source;
 	/* Meanwhile it may have been begun under another id. */
 	bool last = hand->id.number != 0 && memcmp(&hand->id, &wish->id, sizeof hand->id) == 0;
 
-	hand->open = false;
-	crash(hand);
-	if (hand->process->dead)
-		return;
-	/* Who has restored a journal, and asks after a number, hears of what it was for. */
-	if (source->loose && !hand->compared && outcome->verdict == LB_VERDICT_COMMITTED && receipt != NULL)
-		source = sim_source_with(hand->client->check, receipt->name, &receipt->digest);
-	if (source == NULL)
-		sim_violation(hand->world, 4, "a receipt is for %s, of which nobody has that content",
-			receipt->name);
-	sim_trace(hand->world, "%s: %s is %s (%s)", hand->process->name, wish->source->name,
-		lb_verdict_word(outcome->verdict), lb_reason_word(outcome->reason));
-	if (hand->id.number != 0)
-		sim_check_told(hand->client->check, &hand->id, source, outcome, receipt);
-	if (source != wish->source) {
-		wish->id.number = 0;
-		return;
-	}
+	if (last && wish->doubted && !wish->source->loose && outcome->verdict == LB_VERDICT_FORGOTTEN)
+		sim_violation(hand->world, 8, "%s is forgotten, and its client does not know its end",
+			wish->source->name);
 	if (last)
 		wish->doubted =
 			outcome->verdict == LB_VERDICT_IN_DOUBT || outcome->verdict == LB_VERDICT_UNPROVEN;
@@ -81,6 +80,29 @@ void sim_hand_told(struct sim_hand *hand, const struct lb_outcome *outcome, cons
 	/* A user who is refused for good tries once or twice more, then gives it up. */
 	if (wish->useless > 2)
 		wish->done = true;
+}
+
+void sim_hand_told(struct sim_hand *hand, const struct lb_outcome *outcome, const struct lb_receipt *receipt)
+{
+	struct sim_wish *wish = hand->wish;
+	struct sim_source *source = source_of(hand, outcome, receipt);
+
+	hand->open = false;
+	crash(hand);
+	if (hand->process->dead)
+		return;
+	sim_trace(hand->world, "%s: %llu, %s, is %s (%s)", hand->process->name,
+		(unsigned long long)hand->id.number, source != NULL ? source->name : "of nothing",
+		lb_verdict_word(outcome->verdict), lb_reason_word(outcome->reason));
+	if (source == NULL && outcome->verdict == LB_VERDICT_COMMITTED)
+		sim_violation(hand->world, 4, "a receipt is for %s, of which nobody has that content",
+			receipt->name);
+	if (source != NULL && hand->id.number != 0)
+		sim_check_told(hand->client->check, &hand->id, source, outcome, receipt);
+	if (wish != NULL && source == wish->source)
+		told_of_wish(hand, outcome);
+	else if (wish != NULL)
+		wish->id.number = 0;
 }
 
 static int write_all(struct sim_hand *hand, size_t stop_at)
@@ -133,13 +155,13 @@ static void replied(struct sim_hand *hand, const struct lb_outcome *outcome)
 		sim_check_replied(hand->client->check, &hand->id, reply, len);
 }
 
-void sim_hand_resolve(struct sim_hand *hand)
+void sim_hand_resolve(struct sim_hand *hand, const struct lb_id *id)
 {
 	struct lb_outcome outcome;
 	struct lb_receipt receipt;
 	int result;
 
-	hand->id = hand->wish->id;
+	hand->id = *id;
 	hand->compared = false;
 	result = lb_client_resolve(hand->lb, &hand->id, sim_hand_deadline(hand), &receipt, &outcome);
 	if (result != 0 && result != -EINPROGRESS)
@@ -159,8 +181,7 @@ void sim_hand_begun(struct sim_hand *hand, bool unnamed)
 	hand->wish->unnamed = unnamed;
 }
 
-/* False: the command ends here, without a farewell. */
-static bool deliver(struct sim_hand *hand)
+bool sim_hand_deliver(struct sim_hand *hand, const struct lb_id *id)
 {
 	struct sim_source *source = hand->wish->source;
 	struct sim_world *world = hand->world;
@@ -168,7 +189,8 @@ static bool deliver(struct sim_hand *hand)
 		.length = sim_chance(world, 50) ? source->len : LB_UNKNOWN,
 		.source = source->path,
 		.read_again = sim_chance(world, 70) ? sim_hand_read_again : NULL,
-		.read_again_arg = source};
+		.read_again_arg = source,
+		.id = *id};
 	bool patient = hand->client->healed;
 	unsigned plan = patient ? 99 : (unsigned)sim_below(world, 100);
 	struct lb_outcome outcome;
@@ -177,7 +199,7 @@ static bool deliver(struct sim_hand *hand)
 
 	if (result == -EBUSY || result == -EINVAL || hand->process->dead)
 		return !hand->process->dead;
-	sim_hand_begun(hand, false);
+	sim_hand_begun(hand, id->number != 0 && hand->wish->unnamed);
 	sim_trace(world, "%s: begins %s as %llu: %d", hand->process->name, source->name,
 		(unsigned long long)hand->id.number, result);
 	hand->open = true;
@@ -198,12 +220,13 @@ static bool deliver(struct sim_hand *hand)
 	}
 	sim_hand_told(hand, &outcome, &receipt);
 	if (!hand->process->dead && result == -EINPROGRESS && sim_chance(world, 50))
-		sim_hand_resolve(hand);
+		sim_hand_resolve(hand, &hand->wish->id);
 	return !hand->process->dead;
 }
 
 static bool serve_wish(struct sim_hand *hand, struct sim_wish *wish)
 {
+	static const struct lb_id none;
 	bool go_on = true;
 
 	hand->wish = wish;
@@ -211,9 +234,9 @@ static bool serve_wish(struct sim_hand *hand, struct sim_wish *wish)
 	wish->busy = true;
 	if (wish->doubted && sim_chance(hand->world, 40) &&
 		(hand->client->loose || sim_hand_has_open(hand, &wish->id)))
-		sim_hand_resolve(hand);
+		sim_hand_resolve(hand, &hand->wish->id);
 	if (!wish->done && !hand->process->dead && sim_hand_may_begin(hand, wish, false))
-		go_on = deliver(hand);
+		go_on = sim_hand_deliver(hand, &none);
 	wish->busy = hand->open;
 	return go_on;
 }
@@ -231,38 +254,38 @@ static void ask_elsewhere(struct sim_hand *hand)
 	if (lb_client_open_on(&hand->process->host, client->address, &options, sim_hand_deadline(hand),
 		    &hand->lb, &outcome) != 0)
 		return;
-	sim_hand_resolve(hand);
+	sim_hand_resolve(hand, &hand->wish->id);
 	(void)lb_client_close(hand->lb, sim_hand_deadline(hand), &outcome);
 }
 
-static void send_all(struct sim_hand *hand)
+bool sim_hand_open(struct sim_hand *hand, bool only_open)
 {
-	struct sim_client *client = hand->client;
-	struct lb_client_options options = {.state_dir = "/state",
+	const struct lb_client_options options = {.state_dir = "/state",
 		.idle_timeout = sim_between(hand->world, 1, 60) * SIM_SECOND,
 		.retry = sim_chance(hand->world, 50),
 		/* with little room for it a large one takes its time, which is not what is asked for in the end */
-		.replay = client->healed ? 20000
-					 : (size_t)sim_between(
-						   hand->world, 1, sim_chance(hand->world, 50) ? 300 : 20000),
+		.replay = hand->client->healed ? 20000
+					       : (size_t)sim_between(hand->world, 1,
+							 sim_chance(hand->world, 50) ? 300 : 20000),
 		.waiting = sim_hand_waits,
-		.waiting_arg = hand};
+		.waiting_arg = hand,
+		.only_open = only_open};
 	struct lb_outcome outcome;
-	bool go_on = true;
-	int result = lb_client_open_on(&hand->process->host, client->address, &options,
+	int result = lb_client_open_on(&hand->process->host, hand->client->address, &options,
 		sim_hand_deadline(hand), &hand->lb, &outcome);
 
 	sim_trace(hand->world, "%s: opens: %d (%s)", hand->process->name, result,
 		lb_reason_word(outcome.reason));
-	if (result != 0)
-		return;
-	for (int i = 0; i < client->n_wishes && go_on; i++) {
-		struct sim_wish *wish = &client->wishes[i];
+	return result == 0;
+}
 
-		if (!wish->done && !wish->busy && (client->healed || sim_chance(hand->world, 80)))
-			go_on = serve_wish(hand, wish);
-	}
-	if (go_on && sim_chance(hand->world, 90))
+void sim_hand_close(struct sim_hand *hand, bool orderly)
+{
+	struct lb_outcome outcome;
+
+	if (sim_chance(hand->world, 5))
+		lb_client_keep(hand->lb);
+	if (orderly && sim_chance(hand->world, 90))
 		(void)lb_client_close(hand->lb, sim_hand_deadline(hand), &outcome);
 	else
 		lb_client_abort(hand->lb, &outcome);
@@ -273,6 +296,22 @@ static void send_all(struct sim_hand *hand)
 	sim_trace(hand->world, "%s: ends (%s)", hand->process->name, lb_end_word(outcome.how));
 }
 
+static void send_all(struct sim_hand *hand)
+{
+	struct sim_client *client = hand->client;
+	bool go_on = true;
+
+	if (!sim_hand_open(hand, false))
+		return;
+	for (int i = 0; i < client->n_wishes && go_on; i++) {
+		struct sim_wish *wish = &client->wishes[i];
+
+		if (!wish->done && !wish->busy && (client->healed || sim_chance(hand->world, 80)))
+			go_on = serve_wish(hand, wish);
+	}
+	sim_hand_close(hand, go_on);
+}
+
 void sim_client_run(struct sim_task *task)
 {
 	struct sim_process *process = task->arg;
@@ -281,6 +320,8 @@ void sim_client_run(struct sim_task *task)
 
 	if (run->client->check->one_ledger && sim_chance(task->world, 10))
 		ask_elsewhere(&hand);
+	else if (sim_chance(task->world, 10))
+		sim_hand_continue(&hand);
 	else if (run->client->many && sim_chance(task->world, 80))
 		sim_hand_send_many(&hand);
 	else

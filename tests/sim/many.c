@@ -57,7 +57,7 @@ bool sim_hand_may_begin(struct sim_hand *hand, struct sim_wish *wish, bool unnam
 	one.wish = wish;
 	if ((!unnamed && !wish->unnamed) || !wish->doubted || !sim_hand_has_open(&one, &wish->id))
 		return !one.process->dead;
-	sim_hand_resolve(&one);
+	sim_hand_resolve(&one, &wish->id);
 	return !wish->done && !one.process->dead && !wish->doubted;
 }
 
@@ -72,7 +72,7 @@ static bool send_one(struct many *many, struct sim_wish *wish)
 		.read_again = sim_chance(world, 50) ? sim_hand_read_again : NULL,
 		.read_again_arg = source,
 		.tag = wish,
-		.note = "many"};
+		.note = source->name};
 	struct lb_outcome outcome;
 	struct lb_receipt receipt;
 	int result;
@@ -120,6 +120,8 @@ static void send_all(struct many *many)
 			go_on = send_one(many, wish);
 		if (sim_chance(world, 30))
 			hear(many, 0);
+		if (sim_chance(world, 1))
+			lb_client_keep(many->hand->lb);
 		if (!client->healed && sim_chance(world, 2))
 			return; /* it vanishes */
 	}

@@ -86,6 +86,33 @@ static void all_that_is_open_is_listed_in_order(void **state)
 	assert_int_equal(first.n, 1);
 }
 
+/* Another process may have settled what was listed, at a ledger that this one is not connected to. */
+static void what_is_not_open_any_more_is_neither_begun_nor_asked_about(void **state)
+{
+	struct fake *fake = *state;
+	const struct lb_client_options options = {.state_dir = fake->dir, .only_open = true};
+	struct lb_delivery listed = {
+		.name = "a", .length = LB_UNKNOWN, .id = fake_leave_open(fake, "a", "/1")};
+	struct lb_client *other = fake_client(fake), *client;
+	struct lb_outcome outcome;
+
+	assert_int_equal(fake_resolve(fake, other, &listed.id).r, 0);
+	fake_close(fake, other);
+	fake_restart(fake);
+	fake->ledger.bytes[0] ^= 1;
+	assert_int_equal(lb_client_open_on(
+				 &fake->machine.host, "host", &options, fake_in(fake, 10), &client, &outcome),
+		0);
+	assert_int_equal(lb_client_begin(client, &listed, fake_in(fake, 10)), -ENOENT);
+	assert_int_equal(fake_resolve(fake, client, &listed.id).r, -ENOENT);
+	assert_false(fake_is_open(fake, &listed.id));
+	memset(&listed.id, 0, sizeof listed.id);
+	assert_int_equal(lb_client_begin(client, &listed, fake_in(fake, 10)), 0);
+	assert_int_equal(fake->seen[LB_EVENT_BEGIN], 1);
+	assert_int_equal(fake->seen[LB_EVENT_RESOLVE], 0);
+	fake_close(fake, client);
+}
+
 static void a_list_that_cannot_be_made_says_why(void **state)
 {
 	struct fake *fake = *state;
@@ -128,6 +155,7 @@ int main(void)
 		find_test(what_another_process_works_on_is_busy),
 		find_test(what_cannot_be_asked_is_told),
 		find_test(all_that_is_open_is_listed_in_order),
+		find_test(what_is_not_open_any_more_is_neither_begun_nor_asked_about),
 		find_test(a_list_that_cannot_be_made_says_why),
 		find_test(without_options_the_journal_is_where_the_environment_says),
 	};
