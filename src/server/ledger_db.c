@@ -13,6 +13,9 @@
 #define SHORT_WAITS_IN_MS 5 /* so they are 0.2 ms each */
 #define LONG_WAIT_MS      5
 
+/* What a statement gathers would go to a temporary file, where there may be no room for one, or no right to make it. */
+static const char settings[] = "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY";
+
 /* Of a ledger with contents, which are what grows: pages of the log before a checkpoint, and KiB to keep in memory. */
 static const char for_contents[] = "PRAGMA wal_autocheckpoint = 4096; PRAGMA cache_size = -32768";
 
@@ -176,7 +179,7 @@ static int connect_to(struct lb_ledger *ledger, const struct lb_ledger_options *
 	if (rc == SQLITE_OK && !is_wal)
 		return fail(ledger, -ENOTSUP, "its file system cannot hold a write-ahead log", why);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(ledger->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+		rc = sqlite3_exec(ledger->db, settings, NULL, NULL, NULL);
 	if (rc == SQLITE_OK && ledger->contents)
 		rc = sqlite3_exec(ledger->db, for_contents, NULL, NULL, NULL);
 	/* What a killed process has written is readable and may not be durable: the checkpoint syncs it. */

@@ -149,7 +149,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
 
 	memset(file, 0, sizeof *file);
 	if (path == NULL || strlen(path) >= SIM_VFS_PATH)
-		return SQLITE_CANTOPEN; /* a temporary file: none of the statements is large enough for one */
+		return SQLITE_CANTOPEN; /* a temporary file: what statements gather stays in memory */
 	if ((flags & SQLITE_OPEN_CREATE) != 0)
 		how |= LB_OPEN_CREATE;
 	file->process = process_of(vfs);
