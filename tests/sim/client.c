@@ -3,7 +3,7 @@
  * What a user's command does, on the real client: begin, write, commit; roll back, give up or vanish at times; ask
  * again what is in doubt. Tells the oracle what was asked for and what was said.
  */
-#include "sim/hand.h"
+#include "sim/calls.h"
 #include "client/client.h"
 #include <errno.h>
 #include <string.h>
@@ -117,10 +117,10 @@ static int write_all(struct sim_hand *hand, size_t stop_at)
 
 		if (sim_chance(world, 50))
 			n = 1 + (size_t)sim_below(world, n);
-		result = lb_client_write(hand->lb, source->bytes + at, n, sim_hand_deadline(hand));
+		result = sim_call_write(hand, source->bytes + at, n);
 		at += n;
 		if (sim_chance(world, 5) && !hand->process->dead)
-			sim_task_pause(world, world->now + sim_between(world, 0, 5 * SIM_SECOND), false);
+			sim_call_idle(hand);
 	}
 	return result;
 }
@@ -163,7 +163,7 @@ void sim_hand_resolve(struct sim_hand *hand, const struct lb_id *id)
 
 	hand->id = *id;
 	hand->compared = false;
-	result = lb_client_resolve(hand->lb, &hand->id, sim_hand_deadline(hand), &receipt, &outcome);
+	result = sim_call_resolve(hand, &hand->id, &receipt, &outcome);
 	if (result != 0 && result != -EINPROGRESS)
 		return;
 	replied(hand, &outcome);
@@ -195,7 +195,7 @@ bool sim_hand_deliver(struct sim_hand *hand, const struct lb_id *id)
 	unsigned plan = patient ? 99 : (unsigned)sim_below(world, 100);
 	struct lb_outcome outcome;
 	struct lb_receipt receipt;
-	int result = lb_client_begin(hand->lb, &delivery, sim_hand_deadline(hand));
+	int result = sim_call_begin(hand, &delivery);
 
 	if (result == -EBUSY || result == -EINVAL || hand->process->dead)
 		return !hand->process->dead;
@@ -209,13 +209,12 @@ bool sim_hand_deliver(struct sim_hand *hand, const struct lb_id *id)
 	if (hand->process->dead || plan < 5)
 		return false;
 	if (plan < 15 || (result != 0 && result != -ECONNABORTED)) {
-		result = lb_client_rollback(hand->lb,
-			plan < 10 ? LB_REASON_ROLLED_BACK : LB_REASON_SOURCE_CHANGED, sim_hand_deadline(hand),
+		result = sim_call_rollback(hand, plan < 10 ? LB_REASON_ROLLED_BACK : LB_REASON_SOURCE_CHANGED,
 			&receipt, &outcome);
 	} else {
 		source->wanted = true;
 		hand->compared = true;
-		result = lb_client_commit(hand->lb, sim_hand_deadline(hand), &receipt, &outcome);
+		result = sim_call_commit(hand, &receipt, &outcome);
 		replied(hand, &outcome);
 	}
 	sim_hand_told(hand, &outcome, &receipt);
@@ -251,11 +250,22 @@ static void ask_elsewhere(struct sim_hand *hand)
 	hand->wish = &client->wishes[sim_below(hand->world, (uint64_t)client->n_wishes)];
 	if (hand->wish->done || hand->wish->id.number == 0)
 		return;
-	if (lb_client_open_on(&hand->process->host, client->address, &options, sim_hand_deadline(hand),
-		    &hand->lb, &outcome) != 0)
+	if (sim_call_open(hand, &options) != 0)
 		return;
 	sim_hand_resolve(hand, &hand->wish->id);
-	(void)lb_client_close(hand->lb, sim_hand_deadline(hand), &outcome);
+	sim_call_close(hand, &outcome);
+}
+
+/* For what may have to be sent again. Each time that a SYNC makes room, copies of the server's disk may be recovered: not
+ * so often that a schedule does not come to its end. */
+static size_t some_room(const struct sim_hand *hand)
+{
+	size_t least = 1;
+
+	for (int i = 0; i < hand->client->n_wishes; i++)
+		if (hand->client->wishes[i].source->len / 500 > least)
+			least = hand->client->wishes[i].source->len / 500;
+	return (size_t)sim_between(hand->world, (int64_t)least, sim_chance(hand->world, 50) ? 300 : 20000);
 }
 
 bool sim_hand_open(struct sim_hand *hand, bool only_open)
@@ -264,18 +274,13 @@ bool sim_hand_open(struct sim_hand *hand, bool only_open)
 		.idle_timeout = sim_between(hand->world, 1, 60) * SIM_SECOND,
 		.retry = sim_chance(hand->world, 50),
 		/* with little room for it a large one takes its time, which is not what is asked for in the end */
-		.replay = hand->client->healed ? 20000
-					       : (size_t)sim_between(hand->world, 1,
-							 sim_chance(hand->world, 50) ? 300 : 20000),
+		.replay = hand->client->healed ? 20000 : some_room(hand),
 		.waiting = sim_hand_waits,
 		.waiting_arg = hand,
 		.only_open = only_open};
-	struct lb_outcome outcome;
-	int result = lb_client_open_on(&hand->process->host, hand->client->address, &options,
-		sim_hand_deadline(hand), &hand->lb, &outcome);
+	int result = sim_call_open(hand, &options);
 
-	sim_trace(hand->world, "%s: opens: %d (%s)", hand->process->name, result,
-		lb_reason_word(outcome.reason));
+	sim_trace(hand->world, "%s: opens: %d", hand->process->name, result);
 	return result == 0;
 }
 
@@ -286,7 +291,7 @@ void sim_hand_close(struct sim_hand *hand, bool orderly)
 	if (sim_chance(hand->world, 5))
 		lb_client_keep(hand->lb);
 	if (orderly && sim_chance(hand->world, 90))
-		(void)lb_client_close(hand->lb, sim_hand_deadline(hand), &outcome);
+		sim_call_close(hand, &outcome);
 	else
 		lb_client_abort(hand->lb, &outcome);
 	if (hand->open) {
@@ -316,7 +321,10 @@ void sim_client_run(struct sim_task *task)
 {
 	struct sim_process *process = task->arg;
 	struct sim_invocation *run = process->arg;
-	struct sim_hand hand = {.client = run->client, .process = process, .world = task->world};
+	struct sim_hand hand = {.client = run->client,
+		.process = process,
+		.world = task->world,
+		.steps = sim_chance(task->world, 30)};
 
 	if (run->client->check->one_ledger && sim_chance(task->world, 10))
 		ask_elsewhere(&hand);

@@ -10,9 +10,10 @@
 #include "sim/check.h"
 #include "sim/net.h"
 #include <lastbyte/client.h>
+#include <lastbyte/conn.h>
 
-#define SIM_SOURCES 20
-#define SIM_RUNS    2 /* processes at once */
+#define SIM_SOURCES (LB_UNDECIDED_MAX + 40) /* more than fill the window */
+#define SIM_RUNS    2                       /* processes at once */
 
 struct sim_client;
 

@@ -10,9 +10,10 @@ struct sim_hand {
 	struct sim_process *process;
 	struct sim_world   *world;
 	struct lb_client   *lb;
-	struct sim_wish    *wish; /* NULL: it asks about an id that none was begun under last */
-	struct lb_id        id;   /* of what it works on; number 0: none was given */
-	bool                open; /* it was begun, and nothing was said of it yet */
+	struct sim_wish    *wish;  /* NULL: it asks about an id that none was begun under last */
+	struct lb_id        id;    /* of what it works on; number 0: none was given */
+	bool                steps; /* it has an event loop of its own */
+	bool                open;  /* it was begun, and nothing was said of it yet */
 	bool compared; /* all was written, so that the client can compare it with what is committed */
 };
 

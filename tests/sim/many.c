@@ -3,8 +3,8 @@
  * A command that has many deliveries undecided at once: begins the next one before the last has its verdict, and hears
  * of them by callback or one by one. Numbers that it has reserved are settled by asking, and never begun again.
  */
-#include "sim/hand.h"
-#include "client/client.h"
+#include "sim/calls.h"
+#include "client/journal.h"
 #include <errno.h>
 
 /* The wishes that this invocation works on. */
@@ -82,7 +82,7 @@ static bool send_one(struct many *many, struct sim_wish *wish)
 		keep(many, wish, false);
 		return !hand->process->dead;
 	}
-	result = lb_client_begin(hand->lb, &delivery, sim_hand_deadline(hand));
+	result = sim_call_begin(hand, &delivery);
 	if (result == -EBUSY || result == -EINVAL || hand->process->dead) {
 		keep(many, wish, false);
 		return !hand->process->dead;
@@ -93,15 +93,14 @@ static bool send_one(struct many *many, struct sim_wish *wish)
 		(unsigned long long)hand->id.number, result);
 	if (hand->id.number != 0)
 		sim_check_begins(hand->client->check, &hand->id, source);
-	result = lb_client_write(hand->lb, source->bytes, source->len, sim_hand_deadline(hand));
+	result = sim_call_write(hand, source->bytes, source->len);
 	source->wanted = source->wanted || result == 0 || result == -ECONNABORTED;
 	if (result == 0 || result == -ECONNABORTED)
-		result = lb_client_commit_async(hand->lb, sim_hand_deadline(hand));
+		result = sim_call_commit_async(hand);
 	if (result == 0 || hand->process->dead)
 		return !hand->process->dead;
 	hand->compared = false;
-	result = lb_client_rollback(
-		hand->lb, LB_REASON_ROLLED_BACK, sim_hand_deadline(hand), &receipt, &outcome);
+	result = sim_call_rollback(hand, LB_REASON_ROLLED_BACK, &receipt, &outcome);
 	sim_hand_told(hand, &outcome, &receipt);
 	keep(many, wish, false);
 	return result != -EINVAL && !hand->process->dead;
@@ -122,6 +121,8 @@ static void send_all(struct many *many)
 			hear(many, 0);
 		if (sim_chance(world, 1))
 			lb_client_keep(many->hand->lb);
+		if (sim_chance(world, 3) && !many->hand->process->dead)
+			sim_call_idle(many->hand);
 		if (!client->healed && sim_chance(world, 2))
 			return; /* it vanishes */
 	}
@@ -141,17 +142,18 @@ void sim_hand_send_many(struct sim_hand *hand)
 		.waiting = sim_hand_waits,
 		.waiting_arg = hand,
 		.pipeline = sim_chance(world, 60),
-		.numbers = many.reserves ? 1 + (unsigned)sim_below(world, 16) : 0,
+		.numbers = many.reserves ? 1 + (unsigned)sim_below(
+						       world, sim_chance(world, 80) ? 16 : LB_NUMBERS_MAX)
+					 : 0,
 		.decided = many.by_call ? NULL : decided,
 		.decided_arg = &many};
 	struct lb_outcome outcome;
 
-	if (lb_client_open_on(&hand->process->host, hand->client->address, &options, sim_hand_deadline(hand),
-		    &hand->lb, &outcome) != 0)
+	if (sim_call_open(hand, &options) != 0)
 		return;
 	send_all(&many);
 	if (sim_chance(world, 90))
-		(void)lb_client_close(hand->lb, sim_hand_deadline(hand), &outcome);
+		sim_call_close(hand, &outcome);
 	else
 		lb_client_abort(hand->lb, &outcome);
 	for (int i = 0; i < hand->client->n_wishes; i++)

@@ -7,7 +7,7 @@
 #include "client/client.h"
 #include <string.h>
 
-#define SIM_LISTED 100 /* what one command settles */
+#define SIM_LISTED 600 /* what one command settles */
 
 /* 1, and the listing ends, if the id is this one, or a number of these. */
 static int covers(void *arg, const struct lb_open_delivery *open)

@@ -129,7 +129,9 @@ void sim_client_init(struct sim_client *client, struct sim_net *net, struct sim_
 	net->machines = &client->machine;
 	client->crashes = sim_chance(world, 50) ? 0 : (unsigned)sim_between(world, 1, 30);
 	client->many = sim_chance(world, 20);
-	client->n_wishes = 1 + (int)sim_below(world, client->many ? SIM_SOURCES : 3);
+	client->n_wishes = 1 + (int)sim_below(world, !client->many           ? 3
+						     : sim_chance(world, 85) ? 20
+									     : SIM_SOURCES);
 	client->loose = check->one_ledger && sim_chance(world, 40);
 	for (int i = 0; i < client->n_wishes; i++) {
 		bool same = client->loose && sim_chance(world, 60);
