@@ -102,8 +102,9 @@ static void set_up(struct sim_schedule *schedule, uint64_t seed, bool tracing, i
 	schedule->check.recoveries = sim_chance(world, 10) ? 25 : 2;
 	schedule->check.works = sim_chance(world, 25);
 	schedule->check.database = sim_chance(world, 25);
-	schedule->check.keep =
-		schedule->check.database ? (unsigned)sim_between(world, 1, 30) : LB_LEDGER_KEEP;
+	schedule->check.keep = schedule->check.database || sim_chance(world, 50)
+				       ? (unsigned)sim_between(world, 1, 30)
+				       : LB_LEDGER_KEEP;
 	sim_wire_watch(&schedule->net, &schedule->check);
 	schedule->n_servers = schedule->check.database
 				      ? (int)sim_between(world, sim_chance(world, 80) ? 2 : 1, SIM_SERVERS)

@@ -264,7 +264,7 @@ void sim_server_init(struct sim_server *server, struct sim_net *net, struct sim_
 		.work = check->works ? work : NULL,
 		.work_arg = server,
 		.work_max = 100000};
-	server->kept = (struct lb_sink_dir_options){
+	server->kept = (struct lb_sink_dir_options){.keep_receipts = check->keep,
 		.keep_parts = sim_chance(world, 80) ? 0 : sim_between(world, -1, 20) * SIM_SECOND,
 		.parts_max = sim_chance(world, 80) ? 0 : sim_below(world, 100000)};
 	server->rows = (struct lb_sink_sqlite_options){.keep_receipts = check->keep,
