@@ -217,24 +217,6 @@ static int write_sequence(struct lb_ledger *ledger, sqlite3_int64 sequence)
 	return lb_ledger_run(ledger->statements[LB_LEDGER_SQL_COUNT]);
 }
 
-static int insert_content(
-	struct lb_ledger *ledger, sqlite3_int64 sequence, const struct lb_ledger_entry *entry)
-{
-	sqlite3_stmt *row = ledger->statements[LB_LEDGER_SQL_CONTENT];
-	const struct lb_receipt *receipt = &entry->receipt;
-	char id[LB_ID_TEXT], digest[LB_DIGEST_TEXT];
-
-	sqlite3_bind_int64(row, 1, sequence);
-	sqlite3_bind_text(row, 2, lb_id_text(&receipt->id, id), -1, SQLITE_STATIC);
-	sqlite3_bind_text(row, 3, receipt->name, -1, SQLITE_STATIC);
-	sqlite3_bind_blob64(
-		row, 4, receipt->length > 0 ? entry->content : "", receipt->length, SQLITE_STATIC);
-	sqlite3_bind_int64(row, 5, (sqlite3_int64)receipt->length);
-	sqlite3_bind_text(row, 6, lb_digest_text(&receipt->digest, digest), -1, SQLITE_STATIC);
-	sqlite3_bind_int64(row, 7, receipt->committed_at);
-	return lb_ledger_run(row);
-}
-
 static int insert_verdict(struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence,
 	const struct lb_ledger_entry *entry)
 {
@@ -270,7 +252,7 @@ static int read_lowest(struct lb_ledger *ledger, const struct lb_id *id)
 	return sqlite3_reset(row);
 }
 
-/* The entry's state: what was there first; UNSEEN: it is in now. */
+/* The entry's state: UNSEEN: it is in now; COMMITTED: something was there first. Or LB_LEDGER_REFUSED comes out. */
 static int insert(
 	struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence, struct lb_ledger_entry *entry)
 {
@@ -290,13 +272,33 @@ static int insert(
 	}
 	entry->state = LB_LEDGER_UNSEEN;
 	if (rc == SQLITE_OK && !is_new) {
-		free(entry->reply.bytes);
-		entry->reply = (struct lb_ledger_reply){0};
-		rc = lb_ledger_look_within(ledger, &receipt->id, &entry->state, receipt, &entry->reply);
+		entry->state = LB_LEDGER_COMMITTED;
 	} else if (rc == SQLITE_OK && state == ROW_COMMITTED && ledger->contents) {
-		rc = insert_content(ledger, sequence, entry);
+		rc = lb_ledger_content_put(ledger, sequence, entry);
 	}
 	return rc;
+}
+
+/* As that, but of a row that is refused nothing is left. Refused once more: that has ended the transaction. */
+static int insert_apart(
+	struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence, struct lb_ledger_entry *entry)
+{
+	int rc = sqlite3_exec(ledger->db, "SAVEPOINT apart", NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = insert(ledger, state, sequence, entry);
+	if (rc == LB_LEDGER_REFUSED && !sqlite3_get_autocommit(ledger->db))
+		rc = sqlite3_exec(ledger->db, "ROLLBACK TO apart", NULL, NULL, NULL);
+	return rc == SQLITE_OK ? sqlite3_exec(ledger->db, "RELEASE apart", NULL, NULL, NULL) : rc;
+}
+
+/* What was there first becomes the entry. */
+static int take_first(struct lb_ledger *ledger, struct lb_ledger_entry *entry)
+{
+	free(entry->reply.bytes);
+	entry->reply = (struct lb_ledger_reply){0};
+	return lb_ledger_look_within(
+		ledger, &entry->receipt.id, &entry->state, &entry->receipt, &entry->reply);
 }
 
 /* What is decided is not resumed. */
@@ -320,9 +322,13 @@ int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_led
 	return rc == SQLITE_OK ? 0 : lb_ledger_give_up(ledger, rc);
 }
 
-/* All of them, in a transaction that has begun; SQLite's code. */
+/*
+ * All of them, in a transaction that has begun; SQLite's code. LB_LEDGER_REFUSED: one more of them was refused, and the
+ * transaction is to be undone and begun again, with each `apart`. Those that were refused before are left out. No entry is
+ * overwritten before all are in: else one that has met another of this transaction would bring its content the next time.
+ */
 static int insert_all(
-	struct lb_ledger *ledger, enum row_state state, struct lb_ledger_entry *entries, size_t n)
+	struct lb_ledger *ledger, enum row_state state, struct lb_ledger_entry *entries, size_t n, bool apart)
 {
 	sqlite3_int64 first = 0, last;
 	int rc = lb_ledger_settle_within(ledger);
@@ -332,22 +338,39 @@ static int insert_all(
 		rc = read_sequence(ledger, &first);
 	last = first;
 	for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
-		rc = insert(ledger, state, last + 1, &entries[i]);
+		if (!lb_ledger_is_refused(&entries[i]))
+			rc = (apart ? insert_apart : insert)(ledger, state, last + 1, &entries[i]);
 		if (rc == SQLITE_OK && !ledger->contents)
 			rc = forget_part(ledger, &entries[i].receipt.id);
-		last += entries[i].state == LB_LEDGER_UNSEEN;
+		/* a number that is taken by a row of somebody else's is passed over */
+		last += entries[i].state == LB_LEDGER_UNSEEN || lb_ledger_is_refused(&entries[i]);
 	}
+	for (size_t i = 0; i < n && rc == SQLITE_OK; i++)
+		if (entries[i].state == LB_LEDGER_COMMITTED)
+			rc = take_first(ledger, &entries[i]);
 	return rc == SQLITE_OK && last > first ? write_sequence(ledger, last) : rc;
 }
 
 int lb_ledger_commit(struct lb_ledger *ledger, struct lb_ledger_entry *entries, size_t n)
 {
-	int err = lb_ledger_begin(ledger);
+	int rc = SQLITE_OK, err;
 
+	for (size_t i = 0; i < n; i++)
+		entries[i].state = LB_LEDGER_UNSEEN;
+	do {
+		bool apart = rc == LB_LEDGER_REFUSED;
+
+		if (apart)
+			lb_ledger_run(ledger->statements
+					      [LB_LEDGER_SQL_UNDO]); /* an error if a trigger has done so */
+		err = lb_ledger_begin(ledger);
+		if (err == 0)
+			rc = insert_all(ledger, ROW_COMMITTED, entries, n, apart);
+	} while (err == 0 && rc == LB_LEDGER_REFUSED);
 	if (err == -EBUSY && LB_BUG("busy_is_done"))
 		err = 0;
 	else if (err == 0)
-		err = lb_ledger_end(ledger, insert_all(ledger, ROW_COMMITTED, entries, n));
+		err = lb_ledger_end(ledger, rc);
 	ledger->n_settles = err == 0 ? 0 : ledger->n_settles;
 	return err;
 }
@@ -360,7 +383,7 @@ int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_le
 
 	if (err == 0) {
 		fence.receipt.committed_at = ledger->host->clock->wall(ledger->host);
-		err = lb_ledger_end(ledger, insert_all(ledger, ROW_FENCED, &fence, 1));
+		err = lb_ledger_end(ledger, insert_all(ledger, ROW_FENCED, &fence, 1, false));
 		ledger->n_settles = err == 0 ? 0 : ledger->n_settles;
 	}
 	*statep = fence.state == LB_LEDGER_UNSEEN ? LB_LEDGER_FENCED : fence.state;

@@ -20,6 +20,9 @@ enum lb_ledger_state {
 	LB_LEDGER_SETTLED,   /* no row, below the client's lowest open number: will never commit */
 	LB_LEDGER_FORGOTTEN, /* below what was pruned */
 	LB_LEDGER_BEYOND, /* no row, and LB_NUMBERS_OPEN_MAX or more above the client's lowest open number */
+	/* of a commit into a ledger with contents alone; there is no row: */
+	LB_LEDGER_REJECTED, /* a constraint or a trigger of somebody else's on the table does not take it */
+	LB_LEDGER_FAILED, /* the insert has an error that is this row's own: of an expression, of its size */
 };
 
 #define LB_LEDGER_KEEP 1024
@@ -61,6 +64,7 @@ struct lb_ledger_entry {
 	struct lb_ledger_reply reply;
 	enum lb_ledger_state   state;
 	const void            *content; /* of a ledger with contents: receipt.length bytes */
+	char                  *text;    /* REJECTED, FAILED: SQLite's words, on the heap, or NULL */
 };
 
 /* What is there of an id. The receipt and the reply are those of a commit; NULL where no reply is wanted. */
@@ -68,7 +72,8 @@ int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_led
 	struct lb_receipt *receiptp, struct lb_ledger_reply *replyp);
 
 /* Inserts n rows in one transaction. The state is what was there first: UNSEEN: the entry is in the ledger now;
- * else what was there is left, and the entry holds it, its own reply freed. On -ENOSPC no row was inserted. On
+ * REJECTED and FAILED: it is not, and the others are; else what was there is left, and the entry holds it, its own reply
+ * freed. On -ENOSPC no row was inserted. On
  * -EIO any may be, durable or not: look before answering. */
 int lb_ledger_commit(struct lb_ledger *ledger, struct lb_ledger_entry *entries, size_t n);
 

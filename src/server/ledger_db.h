@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The inside of the ledger: ledger_db.c (the database), ledger_schema.c (its tables and identity), ledger.c (what is
- * asked of it), ledger_settle.c, ledger_part.c (parts of deliveries) and ledger_read.c (reading beside a server). */
+ * asked of it), ledger_content.c (the table of deliveries), ledger_settle.c, ledger_part.c (parts of deliveries) and ledger_read.c (reading beside a server). */
 #ifndef SERVER_LEDGER_DB_H
 #define SERVER_LEDGER_DB_H
 
@@ -87,6 +87,12 @@ int  lb_ledger_look_within(struct lb_ledger *ledger, const struct lb_id *id, enu
 	 struct lb_receipt *receiptp, struct lb_ledger_reply *replyp);
 int  lb_ledger_settle_within(struct lb_ledger *ledger); /* what waits to be settled */
 void lb_ledger_copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column);
+
+/* ledger_content.c: the row of what was delivered. LB_LEDGER_REFUSED, in the place of SQLite's code: the table does not
+ * take it, for which the entry has the state and the text; what the attempt has left is to be undone. */
+#define LB_LEDGER_REFUSED (-1)
+int  lb_ledger_content_put(struct lb_ledger *ledger, sqlite3_int64 sequence, struct lb_ledger_entry *entry);
+bool lb_ledger_is_refused(const struct lb_ledger_entry *entry);
 
 /* Makes a connection that is broken whole again: 0, or -EIO. */
 int lb_ledger_mend(struct lb_ledger *ledger);

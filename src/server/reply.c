@@ -77,7 +77,7 @@ bool lb_reply_work(struct lb_task *task)
 		else
 			reason = LB_REASON_BUSY;
 	} else if (len > 0) {
-		task->text = strndup((const char *)server->reply, len < LB_TEXT_MAX ? len : LB_TEXT_MAX);
+		intake->text = strndup((const char *)server->reply, len < LB_TEXT_MAX ? len : LB_TEXT_MAX);
 	}
 	if (reason == LB_REASON_NONE)
 		return true;

@@ -49,7 +49,6 @@ struct lb_task {
 	enum lb_end          ended;    /* how the connection ended, once session is NULL */
 	lb_time              begun;
 	struct lb_task      *of;   /* SYNC: the delivery, which outlives it: its next job queues behind */
-	char                *text; /* of REFUSED, by the application; NULL: that of the reason */
 	uint64_t             mark; /* and how much of it is to be durable; intake.reason: why it is not */
 	struct lb_intake     intake;
 	struct lb_resolution resolution;            /* SETTLE: the id alone */

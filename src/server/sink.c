@@ -84,6 +84,12 @@ void lb_intake_decide_known(struct lb_intake *intake, enum lb_ledger_state state
 	case LB_LEDGER_BEYOND:
 		lb_intake_decide(intake, LB_REASON_SETTLE_FIRST);
 		break;
+	case LB_LEDGER_REJECTED:
+		lb_intake_decide(intake, LB_REASON_REJECTED);
+		break;
+	case LB_LEDGER_FAILED:
+		lb_intake_decide(intake, LB_REASON_IO_ERROR);
+		break;
 	case LB_LEDGER_UNSEEN:
 	case LB_LEDGER_COMMITTED:
 		break;

@@ -24,10 +24,11 @@ struct lb_intake {
 	 * IN_DOUBT: the sink cannot tell now; no verdict may be sent. */
 	enum lb_verdict verdict;
 	enum lb_reason  reason;
-	void           *reply; /* the application's, to be kept with the row; COMMITTED: that in the ledger. The task's, on the heap */
-	size_t          reply_len;
-	uint64_t        offset; /* UNPROVEN after begin: what an earlier attempt has left; rehash it first */
-	uint64_t        rehashed;
+	char    *text; /* of a refusal, for people; NULL: that of the reason. The task's, on the heap */
+	void    *reply; /* the application's, to be kept with the row; COMMITTED: that in the ledger. The task's, on the heap */
+	size_t   reply_len;
+	uint64_t offset; /* UNPROVEN after begin: what an earlier attempt has left; rehash it first */
+	uint64_t rehashed;
 	/* the sink's own */
 	int               part, part_dir;
 	uint64_t          durable; /* the offset in the ledger; 0: none */

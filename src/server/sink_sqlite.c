@@ -147,7 +147,10 @@ static void commit_together(struct lb_rows *rows, struct lb_intake **intakes, si
 	for (size_t i = 0; i < n; i++) {
 		intakes[i]->reply = rows->entries[i].reply.bytes;
 		intakes[i]->reply_len = rows->entries[i].reply.len;
+		if (err != 0)
+			free(rows->entries[i].text); /* it has another reason now */
 		if (err == 0) {
+			intakes[i]->text = rows->entries[i].text;
 			intakes[i]->receipt = rows->entries[i].receipt;
 			decide(intakes[i], rows->entries[i].state);
 		} else if (err != -EIO) {

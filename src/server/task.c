@@ -82,7 +82,7 @@ bool lb_task_decide(struct lb_task *task)
 			lb_conn_fail(session->conn, LB_FAILURE_STORAGE, NULL);
 		} else {
 			lb_task_check(session,
-				lb_conn_refused(session->conn, task->handle, intake->reason, task->text));
+				lb_conn_refused(session->conn, task->handle, intake->reason, intake->text));
 		}
 		task->answered = true;
 	}

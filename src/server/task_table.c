@@ -108,7 +108,7 @@ void lb_task_free(struct lb_task *task)
 	server->n_tasks--;
 	free(task->intake.reply);
 	free(task->resolution.reply);
-	free(task->text);
+	free(task->intake.text);
 	if (server->n_spare == LB_TASK_SPARE) {
 		free(task);
 		return;

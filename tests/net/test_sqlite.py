@@ -125,6 +125,23 @@ def _(place):
     place.resolve(said[-1][0], server.address).exits(0)
 
 
+@test("a delivery that a trigger of somebody else's does not let in is refused alone, with the trigger's words")
+def _(place):
+    rows = Rows(place)
+    server = rows.serve()
+    rows.ask("CREATE TRIGGER mine AFTER INSERT ON deliveries WHEN new.name = 'l.000000000700' BEGIN"
+             " SELECT RAISE(ROLLBACK, 'not this one'); END")
+    answer = place.send("--lines", "--name", "l", many(place, 1000), server.address)
+    same(answer.code, 1)
+    assert "not this one" in answer.err, answer
+    there = {name for name, _ in rows.there()}
+    same("l.000000000700" in there, False)
+    same(set(re.findall(r"^committed \S+ (l\.\d+) ", answer.out, re.M)), there)
+    assert len(there) >= 699, there
+    server.end()
+    same([event["reason"] for event in server.events if event.get("verdict") not in (None, "committed")], ["rejected"])
+
+
 @test("somebody who writes for too long gets deliveries refused as busy, and they come later")
 def _(place):
     rows = Rows(place)

@@ -7,12 +7,14 @@
 #include "server/sink.h"
 #include <stdlib.h>
 
-#define ROWS 3
+#define ROWS    3
+#define REFUSED 2
 
 /* What fails: a call on the disk, or of the database, or an allocation. */
 struct fault {
 	int disk, database;
 	struct failing_plan plan;
+	const char *trigger; /* of somebody else, who lets in no row of number REFUSED; NULL: none */
 };
 
 struct told {
@@ -97,6 +99,19 @@ static bool is_there(sqlite3 *db, uint64_t number)
 	return verdicts == 1;
 }
 
+static void make_trigger(const char *path, const char *sql)
+{
+	struct lb_sink *sink;
+	sqlite3 *db;
+	char why[256];
+
+	assert_int_equal(lb_sink_sqlite_open(path, NULL, &sink, why), 0);
+	lb_sink_close(sink);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
 /* Somebody else reads what was said, once nothing fails any more. */
 static void compare(const char *path, const struct told *told)
 {
@@ -123,6 +138,8 @@ static bool try(const struct fault *fault)
 	bool failed;
 
 	scratch_make(&scratch);
+	if (fault->trigger != NULL)
+		make_trigger(scratch_path(&scratch, "rows.db"), fault->trigger);
 	failed = deliver_and_ask(scratch_path(&scratch, "rows.db"), fault, &told);
 	if (told.r != 0) {
 		assert_true(failed);
@@ -131,7 +148,11 @@ static bool try(const struct fault *fault)
 		compare(scratch_path(&scratch, "rows.db"), &told);
 	}
 	for (size_t i = 0; i < ROWS && told.r == 0 && !failed; i++)
-		assert_int_equal(told.intakes[i].verdict, LB_VERDICT_COMMITTED);
+		assert_int_equal(told.intakes[i].verdict, fault->trigger != NULL && i + 1 == REFUSED
+								  ? LB_VERDICT_REFUSED
+								  : LB_VERDICT_COMMITTED);
+	for (size_t i = 0; i < ROWS; i++)
+		free(told.intakes[i].text);
 	scratch_remove(&scratch);
 	return failed;
 }
@@ -156,6 +177,28 @@ static void so_it_is_whichever_call_of_the_database_fails(void **state)
 	assert_true(fault.database > 20);
 }
 
+static void so_it_is_where_one_row_is_refused_and_the_others_are_not(void **state)
+{
+	static const char *const triggers[] = {
+		"CREATE TRIGGER mine AFTER INSERT ON deliveries WHEN new.id LIKE '%:2' BEGIN SELECT "
+		"RAISE(FAIL, ''); END",
+		"CREATE TRIGGER mine AFTER INSERT ON deliveries WHEN new.id LIKE '%:2' BEGIN SELECT "
+		"RAISE(ROLLBACK, ''); END",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof triggers / sizeof *triggers; i++) {
+		struct fault fault = {.database = 1, .plan = {.memory = true}, .trigger = triggers[i]};
+
+		while (try(&fault))
+			fault.database++;
+		fault.database = 0;
+		fault.plan.at = 1;
+		while (try(&fault))
+			fault.plan.at++;
+	}
+}
+
 static void so_it_is_whichever_allocation_fails(void **state)
 {
 	struct fault fault = {.plan = {.at = 1, .memory = true}};
@@ -171,6 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_said_is_there_whichever_call_on_the_disk_fails),
 		cmocka_unit_test(so_it_is_whichever_call_of_the_database_fails),
+		cmocka_unit_test(so_it_is_where_one_row_is_refused_and_the_others_are_not),
 		cmocka_unit_test(so_it_is_whichever_allocation_fails),
 	};
 
