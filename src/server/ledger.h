@@ -36,8 +36,8 @@ struct lb_ledger_options {
 	bool contents;
 };
 
-/* Opens or creates it, brings one of an older version up to date, makes what it says durable (a checkpoint), and reads
- * its identity. `options` NULL: the defaults. -ENOTSUP: a newer version made it, it is of the other
+/* Opens or creates it, brings one of an older version up to date, makes what it says durable, and reads its identity.
+ * On a full disk one with contents, of this version, is opened as if it had been broken: see below. `options` NULL: the defaults. -ENOTSUP: a newer version made it, it is of the other
  * kind, or a database of something else, which is left as it is. */
 int                   lb_ledger_open(struct lb_host *host, const char *vfs, const char *path,
 			  const struct lb_ledger_options *options, struct lb_ledger **ledgerp, char why[256]);
@@ -49,8 +49,8 @@ const char *lb_ledger_path(const struct lb_ledger *ledger);
 /*
  * All return 0, or not done: -ENOSPC, -EBUSY (another process has held the database for 10 s;
  * as long as it goes on doing so, that is said to the next ones within 0.1 s); or -EIO: broken. After
- * -EIO every call first reopens the database, makes it durable by a checkpoint and goes on from what it reads; while
- * that fails it returns -EIO again.
+ * -EIO every call first reopens the database, makes durable what it says and goes on from what it reads; while
+ * that fails it returns -EIO again, or -ENOSPC if it is for want of room.
  */
 /* What the application has answered, and goes out with the receipt. On the heap: whoever has it frees `bytes`. */
 struct lb_ledger_reply {

@@ -36,11 +36,12 @@ static int fail_sqlite(const struct lb_ledger *ledger, int rc, char why[256])
 				? "it is that of a directory (dir:), or its table deliveries was dropped"
 				: "it is one of sqlite:",
 			why);
-	if (primary == SQLITE_FULL)
-		err = -ENOSPC;
-	else if (primary == SQLITE_BUSY)
+	if (primary == SQLITE_FULL ||
+		(rc == SQLITE_IOERR_SHMSIZE && sqlite3_system_errno(ledger->db) == ENOSPC))
+		return fail(ledger, -ENOSPC, "its disk is full: make room there, and start again", why);
+	if (primary == SQLITE_BUSY)
 		return fail(ledger, -EBUSY, "another program has a transaction in it that does not end", why);
-	else if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY || primary == SQLITE_PERM)
+	if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY || primary == SQLITE_PERM)
 		err = -EACCES;
 	/* SQLite says no more than that it could not */
 	if (primary == SQLITE_CANTOPEN && ledger->db != NULL && sqlite3_system_errno(ledger->db) != 0)
@@ -121,6 +122,14 @@ static int do_alone(
 	return rc;
 }
 
+/* Somebody who reads on does not let it, nor does a full disk: what is durable in the log need not be so elsewhere. */
+static int shorten_log(struct lb_ledger *ledger)
+{
+	int rc = do_alone(ledger, checkpoint, NULL), primary = rc & 0xff;
+
+	return primary == SQLITE_BUSY || primary == SQLITE_FULL ? SQLITE_OK : rc;
+}
+
 /* The version of its schema, 0 if it is empty, or -1: nothing of ours. One statement sees one moment, in which another
  * server has made the tables or has not. */
 static const char version_or_whose[] = "SELECT CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema) AND NOT EXISTS"
@@ -159,10 +168,10 @@ static int rewrite_log(struct lb_ledger *ledger)
 	return rc;
 }
 
-/* `first`: not the first time, if it is NULL; then a missing file is an error. */
-static int connect_to(struct lb_ledger *ledger, const struct lb_ledger_options *first, char why[256])
+/* If it is not the `first` time, a missing file is an error. */
+static int connect_to(struct lb_ledger *ledger, bool first, char why[256])
 {
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (first != NULL ? SQLITE_OPEN_CREATE : 0);
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (first ? SQLITE_OPEN_CREATE : 0);
 	int is_wal = 0, version = 0, rc = sqlite3_open_v2(ledger->path, &ledger->db, flags, ledger->vfs);
 
 	if (rc != SQLITE_OK)
@@ -182,11 +191,11 @@ static int connect_to(struct lb_ledger *ledger, const struct lb_ledger_options *
 		rc = sqlite3_exec(ledger->db, settings, NULL, NULL, NULL);
 	if (rc == SQLITE_OK && ledger->contents)
 		rc = sqlite3_exec(ledger->db, for_contents, NULL, NULL, NULL);
-	/* What a killed process has written is readable and may not be durable: the checkpoint syncs it. */
+	/* What a killed process has written is readable and may not be durable. */
 	if (rc == SQLITE_OK)
 		rc = rewrite_log(ledger);
 	if (rc == SQLITE_OK)
-		rc = do_alone(ledger, checkpoint, NULL);
+		rc = shorten_log(ledger);
 	if (rc == SQLITE_OK)
 		rc = lb_ledger_begin_anew(ledger, first);
 	for (size_t i = 0; i < LB_LEDGER_SQL_N && rc == SQLITE_OK; i++)
@@ -197,6 +206,7 @@ static int connect_to(struct lb_ledger *ledger, const struct lb_ledger_options *
 	if (rc != SQLITE_OK)
 		return fail_sqlite(ledger, rc, why);
 	ledger->full_is_certain = full_is_certain(ledger->db);
+	ledger->keep = 0;
 	return 0;
 }
 
@@ -209,28 +219,41 @@ int lb_ledger_mend(struct lb_ledger *ledger)
 	if (!ledger->broken)
 		return 0;
 	disconnect(ledger);
-	err = connect_to(ledger, NULL, why);
+	err = connect_to(ledger, false, why);
 	ledger->in_vain = err == -EBUSY;
 	if (err == 0 && memcmp(&uuid, &ledger->uuid, sizeof uuid) == 0)
 		ledger->broken = false;
 	ledger->uuid = uuid; /* another ledger lies there now: this one stays broken */
-	return ledger->broken ? -EIO : 0;
+	if (!ledger->broken)
+		return 0;
+	return err == -ENOSPC ? -ENOSPC : -EIO;
+}
+
+/* On a full disk: it is one of ours, and can wait for room. Nothing that is read now may be said before. */
+static bool can_wait(struct lb_ledger *ledger)
+{
+	int version = 0;
+
+	(void)sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
+	return lb_ledger_identity(ledger->db, &version, &ledger->uuid) == SQLITE_OK &&
+	       version == LB_LEDGER_SCHEMA && lb_ledger_check_kind(ledger) == SQLITE_OK;
 }
 
 static int open_first(struct lb_ledger *ledger, const char *vfs, const char *path,
 	const struct lb_ledger_options *options, char why[256])
 {
-	static const struct lb_ledger_options defaults = {0};
 	char *full;
 	int err;
 
 	ledger->contents = options != NULL && options->contents;
+	ledger->keep = options != NULL ? options->keep : 0;
 	ledger->path = strdup(path);
 	ledger->vfs = vfs != NULL ? strdup(vfs) : NULL;
 	if (ledger->path == NULL || (vfs != NULL && ledger->vfs == NULL))
 		return -ENOMEM;
-	err = connect_to(ledger, options != NULL ? options : &defaults, why);
-	if (err != 0)
+	err = connect_to(ledger, true, why);
+	ledger->broken = err == -ENOSPC && ledger->contents && can_wait(ledger);
+	if (err != 0 && !ledger->broken)
 		return err;
 	/* The absolute path: the working directory may be another one when it is opened again. */
 	full = strdup(sqlite3_db_filename(ledger->db, "main"));

@@ -48,6 +48,7 @@ struct lb_ledger {
 	sqlite3        *db;
 	sqlite3_stmt   *statements[LB_LEDGER_SQL_N];
 	struct lb_uuid  uuid;
+	unsigned        keep; /* of the options, until it is written down; 0: as it says there */
 	bool            contents;
 	bool            broken;
 	bool            in_vain;         /* the last wait for a lock was: the next ones are short */
@@ -63,9 +64,10 @@ struct lb_ledger {
 int lb_ledger_identity(sqlite3 *db, int *versionp, struct lb_uuid *uuidp);
 /* How many settled numbers are kept. */
 int lb_ledger_keep(sqlite3 *db, unsigned *keepp);
-/* One transaction, synced: makes the schema (if `first` is given, with these options) or an older one this one.
+/* One transaction, synced: makes the schema (if it is the `first` time) or an older one this one, and writes `keep`.
  * SQLITE_MISMATCH: the ledger is of the other kind. */
-int lb_ledger_begin_anew(struct lb_ledger *ledger, const struct lb_ledger_options *first);
+int lb_ledger_begin_anew(struct lb_ledger *ledger, bool first);
+int lb_ledger_check_kind(struct lb_ledger *ledger); /* SQLITE_MISMATCH, too */
 /* Hands the only row of a statement to `take`. */
 int  lb_ledger_ask(sqlite3 *db, const char *sql, void (*take)(sqlite3_stmt *row, void *arg), void *arg);
 void lb_ledger_take_int(sqlite3_stmt *row, void *arg);
@@ -94,7 +96,7 @@ void lb_ledger_copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column
 int  lb_ledger_content_put(struct lb_ledger *ledger, sqlite3_int64 sequence, struct lb_ledger_entry *entry);
 bool lb_ledger_is_refused(const struct lb_ledger_entry *entry);
 
-/* Makes a connection that is broken whole again: 0, or -EIO. */
+/* Makes a connection that is broken whole again: 0; -ENOSPC: there is no room to; or -EIO. */
 int lb_ledger_mend(struct lb_ledger *ledger);
 
 #endif

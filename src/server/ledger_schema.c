@@ -117,7 +117,7 @@ static int create(struct lb_ledger *ledger)
 	return sqlite3_finalize(statement);
 }
 
-static int check_kind(struct lb_ledger *ledger)
+int lb_ledger_check_kind(struct lb_ledger *ledger)
 {
 	int has_contents = 0;
 	int rc = lb_ledger_ask(ledger->db, "SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries'",
@@ -126,27 +126,33 @@ static int check_kind(struct lb_ledger *ledger)
 	return rc == SQLITE_OK && has_contents != ledger->contents ? SQLITE_MISMATCH : rc;
 }
 
-/* Counts an opening, and writes down the setting that it comes with. */
-static int count_opening(struct lb_ledger *ledger, unsigned keep)
+/* Marks an opening with a number that nobody has written before, and writes down the setting that it comes with. */
+static int mark_opening(struct lb_ledger *ledger)
 {
 	sqlite3_stmt *statement;
-	int rc = sqlite3_prepare_v2(ledger->db,
-		"UPDATE meta SET openings = openings + 1, keep = ifnull(?1, keep)", -1, &statement, NULL);
+	sqlite3_int64 mark;
+	int rc = sqlite3_prepare_v2(
+		ledger->db, "UPDATE meta SET openings = ?2, keep = ifnull(?1, keep)", -1, &statement, NULL);
 
 	if (rc != SQLITE_OK)
 		return rc;
-	if (keep != 0)
-		sqlite3_bind_int64(statement, 1, keep);
+	if (ledger->keep != 0)
+		sqlite3_bind_int64(statement, 1, ledger->keep);
+	ledger->host->clock->random(ledger->host, &mark, sizeof mark);
+	sqlite3_bind_int64(statement, 2, mark);
 	sqlite3_step(statement);
 	return sqlite3_finalize(statement);
 }
 
 /*
- * The counting is there for its write. A transaction whose COMMIT failed may lie whole in the write-ahead log, unseen,
+ * The mark is there for its write. A transaction whose COMMIT failed may lie whole in the write-ahead log, unseen,
  * and a crash would bring it back; a truncation of the log is not synced, so a crash may undo it. A synced write after
- * the truncation begins the log anew with another salt: from then on what cannot be read is gone for good.
+ * the truncation begins the log anew with another salt: from then on what cannot be read is gone for good. So it is where
+ * a reader does not let the log be truncated: the write takes the place right behind what can be read, and the checksum
+ * of a frame goes on from the one before it, so that nothing behind the write is whole any more. That rests on the mark
+ * being a new one: a write like one that a crash has taken from that very place would give back what had followed it.
  */
-int lb_ledger_begin_anew(struct lb_ledger *ledger, const struct lb_ledger_options *first)
+int lb_ledger_begin_anew(struct lb_ledger *ledger, bool first)
 {
 	int version = 0;
 	int rc = sqlite3_exec(ledger->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
@@ -154,14 +160,14 @@ int lb_ledger_begin_anew(struct lb_ledger *ledger, const struct lb_ledger_option
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = lb_ledger_identity(ledger->db, &version, &ledger->uuid);
-	if (rc == SQLITE_OK && version == 0 && first != NULL)
+	if (rc == SQLITE_OK && version == 0 && first)
 		rc = create(ledger);
 	else if (rc == SQLITE_OK && version == 1)
 		rc = sqlite3_exec(ledger->db, upgrade_1, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
-		rc = check_kind(ledger);
+		rc = lb_ledger_check_kind(ledger);
 	if (rc == SQLITE_OK)
-		rc = count_opening(ledger, first != NULL ? first->keep : 0);
+		rc = mark_opening(ledger);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(ledger->db, parts_schema, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)

@@ -128,6 +128,18 @@ static lb_time time_slept(struct lb_host *host)
 	return faulty_vfs.slept * 1000;
 }
 
+static struct lb_host *host_that_sleeps(void)
+{
+	static struct lb_clock_ops clock;
+	static struct lb_host host;
+
+	clock = *lb_host_real()->clock;
+	clock.now = time_slept;
+	host = *lb_host_real();
+	host.clock = &clock;
+	return &host;
+}
+
 static sqlite3 *beside;
 
 static void let_go_after_a_while(void)
@@ -140,21 +152,18 @@ static void let_go_after_a_while(void)
 static void who_opens_it_waits_for_others_but_not_for_ever(void **state)
 {
 	struct fixture *fx = *state;
-	struct lb_clock_ops clock = *lb_host_real()->clock;
-	struct lb_host host = *lb_host_real();
+	struct lb_host *host = host_that_sleeps();
 
-	clock.now = time_slept;
-	host.clock = &clock;
 	assert_int_equal(sqlite3_open(scratch_path(&fx->scratch, "another.db"), &beside), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(beside, "VACUUM; BEGIN; SELECT * FROM sqlite_schema", NULL, NULL, NULL),
 		SQLITE_OK);
-	assert_int_equal(try_open(fx, &host, "another.db", NULL), -EBUSY);
+	assert_int_equal(try_open(fx, host, "another.db", NULL), -EBUSY);
 	assert_non_null(strstr(fx->why, "another program"));
 	assert_in_range(
 		faulty_vfs.slept, INT64_C(1000) * LB_LEDGER_WAIT_MS, INT64_C(2000) * LB_LEDGER_WAIT_MS);
 	faulty_vfs.slept = 0;
 	faulty_vfs.on_sleep = let_go_after_a_while;
-	assert_int_equal(try_open(fx, &host, "another.db", NULL), 0);
+	assert_int_equal(try_open(fx, host, "another.db", NULL), 0);
 	assert_in_range(faulty_vfs.slept, INT64_C(1000000), INT64_C(1100000));
 	sqlite3_close(beside);
 }
@@ -208,6 +217,38 @@ static void on_a_full_disk_no_row_is_inserted_and_it_goes_on(void **state)
 	faulty_vfs.fail_log_write = 0;
 	assert_int_equal(try_commit(fx, 2), 0);
 	assert_int_equal(looked(fx, 2), LB_LEDGER_COMMITTED);
+}
+
+static void on_a_full_disk_what_can_do_nothing_without_room_is_not_opened(void **state)
+{
+	struct fixture *fx = *state;
+
+	faulty_vfs.fail_log_write = SQLITE_FULL;
+	assert_int_equal(try_open(fx, lb_host_real(), "another.db", NULL), -ENOSPC);
+	assert_non_null(strstr(fx->why, "make room"));
+	assert_int_equal(
+		try_open(fx, lb_host_real(), "rows.db", &(struct lb_ledger_options){.contents = true}),
+		-ENOSPC);
+	assert_int_equal(try_open(fx, lb_host_real(), ".lastbyte/ledger.db", NULL), -ENOSPC);
+	faulty_vfs.fail_log_write = 0;
+	assert_int_equal(try_open(fx, lb_host_real(), ".lastbyte/ledger.db", NULL), 0);
+}
+
+/* What is durable in the log need not be so elsewhere. */
+static void where_the_log_has_room_and_the_database_has_not_it_is_opened(void **state)
+{
+	struct fixture *fx = *state;
+	sqlite3 *other = connect_beside(fx); /* keeps the log */
+
+	assert_int_equal(try_commit(fx, 1), 0);
+	faulty_vfs.fail_main_sync = SQLITE_FULL;
+	ledger_reopen(fx);
+	assert_int_equal(try_commit(fx, 2), 0);
+	assert_int_equal(looked(fx, 1), LB_LEDGER_COMMITTED);
+	faulty_vfs.fail_main_sync = 0;
+	ledger_reopen(fx);
+	assert_int_equal(looked(fx, 2), LB_LEDGER_COMMITTED);
+	sqlite3_close(other);
 }
 
 /* The record is complete, and its copy up to the end of the sector hits the full disk. */
@@ -362,6 +403,97 @@ static void what_was_absent_after_an_error_stays_absent_after_a_crash(void **sta
 	sqlite3_close(reader);
 }
 
+/* All that was written is there after the crash, or that of these bytes. */
+static void crash(struct fixture *fx, struct fixture *crashed, const void *log, size_t len)
+{
+	FILE *file;
+
+	*crashed = (struct fixture){.vfs = fx->vfs};
+	scratch_make(&crashed->scratch);
+	assert_int_equal(mkdir(scratch_path(&crashed->scratch, ".lastbyte"), 0777), 0);
+	copy_file(scratch_path(&fx->scratch, ".lastbyte/ledger.db"),
+		scratch_path(&crashed->scratch, ".lastbyte/ledger.db"));
+	file = fopen(scratch_path(&crashed->scratch, ".lastbyte/ledger.db-wal"), "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(log, 1, len, file), len);
+	fclose(file);
+}
+
+static void sleeping_open(struct fixture *fx, struct lb_ledger **ledgerp)
+{
+	assert_int_equal(lb_ledger_open(host_that_sleeps(), "faulty",
+				 scratch_path(&fx->scratch, ".lastbyte/ledger.db"), NULL, ledgerp, fx->why),
+		0);
+}
+
+static sqlite3 *read_beside(struct fixture *fx)
+{
+	sqlite3 *db = connect_beside(fx);
+
+	assert_int_equal(sqlite3_exec(db, "BEGIN; SELECT * FROM verdicts", NULL, NULL, NULL), SQLITE_OK);
+	return db;
+}
+
+/* Then the log cannot be truncated, and goes on behind what is read. */
+static void so_it_does_beside_somebody_who_reads_on(void **state)
+{
+	struct fixture *fx = *state, crashed;
+	static unsigned char log[1 << 20];
+	sqlite3 *reader;
+
+	lb_ledger_close(fx->ledger);
+	sleeping_open(fx, &fx->ledger);
+	assert_int_equal(try_commit(fx, 2), 0);
+	reader = read_beside(fx);
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_commit(fx, 1), -EIO);
+	faulty_vfs.fail_log_sync = 0;
+	assert_int_equal(looked(fx, 1), LB_LEDGER_UNSEEN);
+	crash(fx, &crashed, log, read_log(fx, log, sizeof log));
+	ledger_open(&crashed);
+	assert_int_equal(looked(&crashed, 1), LB_LEDGER_UNSEEN);
+	assert_int_equal(looked(&crashed, 2), LB_LEDGER_COMMITTED);
+	lb_ledger_close(crashed.ledger);
+	scratch_remove(&crashed.scratch);
+	assert_int_equal(try_commit(fx, 1), 0);
+	sqlite3_close(reader);
+}
+
+/* A crash has taken an opening and left the commit behind it. Then it is opened in that very place, beside a reader. */
+static void an_opening_does_not_give_back_what_had_followed_another_one(void **state)
+{
+	struct fixture *fx = *state, first, second;
+	static unsigned char log[1 << 20];
+	struct lb_ledger_entry entry = {.receipt = receipt_of(1)};
+	sqlite3 *reader = read_beside(fx), *later;
+	size_t before, opened, len;
+	struct lb_ledger *other;
+
+	before = read_log(fx, log, sizeof log);
+	sleeping_open(fx, &other);
+	opened = read_log(fx, log, sizeof log);
+	assert_true(opened > before);
+	assert_int_equal(lb_ledger_commit(other, &entry, 1), 0);
+	len = read_log(fx, log, sizeof log);
+	memset(log + before, 0, opened - before);
+	crash(fx, &first, log, len);
+	lb_ledger_close(other);
+	sqlite3_close(reader);
+
+	later = read_beside(&first);
+	sleeping_open(&first, &first.ledger);
+	assert_int_equal(looked(&first, 1), LB_LEDGER_UNSEEN);
+	assert_int_equal(read_log(&first, log, sizeof log), len);
+	crash(&first, &second, log, len);
+	ledger_open(&second);
+	assert_int_equal(looked(&second, 1), LB_LEDGER_UNSEEN);
+	lb_ledger_close(second.ledger);
+	lb_ledger_close(first.ledger);
+	sqlite3_close(later);
+	scratch_remove(&first.scratch);
+	scratch_remove(&second.scratch);
+}
+
 static void another_ledger_in_its_place_is_not_taken_for_it(void **state)
 {
 	struct fixture *fx = *state;
@@ -431,12 +563,16 @@ int main(void)
 		faulty_test(who_finds_another_one_writing_waits_until_it_has_done),
 		faulty_test(what_finds_another_one_writing_for_too_long_is_busy_and_the_next_one_soon),
 		faulty_test(on_a_full_disk_no_row_is_inserted_and_it_goes_on),
+		faulty_test(on_a_full_disk_what_can_do_nothing_without_room_is_not_opened),
+		faulty_test(where_the_log_has_room_and_the_database_has_not_it_is_opened),
 		faulty_test(a_full_disk_is_an_error_where_the_record_may_be_complete),
 		faulty_test(a_commit_whose_sync_failed_is_decided_by_reading_again),
 		faulty_test(a_log_whose_sync_failed_is_written_again_before_the_database_is_made_of_it),
 		faulty_test(while_it_cannot_be_opened_anew_every_answer_is_an_error),
 		faulty_test(a_ledger_without_its_log_is_not_used),
 		faulty_test(what_was_absent_after_an_error_stays_absent_after_a_crash),
+		faulty_test(so_it_does_beside_somebody_who_reads_on),
+		faulty_test(an_opening_does_not_give_back_what_had_followed_another_one),
 		faulty_test(another_ledger_in_its_place_is_not_taken_for_it),
 		faulty_test(the_working_directory_may_change),
 		faulty_test(commits_are_synced),

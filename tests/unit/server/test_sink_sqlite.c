@@ -366,6 +366,29 @@ static void on_a_full_disk_nothing_of_a_batch_is_there_and_all_may_come_again(vo
 	assert_int_equal(rows_there(fx), 2);
 }
 
+/* What could be read of it may not be durable: nothing is said of any before there is room. */
+static void on_a_full_disk_it_is_opened_and_all_may_come_again(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_intake intake;
+
+	deliver(fx->sink, 1, "text");
+	fx->options.keep_receipts = 5;
+	faulty_vfs.fail_log_write = SQLITE_FULL;
+	reopen(fx);
+	intake = deliver(fx->sink, 2, "more");
+	assert_reason(&intake, LB_REASON_DISK_FULL);
+	assert_int_equal(resolve(fx->sink, 1).reason, LB_REASON_DISK_FULL);
+	intake = intake_of(1, 2);
+	fx->sink->ops->begin(fx->sink, &intake);
+	assert_int_equal(intake.verdict, LB_VERDICT_IN_DOUBT);
+	faulty_vfs.fail_log_write = 0;
+	assert_int_equal(deliver(fx->sink, 2, "more").verdict, LB_VERDICT_COMMITTED);
+	assert_int_equal(resolve(fx->sink, 1).verdict, LB_VERDICT_COMMITTED);
+	assert_int_equal(read_number(fx, "SELECT keep FROM meta"), 5);
+	assert_int_equal(rows_there(fx), 2);
+}
+
 static void while_another_server_does_not_let_go_all_may_come_again(void **state)
 {
 	struct fixture *fx = *state;
@@ -530,6 +553,7 @@ int main(void)
 		sink_test(receipts_say_where_there_is_no_disk_behind),
 		sink_test(contents_take_no_more_memory_than_allowed),
 		sink_test(on_a_full_disk_nothing_of_a_batch_is_there_and_all_may_come_again),
+		sink_test(on_a_full_disk_it_is_opened_and_all_may_come_again),
 		sink_test(while_another_server_does_not_let_go_all_may_come_again),
 		sink_test(a_commit_whose_sync_failed_is_what_is_read_then),
 		sink_test(a_failed_commit_beside_another_server_takes_nothing_of_its),
