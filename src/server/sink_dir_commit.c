@@ -130,8 +130,8 @@ static size_t make_rows(struct lb_dir *dir, size_t n)
 		if (err == 0) {
 			intake->receipt = dir->entries[i].receipt;
 			is_in = is_ours(dir, intake, dir->entries[i].state);
-		} else if (err == -ENOSPC) {
-			lb_intake_decide(intake, LB_REASON_DISK_FULL);
+		} else if (err != -EIO) {
+			lb_intake_decide(intake, lb_sink_reason(err));
 			lb_dir_discard(dir, intake);
 		} else {
 			is_in = is_committed_after_all(dir, intake);

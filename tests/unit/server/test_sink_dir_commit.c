@@ -51,6 +51,20 @@ static void commits_together_share_the_sync_of_directories(void **state)
 	assert_file(inbox(fx, "b"), "world");
 }
 
+static void while_somebody_does_not_let_go_of_the_ledger_it_is_busy(void **state)
+{
+	struct fixture *fx = *state;
+	sqlite3 *beside;
+
+	assert_int_equal(sqlite3_open(inbox(fx, ".lastbyte/ledger.db"), &beside), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(beside, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_answer(deliver(fx, 1, "a", "hello"), NOT_COMMITTED, BUSY);
+	assert_false(exists(inbox(fx, "a")));
+	assert_int_equal(sqlite3_exec(beside, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	assert_answer(deliver(fx, 1, "a", "hello"), COMMITTED, NONE);
+	sqlite3_close(beside);
+}
+
 static void more_than_a_batch_commit_in_one_call(void **state)
 {
 	enum { N = 300 };
@@ -288,6 +302,7 @@ int main(void)
 		sink_test(a_commit_syncs_in_order),
 		sink_test(commits_together_share_the_sync_of_directories),
 		sink_test(a_row_that_is_there_already_decides_and_the_part_goes),
+		faulty_test(while_somebody_does_not_let_go_of_the_ledger_it_is_busy),
 		sink_test(more_than_a_batch_commit_in_one_call),
 		sink_test(a_part_whose_sync_fails_is_discarded_and_the_others_commit),
 		sink_test(a_part_whose_directory_cannot_be_synced_is_discarded),
