@@ -17,6 +17,8 @@
 #define SECOND 1000000000LL
 #define WAKE   SIGUSR1 /* ends the thread that waits for signals */
 
+#define NO_TIME (-1) /* the option was not given */
+
 struct serving {
 	const char *into; /* "dir:PATH" or "sqlite:PATH" */
 	bool json;
@@ -61,10 +63,17 @@ static int parse(int argc, char **argv, struct serving *serving)
 		return lb_args_wrong("serve",
 			"--into %s: a place is dir:PATH, for files, or sqlite:PATH, for rows of a database",
 			serving->into);
+	if (is_kind(serving->into, "sqlite:") &&
+		(serving->kept.keep_parts != NO_TIME || serving->kept.parts_max != 0))
+		return lb_args_wrong("serve",
+			"--keep-parts and --parts-max are for dir:PATH: sqlite:PATH keeps nothing of a "
+			"delivery that is cut short");
 	if (wanted->drain_timeout == 0)
 		wanted->drain_timeout = 1; /* to the library, 0 stands for its default, */
 	if (serving->kept.keep_parts == 0)
 		serving->kept.keep_parts = -1; /* here too */
+	else if (serving->kept.keep_parts == NO_TIME)
+		serving->kept.keep_parts = 0;
 	return -1;
 }
 
@@ -186,9 +195,8 @@ static int open_sink(const struct serving *serving, struct lb_sink **sinkp, char
 
 static int serve(int argc, char **argv)
 {
-	struct serving serving = {.into = "dir:./inbox",
-		.options.drain_timeout = 10 * SECOND,
-		.kept.keep_parts = 24 * 3600 * SECOND};
+	struct serving serving = {
+		.into = "dir:./inbox", .options.drain_timeout = 10 * SECOND, .kept.keep_parts = NO_TIME};
 	struct lb_sink *sink;
 	char why[256] = "";
 	int r = parse(argc, argv, &serving);
@@ -239,9 +247,10 @@ const struct lb_command lb_command_serve = {
 		"  --max-sessions N      connections at once; others are told to try again later (1024)\n"
 		"  --keep-parts DUR      keep what was received of a delivery that was cut short, so that "
 		"its client can\n"
-		"                        go on with it; 0s: nothing is kept (24h; never into sqlite:PATH)\n"
+		"                        go on with it; 0s: nothing is kept (24h; not with sqlite:PATH)\n"
 		"  --parts-max SIZE      and no more than that of all together: the oldest go first (no "
-		"limit)\n"
+		"limit; not with\n"
+		"                        sqlite:PATH)\n"
 		"  --keep-receipts N     settled deliveries of each client that the ledger remembers, from "
 		"now on "
 		"(1024)\n"

@@ -204,7 +204,7 @@ class World:
         self.env = {"LASTBYTE_BUG": bug} if bug else {}
         self.full, self.calm, self.reading = False, threading.Event(), rng.random() < 0.5
         self.running, self.lock, self.order, self.agenda = {}, threading.Lock(), itertools.count(), []
-        keeping = rng.choice(((), (), (), ("--keep-parts", "0s"), ("--parts-max", "1M")))
+        keeping = rng.choice(((), (), (), ("--keep-parts", "0s"), ("--parts-max", "1M"))) if self.inbox.kind == "dir" else ()
         self.keeps = not keeping and self.inbox.kind == "dir"
         options = ("--idle-timeout", rng.choice(("1s", "3s", "60s")), "--drain-timeout",
                    rng.choice(("0s", "300ms", "5s")), "--keep-receipts", 2 if books.forgetful else 1_000_000, *keeping)

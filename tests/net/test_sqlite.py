@@ -62,6 +62,9 @@ def _(place):
     for into in ("inbox", "dir:", "sqlite:", "postgres:x"):
         answer = call("serve", "--into", into).exits(2)
         assert "dir:PATH" in answer.err and "sqlite:PATH" in answer.err, answer
+    for option, value in (("--keep-parts", "24h"), ("--keep-parts", "0s"), ("--parts-max", "1M")):
+        answer = call("serve", "--into", f"sqlite:{place.under('x')}", option, value).exits(2)
+        assert "dir:PATH" in answer.err, answer
     assert "64 MiB" in call("serve", "--into", f"sqlite:{place.under('x')}", "--max-delivery", "65M").exits(2).err
 
 
