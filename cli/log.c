@@ -9,8 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#define LINES    1024
-#define PATIENCE 1 /* seconds without a line printed */
+#define LINES        1024
+#define PATIENCE     1 /* seconds without a line printed */
+#define END_PATIENCE 5 /* and in all, at the end */
 
 struct line {
 	struct lb_report report;
@@ -28,6 +29,7 @@ struct lb_log {
 	uint64_t printed, lost;
 	bool stuck; /* nobody reads */
 	bool over;
+	bool given_up; /* over, and what is left is not printed */
 };
 
 /* One line, in the queue until it is printed. Called with the lock, which it gives back meanwhile. */
@@ -52,7 +54,7 @@ static void *print_all(void *arg)
 	struct lb_log *log = arg;
 
 	pthread_mutex_lock(&log->mutex);
-	while (log->n > 0 || !log->over) {
+	while (!log->given_up && (log->n > 0 || !log->over)) {
 		if (log->n > 0)
 			print_first(log);
 		else
@@ -62,16 +64,30 @@ static void *print_all(void *arg)
 	return NULL;
 }
 
-/* Waits until at most `most` lines are left, as long as there is progress. */
-static void await_room(struct lb_log *log, size_t most)
+static struct timespec in_seconds(time_t seconds)
+{
+	struct timespec then;
+
+	clock_gettime(CLOCK_MONOTONIC, &then);
+	then.tv_sec += seconds;
+	return then;
+}
+
+static bool is_later(const struct timespec *one, const struct timespec *other)
+{
+	return one->tv_sec != other->tv_sec ? one->tv_sec > other->tv_sec : one->tv_nsec > other->tv_nsec;
+}
+
+/* Waits until at most `most` lines are left, as long as there is progress, and no longer than until `last`, or NULL. */
+static void await_room(struct lb_log *log, size_t most, const struct timespec *last)
 {
 	while (log->n > most && !log->stuck) {
 		uint64_t before = log->printed;
-		struct timespec end;
+		struct timespec end = in_seconds(PATIENCE);
+		bool is_last = last != NULL && is_later(&end, last);
 
-		clock_gettime(CLOCK_MONOTONIC, &end);
-		end.tv_sec += PATIENCE;
-		if (pthread_cond_timedwait(&log->changed, &log->mutex, &end) != 0 && log->printed == before)
+		if (pthread_cond_timedwait(&log->changed, &log->mutex, is_last ? last : &end) != 0 &&
+			(is_last || log->printed == before))
 			log->stuck = true;
 	}
 }
@@ -100,7 +116,7 @@ void lb_log_put(struct lb_log *log, const struct lb_report *report)
 	struct line *line;
 
 	pthread_mutex_lock(&log->mutex);
-	await_room(log, LINES - 1);
+	await_room(log, LINES - 1, NULL);
 	if (log->n == LINES) {
 		log->lost++;
 	} else {
@@ -115,23 +131,37 @@ void lb_log_put(struct lb_log *log, const struct lb_report *report)
 	pthread_mutex_unlock(&log->mutex);
 }
 
-void lb_log_end(struct lb_log *log)
+/* Lines that are not printed; the first of them may be at it. */
+static uint64_t count_unread(const struct lb_log *log)
 {
-	bool stuck;
+	uint64_t unread = log->n + log->lost;
+
+	for (size_t i = 0; i < log->n; i++)
+		unread += log->lines[(log->first + i) % LINES].lost;
+	return unread;
+}
+
+uint64_t lb_log_end(struct lb_log *log)
+{
+	const struct timespec last = in_seconds(END_PATIENCE);
+	uint64_t unread = 0;
 
 	pthread_mutex_lock(&log->mutex);
 	log->stuck = false; /* a last chance */
-	await_room(log, 0);
+	await_room(log, 0, &last);
 	log->over = true;
-	stuck = log->n > 0;
+	log->given_up = log->n > 0;
+	if (log->given_up)
+		unread = count_unread(log);
 	pthread_cond_broadcast(&log->changed);
 	pthread_mutex_unlock(&log->mutex);
-	if (stuck)
-		return;
+	if (unread > 0)
+		return unread;
 	pthread_join(log->thread, NULL);
 	if (log->lost > 0)
 		log->printer.lost(log->printer.arg, log->lost);
 	pthread_cond_destroy(&log->changed);
 	pthread_mutex_destroy(&log->mutex);
 	free(log);
+	return 0;
 }

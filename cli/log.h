@@ -23,7 +23,8 @@ struct lb_log *lb_log_new(const struct lb_log_printer *printer);
 
 void lb_log_put(struct lb_log *log, const struct lb_report *report); /* copies it */
 
-/* Waits until all is printed, or nobody has read for a second: then the thread stays behind, until the process ends. */
-void lb_log_end(struct lb_log *log);
+/* Waits until all is printed, or nobody has read for a second, or not all within 5 seconds: then it returns how many lines
+ * are not printed, and the thread stays behind, at the first of these, until the process ends. */
+uint64_t lb_log_end(struct lb_log *log);
 
 #endif

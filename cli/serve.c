@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <lastbyte/server.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -121,6 +122,18 @@ static void report(void *arg, const struct lb_report *report)
 	lb_log_put(((struct serving *)arg)->log, report);
 }
 
+/* Nobody waits for whoever does not read this either. */
+static void say_unread(uint64_t lines)
+{
+	struct pollfd error = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	if (poll(&error, 1, 0) == 1 && (error.revents & POLLOUT) != 0)
+		lb_print_line(STDERR_FILENO,
+			"lastbyte serve: %" PRIu64
+			" lines are lost: whoever reads them was too slow at the end",
+			lines);
+}
+
 static void announce(const struct serving *serving, const struct lb_sink *sink)
 {
 	const char *address = lb_server_address(serving->server);
@@ -199,6 +212,7 @@ static int serve(int argc, char **argv)
 		.into = "dir:./inbox", .options.drain_timeout = 10 * SECOND, .kept.keep_parts = NO_TIME};
 	struct lb_sink *sink;
 	char why[256] = "";
+	uint64_t unread;
 	int r = parse(argc, argv, &serving);
 
 	if (r >= 0)
@@ -216,8 +230,9 @@ static int serve(int argc, char **argv)
 		r = run(&serving, sink);
 	}
 	lb_server_free(serving.server);
-	if (serving.log != NULL)
-		lb_log_end(serving.log);
+	unread = serving.log != NULL ? lb_log_end(serving.log) : 0;
+	if (unread > 0)
+		say_unread(unread);
 	lb_sink_close(sink);
 	return r;
 }
@@ -266,7 +281,9 @@ const struct lb_command lb_command_serve = {
 		"committed. Deliveries wait for a reader of these lines who is slow, and for no second for "
 		"one "
 		"who does not\n"
-		"read: then lines are lost, and it says how many.\n"
+		"read: then lines are lost, and it says how many. At its end it waits for 5 seconds in all, "
+		"and says on\n"
+		"standard error how many are lost.\n"
 		"A second signal ends it at once; that is safe, the next start recovers.\n"
 		"\n"
 		"Exit codes: 0 after SIGTERM, SIGINT or SIGHUP; 2 when it could not start; 4 when it had to "

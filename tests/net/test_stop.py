@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Signals, and where a server may listen and store."""
+import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -274,6 +276,24 @@ def _(place):
     same(place.visible(), ["x"])
     process.send_signal(signal.SIGTERM)
     same(process.wait(60), 0)
+
+
+@test("who reads the server's lines slowly does not hold up its end for ever, and standard error says what is lost")
+def _(place):
+    process, address = unread(place)
+    process.send_signal(signal.SIGTERM)
+    taken = b""
+    for _ in range(90):
+        taken += os.read(process.stdout.fileno(), 2048)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            same(process.wait(0.2), 0)
+            break
+    assert process.returncode == 0, f"it waits for every line: {len(taken)} bytes so far"
+    left, said = process.communicate()
+    events = [json.loads(line) for line in (taken + left).splitlines(keepends=True) if line.endswith(b"\n")]
+    printed = sum(event["event"] == "delivery" for event in events)
+    lost = int(re.search(r"(\d+) lines are lost", said.decode())[1]) + sum(event.get("lines", 0) for event in events)
+    assert FLOOD <= printed + lost <= FLOOD + 1, (printed, lost)
 
 
 @test("who reads the server's lines again is told how many are lost, and gets the later ones")
