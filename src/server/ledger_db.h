@@ -15,7 +15,7 @@
 #define LB_TEXT_OF_(x) #x
 
 /* A row's columns, in the order in which lb_ledger_row_read finds them. */
-#define LB_LEDGER_COLUMNS "state, name, placed, length, digest, committed_at, durability, reply"
+#define LB_LEDGER_COLUMNS "state, name, placed, length, digest, committed_at, durability"
 
 enum lb_ledger_statement {
 	LB_LEDGER_SQL_BEGIN,

@@ -79,6 +79,30 @@ static void all_rows_come_however_many_there_are(void **state)
 		assert_int_equal(seen.rows[i].receipt.id.number, 200 - i);
 }
 
+/* They are none of its rows, and may be much. */
+static void replies_are_not_copied(void **state)
+{
+	enum { N = 16, REPLY = 65536 };
+	struct fixture *fx = *state;
+	struct seen seen = {0};
+	struct lb_ledger_info info;
+	sqlite3_int64 before, highest;
+
+	for (unsigned i = 0; i < N; i++) {
+		struct lb_ledger_entry entry = {
+			.receipt = receipt_of(1 + i), .reply = {calloc(1, REPLY), REPLY}};
+
+		assert_int_equal(lb_ledger_commit(fx->ledger, &entry, 1), 0);
+		free(entry.reply.bytes);
+	}
+	assert_int_equal(sqlite3_status64(SQLITE_STATUS_MEMORY_USED, &before, &highest, 1), SQLITE_OK);
+	assert_int_equal(read_it(fx, &seen, &info), 0);
+	assert_int_equal(seen.n, N);
+	assert_int_equal(
+		sqlite3_status64(SQLITE_STATUS_MEMORY_USED, &(sqlite3_int64){0}, &highest, 0), SQLITE_OK);
+	assert_in_range(highest - before, 1, N * REPLY / 2);
+}
+
 static void the_caller_can_stop(void **state)
 {
 	struct fixture *fx = *state;
@@ -271,6 +295,7 @@ int main(void)
 		ledger_test(rows_come_in_the_order_of_commit_while_a_server_uses_it),
 		ledger_test(it_can_be_read_without_a_server),
 		ledger_test(all_rows_come_however_many_there_are),
+		ledger_test(replies_are_not_copied),
 		ledger_test(the_caller_can_stop),
 		ledger_test(a_slow_reader_keeps_no_server_from_opening_it),
 		ledger_test(without_a_ledger_nothing_is_made),
