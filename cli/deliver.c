@@ -54,8 +54,9 @@ void lb_deliver_not(const struct lb_sending *sending, const char *path, const ch
 	not_begun(name, reason, detail, result);
 	result->receipt.id = delivery.id;
 	if (!found && reason != LB_REASON_BAD_NAME)
-		found = lb_client_find(sending->peer.address, &options, &delivery, &result->receipt.id);
-	/* An earlier run may have committed it. One that is still at it (-EBUSY) will say so itself. */
+		found = lb_client_find(NULL, &options, &delivery, &result->receipt.id);
+	/* An earlier run may have committed it, here or at another address of the same ledger. One that is still at it
+	 * (-EBUSY) will say so itself. */
 	if (found != 0 && found != -EBUSY && reason != LB_REASON_BAD_NAME)
 		result->verdict = LB_VERDICT_IN_DOUBT;
 	free(source);

@@ -8,6 +8,7 @@
  * again before that is known of each of them: so it is delivered once.
  */
 #include "lines_open.h"
+#include "client/engine.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -98,10 +99,19 @@ bool lb_lines_note_is_used(const struct lb_lines_note *note, unsigned i)
 
 struct search {
 	struct lb_lines_open *open;
-	const char *source, *name;
+	const char *name;
 	bool prefixed;
-	size_t n, known; /* that are open; of these, that `open` has, too */
+	const struct lb_uuid *ledger;  /* NULL: it is not known, and may be any */
+	char address[LB_ADDRESS_TEXT]; /* as the journal has it */
+	size_t n, known;               /* that are open; of these, that `open` has, too */
 };
+
+/* Another address may lead to the same ledger; and what another ledger at this address had may be committed. */
+static bool is_here(const struct search *search, const struct lb_open_delivery *delivery)
+{
+	return search->ledger == NULL || strcmp(search->address, delivery->address) == 0 ||
+	       memcmp(search->ledger, &delivery->ledger, sizeof delivery->ledger) == 0;
+}
 
 /* Whether these numbers are for the input. */
 static bool is_for(
@@ -109,8 +119,9 @@ static bool is_for(
 {
 	char name[LB_NAME_MAX + 1];
 
-	if (delivery->count < 2 || !lb_lines_note_parse(delivery->note, notep) ||
-		notep->prefixed != search->prefixed || strcmp(notep->source, search->source) != 0)
+	if (delivery->count < 2 || !is_here(search, delivery) ||
+		!lb_lines_note_parse(delivery->note, notep) || notep->prefixed != search->prefixed ||
+		strcmp(notep->source, search->open->source) != 0)
 		return false;
 	lb_lines_name(search->name, notep->index, name);
 	return strcmp(delivery->name, name) == 0;
@@ -124,8 +135,8 @@ static int add(void *arg, const struct lb_open_delivery *delivery)
 
 	if (!is_for(search, delivery, &range.note))
 		return 0;
-	if (delivery->busy)
-		return -EBUSY;
+	if (delivery->busy) /* it will tell itself */
+		return search->ledger != NULL ? -EBUSY : 0;
 	ranges = reallocarray(open->ranges, open->n + 1, sizeof *ranges);
 	if (ranges == NULL)
 		return -ENOMEM;
@@ -147,6 +158,17 @@ static int count(void *arg, const struct lb_open_delivery *delivery)
 	return 0;
 }
 
+/* Calls it for all that is open of the input, and what else is there. */
+static int look_through(struct search *search, const struct lb_peer *peer,
+	int (*each)(void *arg, const struct lb_open_delivery *delivery))
+{
+	const struct lb_client_options options = {.state_dir = peer->state_dir};
+	int r = lb_client_normalise(peer->address, search->address);
+
+	search->ledger = peer->client != NULL ? lb_client_ledger(peer->client) : NULL;
+	return r < 0 ? r : lb_client_each_open(&options, NULL, each, search);
+}
+
 static int by_record(const void *a, const void *b)
 {
 	const struct lb_lines_range *one = a, *other = b;
@@ -157,8 +179,7 @@ static int by_record(const void *a, const void *b)
 int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, const char *source,
 	const char *name, bool prefixed)
 {
-	const struct lb_client_options options = {.state_dir = peer->state_dir};
-	struct search search = {.open = open, .source = open->source, .name = name, .prefixed = prefixed};
+	struct search search = {.open = open, .name = name, .prefixed = prefixed};
 	struct lb_hasher hasher;
 	struct lb_digest digest;
 	char text[LB_DIGEST_TEXT];
@@ -171,11 +192,13 @@ int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, c
 	lb_hasher_update(&hasher, source, strlen(source));
 	lb_hasher_digest(&hasher, &digest);
 	strcpy(open->source, strchr(lb_digest_text(&digest, text), ':') + 1);
-	r = lb_client_each_open(&options, peer->address, add, &search);
+	r = look_through(&search, peer, add);
 	if (r < 0 || open->n == 0)
 		return r;
 	qsort(open->ranges, open->n, sizeof *open->ranges, by_record);
 	open->from = open->ranges->note.index;
+	if (peer->client == NULL) /* of whichever ledger each of them is: nothing is asked */
+		return 0;
 	for (size_t i = 0; i < open->n; i++) {
 		uint64_t last = lb_lines_note_record(&open->ranges[i].note, open->ranges[i].count - 1);
 
@@ -197,9 +220,8 @@ int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, c
 int lb_lines_open_check(
 	struct lb_lines_open *open, const struct lb_peer *peer, const char *name, bool prefixed)
 {
-	const struct lb_client_options options = {.state_dir = peer->state_dir};
-	struct search search = {.open = open, .source = open->source, .name = name, .prefixed = prefixed};
-	int r = open->n > 0 ? lb_client_each_open(&options, peer->address, count, &search) : 0;
+	struct search search = {.open = open, .name = name, .prefixed = prefixed};
+	int r = open->n > 0 ? look_through(&search, peer, count) : 0;
 
 	return r < 0 ? r : search.n == open->n && search.known == open->n ? 0 : -EBUSY;
 }

@@ -60,8 +60,9 @@ struct lb_lines_open {
 	uint64_t             refused; /* the first record that was, by this run or one before it; 0: none */
 };
 
-/* Looks for what is open at peer's address of this source, an absolute path, or NULL: then it is nothing. 0; -EBUSY:
- * another process works on it; -E2BIG: it is too much for a note; or a negative errno. Free it in any case. */
+/* Looks for what is open of this source, an absolute path, or NULL: then it is nothing; at peer's ledger or address, or
+ * anywhere if there is no connection, as then the ledger is not known: it only says whether there is any, and `from`.
+ * 0; -EBUSY: another process works on it; -E2BIG: it is too much for a note; or a negative errno. Free it in any case. */
 int  lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, const char *source,
 	 const char *name, bool prefixed);
 void lb_lines_open_free(struct lb_lines_open *open);

@@ -55,10 +55,11 @@ struct lb_client_options {
 };
 
 struct lb_delivery {
-	const char  *name;   /* as it shall be called at the server */
-	uint64_t     length; /* bytes, or LB_UNKNOWN */
-	const char  *source; /* an absolute path, to find it again after a crash; NULL: nothing */
-	struct lb_id id;     /* all zero: the open one of this source, name and address, or a new one */
+	const char *name;   /* as it shall be called at the server */
+	uint64_t    length; /* bytes, or LB_UNKNOWN */
+	const char *source; /* an absolute path, to find it again after a crash; NULL: nothing */
+	struct lb_id
+		id; /* all zero: the open one of this source and name, see lb_client_begin, or a new one */
 	/* Reads once more what was written, from `offset` on: how many bytes, at most len, 0 when there are none any
 	 * more, or a negative errno. NULL: that cannot be done. Called until the delivery has ended. */
 	ssize_t (*read_again)(void *arg, uint64_t offset, void *buf, size_t len);
@@ -94,22 +95,24 @@ LB_PUBLIC LB_CHECKED int lb_client_open(const char *address, const struct lb_cli
 	lb_time deadline, struct lb_client **clientp, struct lb_outcome *outcomep);
 
 /*
- * Whether the journal has this delivery open from an earlier call or process, so that lb_client_begin would
- * take it up. Connects to nothing: it is for when lb_client_open failed, as what is open may have been
- * committed. 1 and its id, or 0, or a negative errno: as lb_client_open; -EBUSY: another process works on it.
+ * Whether the journal has this delivery open from an earlier call or process at this address, so that lb_client_begin
+ * would take it up; NULL: at any, as another one may lead to the same ledger. Connects to nothing: it is for when
+ * lb_client_open failed, as what is open may have been committed. 1 and its id, or 0, or a negative errno: as
+ * lb_client_open; -EBUSY: another process works on it.
  */
 LB_PUBLIC LB_CHECKED int lb_client_find(const char *address, const struct lb_client_options *options,
 	const struct lb_delivery *delivery, struct lb_id *idp);
 
 /* A delivery that an earlier process has left open, or several: numbers that it had reserved. */
 struct lb_open_delivery {
-	struct lb_id id;      /* the first one */
-	uint32_t     count;   /* so many, from id.number on; 1: a delivery of its own */
-	const char  *address; /* as "ADDR:PORT" */
-	const char  *name;
-	const char  *source; /* as lb_client_begin was told; "": nothing */
-	const char  *note;   /* of the delivery for which they were reserved; "": none */
-	bool         busy;   /* another process works on it: leave it alone */
+	struct lb_id   id;      /* the first one */
+	uint32_t       count;   /* so many, from id.number on; 1: a delivery of its own */
+	struct lb_uuid ledger;  /* that it was begun at */
+	const char    *address; /* as "ADDR:PORT", where that was the last time */
+	const char    *name;
+	const char    *source; /* as lb_client_begin was told; "": nothing */
+	const char    *note;   /* of the delivery for which they were reserved; "": none */
+	bool           busy;   /* another process works on it: leave it alone */
 };
 
 /*
@@ -135,7 +138,9 @@ LB_PUBLIC const char           *lb_client_peer(const struct lb_client *client);
  * happened), -EBUSY (one is open; or this id, or source, is undecided here, or worked on by another process) and
  * -ENOENT (with `only_open`: the journal does not have this id open). When the
  * id is committed already, what is written is only compared and not sent. An id that is given, or was open, may have been
- * committed by an attempt before: then no answer means IN_DOUBT, and giving up asks as lb_client_resolve does. Returns 0, or as
+ * committed by an attempt before: then no answer means IN_DOUBT, and giving up asks as lb_client_resolve does. What an
+ * earlier process has left open of this source and name is taken up if it was begun at this server's ledger, over whatever
+ * address. If it was begun at this address, and another ledger answers there now, it is IN_DOUBT. Returns 0, or as
  * lb_client_write.
  */
 LB_PUBLIC LB_CHECKED int lb_client_begin(

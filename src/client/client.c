@@ -75,10 +75,10 @@ int lb_client_open(const char *address, const struct lb_client_options *options,
 int lb_client_find(const char *address, const struct lb_client_options *options,
 	const struct lb_delivery *delivery, struct lb_id *idp)
 {
-	struct lb_journal_entry entry = {.address = ""};
+	char normal[LB_ADDRESS_TEXT], why[256] = "";
+	struct lb_journal_entry entry;
 	struct lb_journal *journal;
-	char why[256] = "";
-	int r = lb_client_normalise(address, entry.address);
+	int r = address != NULL ? lb_client_normalise(address, normal) : 0;
 
 	if (r < 0)
 		return r;
@@ -88,7 +88,8 @@ int lb_client_find(const char *address, const struct lb_client_options *options,
 	if (delivery->id.number != 0)
 		r = lb_journal_find(journal, &delivery->id, &entry);
 	else if (delivery->source != NULL)
-		r = lb_journal_find_source(journal, entry.address, delivery->name, delivery->source, &entry);
+		r = lb_journal_find_source(journal, NULL, address != NULL ? normal : NULL, delivery->name,
+			delivery->source, &entry);
 	if (r == 1)
 		*idp = entry.id;
 	lb_journal_close(journal); /* what was found is released with it */
@@ -106,6 +107,7 @@ static int list_entry(void *arg, const struct lb_journal_entry *entry)
 	const struct listing *listing = arg;
 	const struct lb_open_delivery open = {.id = entry->id,
 		.count = entry->count,
+		.ledger = entry->ledger,
 		.address = entry->address,
 		.name = entry->name,
 		.source = entry->source,

@@ -22,8 +22,8 @@ static int look_up(struct lb_client *client, const struct lb_delivery *delivery)
 	if (delivery->id.number != 0)
 		r = lb_journal_find(client->journal, &delivery->id, entry);
 	else if (delivery->source != NULL && !LB_BUG("new_number_on_retry"))
-		r = lb_journal_find_source(
-			client->journal, client->address, delivery->name, delivery->source, entry);
+		r = lb_journal_find_source(client->journal, &client->ledger, client->address, delivery->name,
+			delivery->source, entry);
 	client->attempt->claimed = r == 1;
 	if (r == 1 && LB_BUG("ignore_ledger"))
 		entry->ledger = client->ledger;
@@ -60,6 +60,7 @@ static int record(struct lb_client *client)
 
 	if (entry->attempt < UINT32_MAX)
 		entry->attempt++;
+	strcpy(entry->address, client->address);
 	if (attempt->reservation != NULL)
 		return 0; /* who finds it after a crash only asks about it */
 	if (client->numbers > 1 && entry->id.number == 0 && entry->source[0] == '\0')
@@ -110,7 +111,6 @@ static void describe(struct lb_client *client, const struct lb_delivery *deliver
 	struct lb_journal_entry *entry = &client->attempt->entry;
 
 	entry->ledger = client->ledger;
-	strcpy(entry->address, client->address);
 	strcpy(entry->name, delivery->name);
 	strcpy(entry->source, delivery->source != NULL ? delivery->source : "");
 	strcpy(entry->note, delivery->note != NULL ? delivery->note : "");
@@ -130,11 +130,33 @@ static void met_another_ledger(struct lb_client *client)
 		LB_REASON_ANOTHER_LEDGER);
 }
 
+/* It was started without a connection, and written down nowhere: what is open at this ledger is found only now. */
+static int look_up_here(struct lb_client *client)
+{
+	struct lb_attempt *attempt = client->attempt;
+	const struct lb_delivery delivery = {.name = attempt->entry.name, .source = attempt->entry.source};
+	int r = look_up(client, &delivery);
+
+	if (r == 1 && lb_undecided_has(client, &attempt->entry.id)) {
+		attempt->claimed = false; /* the claim is the other one's */
+		attempt->entry.id = (struct lb_id){.number = 0};
+		r = -EBUSY;
+	}
+	attempt->earlier = r != 0 && r != -EBUSY;
+	return r < 0 ? r : 0;
+}
+
 void lb_delivery_again(struct lb_client *client)
 {
 	struct lb_attempt *attempt = client->attempt;
 	int r = 0;
 
+	if (attempt->course == LB_COURSE_BEGIN && attempt->entry.id.number == 0)
+		r = look_up_here(client);
+	if (r == -EBUSY) {
+		lb_delivery_end(client, LB_VERDICT_NOT_COMMITTED, LB_REASON_BUSY);
+		return;
+	}
 	if ((attempt->claimed || attempt->reservation != NULL) && is_another_ledger(client)) {
 		met_another_ledger(client);
 		return;
@@ -144,7 +166,8 @@ void lb_delivery_again(struct lb_client *client)
 	attempt->entry.ledger = client->ledger;
 	if (LB_BUG("new_number_on_reconnect"))
 		attempt->entry.id.number = 0;
-	r = record(client);
+	if (r == 0)
+		r = record(client);
 	if (r < 0)
 		journal_failed(client, r);
 }

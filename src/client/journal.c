@@ -114,8 +114,15 @@ int lb_journal_find(struct lb_journal *journal, const struct lb_id *id, struct l
 	return r;
 }
 
-int lb_journal_find_source(struct lb_journal *journal, const char *address, const char *name,
-	const char *source, struct lb_journal_entry *entryp)
+/* NULL for the ledger: it is not known; for the address: any. */
+static bool is_at(const struct lb_journal_entry *entry, const struct lb_uuid *ledger, const char *address)
+{
+	return address == NULL || strcmp(entry->address, address) == 0 ||
+	       (ledger != NULL && memcmp(&entry->ledger, ledger, sizeof *ledger) == 0);
+}
+
+int lb_journal_find_source(struct lb_journal *journal, const struct lb_uuid *ledger, const char *address,
+	const char *name, const char *source, struct lb_journal_entry *entryp)
 {
 	struct lb_line line;
 	bool busy = false;
@@ -127,7 +134,7 @@ int lb_journal_find_source(struct lb_journal *journal, const char *address, cons
 		const struct lb_open_line *open = journal->open[i];
 
 		r = lb_line_parse(open->text, open->len - 1, journal->client, &line);
-		if (r < 0 || open->count > 1 || strcmp(line.entry.address, address) != 0 ||
+		if (r < 0 || open->count > 1 || !is_at(&line.entry, ledger, address) ||
 			strcmp(line.entry.name, name) != 0 || strcmp(line.entry.source, source) != 0)
 			continue;
 		r = claim(journal, &open->id);

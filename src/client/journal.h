@@ -21,7 +21,7 @@ struct lb_journal_entry {
 	uint32_t       count;   /* numbers of the reservation; 1: a delivery of its own */
 	struct lb_uuid ledger;  /* the one that it was begun at */
 	uint32_t       attempt; /* the last one, counts from 1; of a reservation: not kept */
-	char           address[LB_ADDRESS_TEXT]; /* as the user gave it */
+	char           address[LB_ADDRESS_TEXT]; /* as the user gave it, of the last attempt */
 	char           name[LB_NAME_MAX + 1];
 	char           source[LB_SOURCE_MAX]; /* "": nothing to find it by */
 	bool           busy;                  /* lb_journal_each: another process has claimed it */
@@ -33,14 +33,15 @@ int  lb_journal_open(struct lb_host *host, const char *path, struct lb_journal *
 void lb_journal_close(struct lb_journal *journal);
 const uint8_t *lb_journal_client(const struct lb_journal *journal); /* 16 bytes */
 
-/* The open entry with this id, or the delivery of this source, name and address; of a reservation each number is found,
- * and none by its source. 1 found, 0 not found, negative errno.
+/* The open entry with this id, or the delivery of this source and name that was begun at this ledger, whatever its address,
+ * or at this address (NULL: anywhere); of a reservation each number is found, and none by its source. 1 found, 0 not
+ * found, negative errno.
  * A found entry is claimed: no other process's find or open gets it, until release, done or the process's end.
  * -EBUSY: another process has claimed it. For a source that is the answer, too, unless that process made it and
  * is at its first attempt: what it settles may be committed, and with another number would be committed twice. */
 int lb_journal_find(struct lb_journal *journal, const struct lb_id *id, struct lb_journal_entry *entryp);
-int lb_journal_find_source(struct lb_journal *journal, const char *address, const char *name,
-	const char *source, struct lb_journal_entry *entryp);
+int lb_journal_find_source(struct lb_journal *journal, const struct lb_uuid *ledger, const char *address,
+	const char *name, const char *source, struct lb_journal_entry *entryp);
 
 /* Calls `each` for every open entry, in the order in which they were begun, until it returns
  * other than 0, which is returned. A reservation is one entry. `each` must not call the journal. */

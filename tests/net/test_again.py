@@ -186,6 +186,38 @@ def _(place):
     place.resolve(answer.id, server.address).exits(0)
 
 
+@test("in doubt at one address of a ledger, sent again at another one: settled with the stored receipt, though nobody answers there at first")
+def _(place):
+    server = place.serve()
+    path = place.file("x", CONTENT)
+    process, proxy = committed_unheard(place, server, path)
+    process.kill()
+    Answer(process)
+    proxy.close()
+    first = [row for row in place.committed() if row["name"] == "x"][0]
+    os.unlink(os.path.join(place.inbox, "x"))  # no name stands in the way of a second copy
+    gone = place.proxy(server.address)
+    gone.leave()
+    same(place.send(path, gone.address).exits(3).id, first["id"])
+    same(place.send(path, server.address).exits(0).id, first["id"])
+    same(place.visible(), [])
+    same([row["name"] for row in place.committed()], ["p", "x"])
+
+
+@test("in doubt at one ledger, sent to the address of another one: a delivery of its own, and the first one stays open")
+def _(place):
+    server, other = place.serve(), place.serve(inbox=place.under("other"))
+    path = place.file("x", CONTENT)
+    process, proxy = committed_unheard(place, server, path)
+    process.kill()
+    Answer(process)
+    proxy.release()
+    first = [row["id"] for row in place.committed() if row["name"] == "x"][0]
+    assert place.send(path, other.address).exits(0).id != first
+    same([row["name"] for row in place.ledger(place.under("other"))], ["x"])
+    same(place.send("--continue").exits(0).id, first)
+
+
 @test("in doubt, and the inbox was wiped meanwhile: still in doubt")
 def _(place):
     server = place.serve()

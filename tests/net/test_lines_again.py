@@ -80,6 +80,40 @@ def _(place):
     check(place, taken)
 
 
+@test("at another address of the same ledger it goes on, too; with no connection there, the lines are in doubt")
+def _(place):
+    server, taken = place.serve(), {}
+    process = start(place, server, place.proxy(server.address).address)
+    for _ in range(70):
+        process.stdout.readline()
+    process.kill()
+    process.wait()
+    take(place, taken)
+    gone = place.proxy(server.address)
+    gone.leave()
+    assert "0 records were committed" in Answer(start(place, server, gone.address)).exits(3).err
+    Answer(start(place, server)).exits(0)
+    check(place, taken)
+
+
+@test("at another ledger, they are deliveries of their own; at the address of the first one nothing is sent to another one")
+def _(place):
+    server, taken = place.serve(), {}
+    proxy, inbox = place.proxy(server.address), place.under("other")
+    other = place.serve(inbox=inbox)
+    process = start(place, server, proxy.address)
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    proxy.target = other.address
+    assert "another ledger" in Answer(start(place, server, proxy.address)).exits(3).err
+    same(place.ledger(inbox), [])
+    same(Answer(start(place, server, other.address)).exits(0).out.count("committed"), 150)
+    take(place, taken)
+    Answer(start(place, server)).exits(0)
+    check(place, taken)
+
+
 @test("a line that was added is sent with the rest")
 def _(place):
     server, taken = place.serve(), {}

@@ -522,9 +522,15 @@ bool fake_is_held(struct fake *fake, const struct lb_id *id)
 
 struct lb_id fake_leave_open(struct fake *fake, const char *name, const char *source)
 {
-	struct lb_journal *journal = journal_of(fake);
-	struct lb_journal_entry entry = {.ledger = fake->ledger, .attempt = 1, .address = "host:7117"};
+	return fake_leave_open_at(fake, "host:7117", name, source);
+}
 
+struct lb_id fake_leave_open_at(struct fake *fake, const char *address, const char *name, const char *source)
+{
+	struct lb_journal *journal = journal_of(fake);
+	struct lb_journal_entry entry = {.ledger = fake->ledger, .attempt = 1};
+
+	strcpy(entry.address, address);
 	strcpy(entry.name, name);
 	strcpy(entry.source, source);
 	assert_int_equal(lb_journal_begin(journal, &entry), 0);

@@ -127,5 +127,6 @@ bool fake_is_held(struct fake *fake, const struct lb_id *id);
 
 /* An id that is open in the journal, from an earlier process. */
 struct lb_id fake_leave_open(struct fake *fake, const char *name, const char *source);
+struct lb_id fake_leave_open_at(struct fake *fake, const char *address, const char *name, const char *source);
 
 #endif

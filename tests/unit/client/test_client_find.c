@@ -23,6 +23,10 @@ static void an_open_delivery_is_found_by_its_id_or_its_source(void **state)
 	assert_int_equal(find(fake, "host", &by_id, &id), 1);
 	assert_memory_equal(&id, &open, sizeof id);
 	assert_int_equal(find(fake, "host:1", &by_source, &id), 0);
+	memset(&id, 0, sizeof id);
+	assert_int_equal(find(fake, NULL, &by_source, &id), 1);
+	assert_memory_equal(&id, &open, sizeof id);
+	assert_int_equal(find(fake, NULL, &other, &id), 0);
 	assert_int_equal(find(fake, "host", &other, &id), 0);
 	assert_int_equal(find(fake, "host", &no_source, &id), 0);
 	assert_int_equal(fake->connects, 0);
@@ -53,6 +57,7 @@ static void what_cannot_be_asked_is_told(void **state)
 }
 
 struct seen {
+	const struct lb_uuid *ledger;
 	int n, stop_after;
 	char names[4][8];
 };
@@ -62,6 +67,7 @@ static int take(void *arg, const struct lb_open_delivery *open)
 	struct seen *seen = arg;
 
 	assert_string_equal(open->address, "host:7117");
+	assert_memory_equal(&open->ledger, seen->ledger, sizeof open->ledger);
 	snprintf(seen->names[seen->n], sizeof seen->names[0], "%s%s", open->name, open->source);
 	return ++seen->n == seen->stop_after ? 42 : 0;
 }
@@ -70,7 +76,8 @@ static void all_that_is_open_is_listed_in_order(void **state)
 {
 	struct fake *fake = *state;
 	const struct lb_client_options options = {.state_dir = fake->dir};
-	struct seen all = {0}, of_host = {0}, of_other = {0}, first = {.stop_after = 1};
+	struct seen all = {.ledger = &fake->ledger}, of_host = all, of_other = all,
+		    first = {.ledger = &fake->ledger, .stop_after = 1};
 
 	fake_leave_open(fake, "a", "/1");
 	fake_leave_open(fake, "b", "");
@@ -134,7 +141,7 @@ static void without_options_the_journal_is_where_the_environment_says(void **sta
 	struct fake *fake = *state;
 	struct lb_id open = fake_leave_open(fake, "a", "/1"), id;
 	const struct lb_delivery delivery = {.name = "a", .source = "/1"};
-	struct seen seen = {0};
+	struct seen seen = {.ledger = &fake->ledger};
 	char *xdg = strdup(scratch_path(&fake->scratch, "."));
 
 	assert_int_equal(setenv("XDG_STATE_HOME", xdg, 1), 0);

@@ -203,7 +203,44 @@ static void each_attempt_is_counted_in_the_journal(void **state)
 	}
 }
 
-static void at_another_address_or_without_a_source_it_is_another_delivery(void **state)
+static int take_address(void *address, const struct lb_open_delivery *open)
+{
+	strcpy(address, open->address);
+	return 0;
+}
+
+static void at_another_address_of_its_ledger_it_is_taken_up_and_open_there_from_then_on(void **state)
+{
+	struct fake *fake = *state;
+	const struct lb_client_options options = {.state_dir = fake->dir};
+	struct lb_id id = fake_leave_open_at(fake, "elsewhere:7117", "name", "/source");
+	struct lb_client *client = fake_client(fake);
+	char address[LB_ADDRESS_TEXT];
+
+	fake_begin(fake, client);
+	assert_memory_equal(&fake->last[LB_EVENT_BEGIN].id, &id, sizeof id);
+	assert_int_equal(fake->last[LB_EVENT_BEGIN].attempt, 2);
+	fake->broken = FAKE_RST;
+	assert_int_equal(fake_commit(fake, client).outcome.verdict, LB_VERDICT_IN_DOUBT);
+	fake_close(fake, client);
+	assert_int_equal(lb_client_each_open(&options, NULL, take_address, address), 0);
+	assert_string_equal(address, "host:7117");
+}
+
+static void at_another_address_and_ledger_it_is_another_delivery(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_id id = fake_leave_open_at(fake, "elsewhere:7117", "name", "/source");
+	struct lb_client *client;
+
+	fake->ledger.bytes[0]++;
+	client = fake_client(fake);
+	fake_begin(fake, client);
+	assert_int_equal(lb_client_id(client)->number, id.number + 1);
+	fake_close(fake, client);
+}
+
+static void without_a_source_it_is_another_delivery(void **state)
 {
 	struct fake *fake = *state;
 	struct lb_delivery delivery = a_file;
@@ -529,7 +566,9 @@ int main(void)
 		TEST(a_question_too_names_the_lowest_open_number_before),
 		TEST(an_open_delivery_of_the_same_source_is_taken_up_again),
 		TEST(each_attempt_is_counted_in_the_journal),
-		TEST(at_another_address_or_without_a_source_it_is_another_delivery),
+		TEST(at_another_address_of_its_ledger_it_is_taken_up_and_open_there_from_then_on),
+		TEST(at_another_address_and_ledger_it_is_another_delivery),
+		TEST(without_a_source_it_is_another_delivery),
 		TEST(an_address_with_and_without_the_default_port_is_one),
 		TEST(another_ledger_is_told_nothing_of_an_open_delivery),
 		TEST(a_given_id_is_the_open_delivery_of_that_id),

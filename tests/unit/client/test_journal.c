@@ -69,7 +69,7 @@ static struct lb_id begin(struct lb_journal *journal, const char *name, const ch
 static int find_source(
 	struct lb_journal *journal, const char *name, const char *source, struct lb_journal_entry *entryp)
 {
-	return lb_journal_find_source(journal, "host:7117", name, source, entryp);
+	return lb_journal_find_source(journal, NULL, "host:7117", name, source, entryp);
 }
 
 static size_t read_file(const char *path, char *buf, size_t size)
@@ -146,6 +146,7 @@ static void an_open_delivery_is_found_again_with_all_that_was_said(void **state)
 
 static void another_source_name_or_address_is_another_delivery(void **state)
 {
+	const struct lb_uuid other = {.bytes = {9}};
 	struct lb_journal *journal = open_journal(*state);
 	struct lb_journal_entry entry;
 
@@ -154,9 +155,23 @@ static void another_source_name_or_address_is_another_delivery(void **state)
 	begin(journal, "dash", "-");
 	assert_int_equal(find_source(journal, "name", "/other", &entry), 0);
 	assert_int_equal(find_source(journal, "other", "/source", &entry), 0);
-	assert_int_equal(lb_journal_find_source(journal, "host:7118", "name", "/source", &entry), 0);
+	assert_int_equal(lb_journal_find_source(journal, NULL, "host:7118", "name", "/source", &entry), 0);
 	assert_int_equal(find_source(journal, "nothing to find it by", "", &entry), 0);
+	assert_int_equal(lb_journal_find_source(journal, &other, "host:7118", "name", "/source", &entry), 0);
 	assert_int_equal(find_source(journal, "dash", "-", &entry), 1);
+	lb_journal_close(journal);
+}
+
+static void another_address_of_the_same_ledger_is_the_same_delivery(void **state)
+{
+	struct lb_journal *journal = open_journal(*state);
+	struct lb_id id = begin(journal, "name", "/source");
+	struct lb_journal_entry entry;
+
+	assert_int_equal(lb_journal_find_source(journal, &ledger, "host:7118", "name", "/source", &entry), 1);
+	assert_memory_equal(&entry.id, &id, sizeof id);
+	assert_int_equal(lb_journal_find_source(journal, NULL, NULL, "name", "/source", &entry), 1);
+	assert_int_equal(lb_journal_find_source(journal, NULL, NULL, "name", "/other", &entry), 0);
 	lb_journal_close(journal);
 }
 
@@ -1141,6 +1156,7 @@ int main(void)
 		TEST(two_directories_are_two_clients),
 		TEST(an_open_delivery_is_found_again_with_all_that_was_said),
 		TEST(another_source_name_or_address_is_another_delivery),
+		TEST(another_address_of_the_same_ledger_is_the_same_delivery),
 		TEST(a_later_attempt_replaces_the_earlier_one),
 		TEST(a_claimed_delivery_is_nobody_elses),
 		TEST(a_claimed_delivery_is_busy_by_its_source_after_its_first_attempt),

@@ -80,7 +80,7 @@ static void live(struct lb_host *host, const char *dir, struct said *said)
 	said->failures += r < 0;
 	if (r == 0 && said->failures == 0)
 		assert_int_equal(lowest, 1);
-	r = lb_journal_find_source(journal, wanted.address, wanted.name, wanted.source, &found);
+	r = lb_journal_find_source(journal, NULL, wanted.address, wanted.name, wanted.source, &found);
 	said->failures += r < 0;
 	if (r == 1) {
 		assert_true(said->begun[found.id.number]);

@@ -252,6 +252,63 @@ static void another_ledger_is_not_asked(void **state)
 	}
 }
 
+/* It was begun without a connection, when the ledger was thought to be the one before. */
+static void what_is_open_at_the_ledger_that_answers_in_the_end_is_taken_up(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_uuid before = fake->ledger;
+	struct trying trying;
+	struct told told;
+	struct lb_id id;
+
+	fake->ledger.bytes[0]++;
+	id = fake_leave_open_at(fake, "elsewhere:7117", "name", "/source");
+	fake->ledger = before;
+	open_trying(&trying, fake);
+	fake->broken = FAKE_RST;
+	assert_true(lb_client_step(trying.client));
+	trying.meanwhile = mend_with_another_ledger;
+	fake_begin(fake, trying.client);
+	assert_memory_equal(lb_client_id(trying.client), &id, sizeof id);
+	assert_int_equal(fake->last[LB_EVENT_BEGIN].attempt, 2);
+	assert_int_equal(fake_write(fake, trying.client, TEXT), 0);
+	told = fake_commit(fake, trying.client);
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_COMMITTED);
+	fake_close(fake, trying.client);
+	assert_false(fake_is_open(fake, &id));
+}
+
+static void what_another_process_works_on_there_is_left_to_it(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_uuid before = fake->ledger;
+	char why[256], *dir = strdup(fake->dir);
+	struct lb_journal_entry entry;
+	struct lb_journal *other;
+	struct trying trying;
+	struct told told;
+	struct lb_id id;
+
+	fake->ledger.bytes[0]++;
+	id = fake_leave_open_at(fake, "elsewhere:7117", "name", "/source");
+	fake->ledger = before;
+	open_trying(&trying, fake);
+	assert_int_equal(lb_journal_open(&fake->machine.host, dir, &other, why), 0);
+	assert_int_equal(lb_journal_find(other, &id, &entry), 1);
+	fake->broken = FAKE_RST;
+	assert_true(lb_client_step(trying.client));
+	trying.meanwhile = mend_with_another_ledger;
+	assert_int_equal(lb_client_begin(trying.client, &trying.delivery, fake_in(fake, 100)), -ECONNABORTED);
+	told = fake_commit(fake, trying.client);
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_NOT_COMMITTED);
+	assert_int_equal(told.outcome.reason, LB_REASON_BUSY);
+	assert_int_equal(fake->seen[LB_EVENT_BEGIN], 0);
+	fake_close(fake, trying.client);
+	lb_journal_close(other);
+	assert_true(fake_is_open(fake, &id));
+	free(dir);
+}
+
 static void a_source_that_cannot_be_read_again_ends_it(void **state)
 {
 	struct fake *fake = *state;
@@ -351,6 +408,8 @@ int main(void)
 		BY(without_a_way_to_read_again_it_ends_unless_commit_was_sent),
 		BY(busy_and_going_away_are_tried_again_and_a_refusal_is_not),
 		BY(another_ledger_is_not_asked),
+		BY(what_is_open_at_the_ledger_that_answers_in_the_end_is_taken_up),
+		BY(what_another_process_works_on_there_is_left_to_it),
 		BY(a_source_that_cannot_be_read_again_ends_it),
 		BY(the_deadline_ends_the_tries),
 		BY(an_interrupt_ends_a_wait),
