@@ -255,6 +255,8 @@ static void take_up(struct lines *lines, bool prefixed)
 	r = lb_lines_open_read(open, &lines->records);
 	if (r == -ESTALE)
 		has_changed(lines, open->from, "what comes before it is not what an earlier run has read");
+	else if (r == -EUCLEAN)
+		has_changed(lines, open->from, "a record behind it is not what an earlier run has delivered");
 	else if (r < 0)
 		decide_not(lines, open->from, LB_REASON_SOURCE_UNREADABLE, strerror(-r));
 	for (size_t i = 0; i < open->n; i++) {
@@ -293,6 +295,7 @@ int lb_lines(struct lb_sending *sending, struct lb_telling *telling, const char 
 		send_records(&lines);
 		await_verdicts(&lines);
 	}
+	LB_FAULT("lines_decided");
 	lb_lines_open_free(&lines.open);
 	free(lines.source);
 	lb_records_close(&lines.records);

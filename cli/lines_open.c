@@ -25,8 +25,9 @@ void lb_lines_name(const char *name, uint64_t index, char out[LB_NAME_MAX + 1])
 
 void lb_lines_note_write(const struct lb_lines_note *note, char text[LB_LINES_NOTE_MAX + 1])
 {
-	int n = snprintf(text, LB_LINES_NOTE_MAX + 1, "%s %" PRIu64 " %" PRIu64 " %s %s ",
-		note->prefixed ? "records" : "lines", note->index, note->offset, note->before, note->source);
+	int n = snprintf(text, LB_LINES_NOTE_MAX + 1, "%s %" PRIu64 " %" PRIu64 " %s %s %s ",
+		note->prefixed ? "records" : "lines", note->index, note->offset, note->before, note->source,
+		note->skipped);
 
 	for (unsigned i = 0; i < note->skips; i++)
 		n += snprintf(text + n, (size_t)(LB_LINES_NOTE_MAX + 1 - n), "%02x", note->skip[i]);
@@ -40,8 +41,9 @@ bool lb_lines_note_parse(const char *text, struct lb_lines_note *notep)
 	size_t digits;
 
 	*notep = (struct lb_lines_note){.index = 0};
-	if (sscanf(text, "%7s %" SCNu64 " %" SCNu64 " %39s %39s %255s %" SCNu64 " %u", kind, &notep->index,
-		    &notep->offset, notep->before, notep->source, skip, &notep->refused, &notep->left) != 8 ||
+	if (sscanf(text, "%7s %" SCNu64 " %" SCNu64 " %39s %39s %39s %255s %" SCNu64 " %u", kind,
+		    &notep->index, &notep->offset, notep->before, notep->source, notep->skipped, skip,
+		    &notep->refused, &notep->left) != 9 ||
 		notep->index == 0)
 		return false;
 	notep->prefixed = strcmp(kind, "records") == 0;
@@ -61,6 +63,38 @@ bool lb_lines_note_parse(const char *text, struct lb_lines_note *notep)
 static bool skips(const struct lb_lines_note *note, uint64_t i)
 {
 	return i / 8 < note->skips && (note->skip[i / 8] >> (i % 8) & 1) != 0;
+}
+
+/* A digest as notes have it. */
+static void finish(const struct lb_hasher *hasher, char out[LB_DIGEST_TEXT])
+{
+	struct lb_digest digest;
+	char text[LB_DIGEST_TEXT];
+
+	lb_hasher_digest(hasher, &digest);
+	strcpy(out, strchr(lb_digest_text(&digest, text), ':') + 1);
+}
+
+/* Of the records that the note skips, as they were read now. False: one of them is not there. */
+static bool digest_skipped(
+	const struct lb_lines_open *open, const struct lb_lines_note *note, char out[LB_DIGEST_TEXT])
+{
+	struct lb_hasher hasher;
+
+	lb_hasher_init(&hasher);
+	for (uint64_t i = 0; i < 8 * (uint64_t)note->skips; i++) {
+		const struct lb_lines_old *old;
+
+		if (!skips(note, i))
+			continue;
+		old = &open->old[note->index + i - open->from];
+		if (!old->there)
+			return false;
+		lb_hasher_update(&hasher, &old->length, sizeof old->length);
+		lb_hasher_update(&hasher, old->digest.bytes, sizeof old->digest.bytes);
+	}
+	finish(&hasher, out);
+	return true;
 }
 
 uint64_t lb_lines_note_record(const struct lb_lines_note *note, unsigned i)
@@ -85,7 +119,7 @@ void lb_lines_open_refused(struct lb_lines_open *open, uint64_t index)
 /* What its note says of records that no number is open for any more. */
 static void take_note(struct lb_lines_open *open, const struct lb_lines_note *note)
 {
-	for (uint64_t i = 0; i < 8 * (uint64_t)note->skips && note->index + i < open->until; i++)
+	for (uint64_t i = 0; i < 8 * (uint64_t)note->skips; i++)
 		if (skips(note, i))
 			open->old[note->index + i - open->from].committed = true;
 	if (note->refused != 0)
@@ -169,6 +203,18 @@ static int look_through(struct search *search, const struct lb_peer *peer,
 	return r < 0 ? r : lb_client_each_open(&options, NULL, each, search);
 }
 
+/* Behind the last record that it says something of: that is not always the one of the last number. */
+static uint64_t end_of(const struct lb_lines_range *range)
+{
+	const struct lb_lines_note *note = &range->note;
+	uint64_t end = lb_lines_note_record(note, range->count - 1) + 1;
+
+	for (uint64_t i = 0; i < 8 * (uint64_t)note->skips; i++)
+		if (skips(note, i) && note->index + i >= end)
+			end = note->index + i + 1;
+	return end;
+}
+
 static int by_record(const void *a, const void *b)
 {
 	const struct lb_lines_range *one = a, *other = b;
@@ -181,8 +227,6 @@ int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, c
 {
 	struct search search = {.open = open, .name = name, .prefixed = prefixed};
 	struct lb_hasher hasher;
-	struct lb_digest digest;
-	char text[LB_DIGEST_TEXT];
 	int r;
 
 	*open = (struct lb_lines_open){.source = "-"};
@@ -190,8 +234,7 @@ int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, c
 		return 0;
 	lb_hasher_init(&hasher);
 	lb_hasher_update(&hasher, source, strlen(source));
-	lb_hasher_digest(&hasher, &digest);
-	strcpy(open->source, strchr(lb_digest_text(&digest, text), ':') + 1);
+	finish(&hasher, open->source);
 	r = look_through(&search, peer, add);
 	if (r < 0 || open->n == 0)
 		return r;
@@ -200,9 +243,9 @@ int lb_lines_open_find(struct lb_lines_open *open, const struct lb_peer *peer, c
 	if (peer->client == NULL) /* of whichever ledger each of them is: nothing is asked */
 		return 0;
 	for (size_t i = 0; i < open->n; i++) {
-		uint64_t last = lb_lines_note_record(&open->ranges[i].note, open->ranges[i].count - 1);
+		uint64_t end = end_of(&open->ranges[i]);
 
-		open->until = last >= open->until ? last + 1 : open->until;
+		open->until = end > open->until ? end : open->until;
 	}
 	if (open->n > LB_LINES_RANGES || open->until - open->from > LB_LINES_SKIP_MAX)
 		return -E2BIG;
@@ -239,13 +282,11 @@ static bool take(
 	const struct lb_lines_note *note = &open->ranges->note;
 	struct lb_lines_old *old;
 	struct lb_hasher hasher;
-	struct lb_digest digest;
 	char before[LB_DIGEST_TEXT];
 
 	if (records->index == open->from) {
-		lb_hasher_digest(&records->before, &digest);
-		if (records->offset != note->offset ||
-			strcmp(lb_digest_text(&digest, before), note->before) != 0)
+		finish(&records->before, before);
+		if (records->offset != note->offset || strcmp(before, note->before) != 0)
 			return false;
 		open->before = records->before;
 	}
@@ -281,6 +322,13 @@ int lb_lines_open_read(struct lb_lines_open *open, struct lb_records *records)
 		return 0;
 	if (!open->old->there)
 		return -ESTALE;
+	for (size_t i = 0; i < open->n; i++) {
+		const struct lb_lines_note *note = &open->ranges[i].note;
+		char skipped[LB_DIGEST_TEXT];
+
+		if (!digest_skipped(open, note, skipped) || strcmp(skipped, note->skipped) != 0)
+			return -EUCLEAN;
+	}
 	return lb_records_back(records, open->from - 1, open->ranges->note.offset, &open->before);
 }
 
@@ -294,10 +342,8 @@ void lb_lines_open_note(
 {
 	struct lb_lines_note note = {
 		.prefixed = records->prefixed, .index = records->index, .offset = records->offset};
-	struct lb_digest before;
 
-	lb_hasher_digest(&records->before, &before);
-	lb_digest_text(&before, note.before);
+	finish(&records->before, note.before);
 	strcpy(note.source, open->source);
 	note.refused = open->refused;
 	if (records->ended && records->last - records->index < LEFT_MAX)
@@ -308,5 +354,6 @@ void lb_lines_open_note(
 		note.skip[i / 8] |= (uint8_t)(1 << i % 8);
 		note.skips = (unsigned)(i / 8) + 1;
 	}
+	(void)digest_skipped(open, &note, note.skipped); /* all of them were read */
 	lb_lines_note_write(&note, text);
 }

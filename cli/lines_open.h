@@ -7,7 +7,7 @@
 #include "records.h"
 
 #define LB_LINES_DIGITS   12  /* of the number that follows the name and a dot: so the names sort */
-#define LB_LINES_SKIP_MAX 416 /* records */
+#define LB_LINES_SKIP_MAX 320 /* records */
 #define LB_LINES_NOTE_MAX 255
 #define LB_LINES_RANGES   16 /* that may be open of one input */
 
@@ -26,6 +26,7 @@ struct lb_lines_note {
 	char     source[LB_DIGEST_TEXT];      /* of the path of the input */
 	uint8_t  skip[LB_LINES_SKIP_MAX / 8]; /* record index + i: bit i % 8 of byte i / 8 */
 	unsigned skips;                       /* bytes of it */
+	char     skipped[LB_DIGEST_TEXT];     /* of the lengths and digests of those records */
 	uint64_t refused;                     /* the first record that was, before those; 0: none */
 	unsigned left;                        /* records that the input has from `index` on; 0: not known */
 };
@@ -73,7 +74,8 @@ int lb_lines_open_check(
 	struct lb_lines_open *open, const struct lb_peer *peer, const char *name, bool prefixed);
 
 /* Reads the input as far as the numbers go, and goes back to the first record that they are for. 0; -ESTALE: what comes
- * before that is not what was there; or as lb_records_cut and lb_records_fill. */
+ * before that is not what was there; -EUCLEAN: nor is a record that has committed, and that no number is open for any more;
+ * or as lb_records_cut and lb_records_fill. */
 int lb_lines_open_read(struct lb_lines_open *open, struct lb_records *records);
 
 /* The server has refused the record: it is not sent again, and the next run shall know. */

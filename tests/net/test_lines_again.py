@@ -264,6 +264,26 @@ def _(place):
     check(place, taken, lines)
 
 
+@test("a line that is committed, and of which no number is open any more, is noticed when it is another one now, or gone")
+def _(place):
+    server, taken, lines = place.serve(), {}, LINES[:12]
+    holder = place.start("send", "--name", name(1), "-", server.address, stdin=subprocess.PIPE, state=place.under("other"))
+    holder.stdin.write(b"part")
+    holder.stdin.flush()
+    until("it has begun", lambda: len(place.parts()) == 1)
+    for _ in range(2):
+        place.send("--lines", "--name", "x", place.file("f", b"\n".join(lines)), server.address).exits(4)
+        take(place, taken)
+    holder.kill()
+    holder.wait()
+    until("it has ended", lambda: len(place.parts()) == 0)
+    for changed in ([lines[0], b"another", *lines[2:]], lines[:1]):
+        done = place.send("--lines", "--name", "x", place.file("f", b"\n".join(changed)), server.address).exits(1)
+        assert f"{name(1)}: " in done.err and "a record behind it is not what an earlier run has delivered" in done.err, done
+    place.send("--lines", "--name", "x", place.file("f", b"\n".join(lines)), server.address).exits(0)
+    check(place, taken, lines)
+
+
 @test("a line that was refused to an earlier run is told by the next one, which did not deliver everything either")
 def _(place):
     server, taken = place.serve("--max-delivery", "100"), {}
@@ -279,6 +299,30 @@ def _(place):
     done = place.send("--lines", "--name", "x", path, server.address).exits(1)
     assert re.search(rf"^refused - {name(5)}: .*an earlier run", done.err, re.M), done
     same(len(place.visible()), 398)
+
+
+@test("lines that are committed, and come after more that are not than there are numbers in one go, are not delivered twice")
+def _(place):
+    server, taken = place.serve("--max-delivery", "100"), {}
+    lines = [b"x" * 101] * 64 + [b"%d" % n for n in range(65, 81)]
+    path = place.file("f", b"\n".join(lines))
+    probe, proxy = place.proxy(server.address), place.proxy(server.address)
+    place.resolve("0" * 32 + ":1", probe.address, state=place.under("prober")).exits(1)
+    asked = [end for end, kind, _, _ in frames(probe.up) if kind in ("HELLO", "RESOLVE")]
+    same(place.send("--lines", "--name", "x", path, server.address, binary=TESTING, env={"LASTBYTE_FAULT": "lines_decided"}).code, -9)
+    take(place, taken)
+    proxy.limits["up"], proxy.how = asked[0] + 129 * (asked[1] - asked[0]), "hold"  # and SETTLED
+    process = place.start("send", "--lines", "--name", "x", path, proxy.address)
+    journal = pathlib.Path(place.state, "journal")
+    until("what was asked about is closed", lambda: b"\ndone " in journal.read_bytes())
+    process.kill()
+    process.wait()
+    proxy.do_cut("rst")
+    proxy.release()
+    done = place.send("--lines", "--name", "x", path, server.address).exits(1)
+    same(done.err.count("larger than the server takes"), 64)
+    take(place, taken)
+    same(taken, {name(n): [b"%d" % n] for n in range(65, 81)})
 
 
 @test("while another run is at it, it is left to that")
