@@ -231,6 +231,19 @@ static void cannot_take_up(struct lines *lines, uint64_t index, int r)
 		r == -EBUSY ? "another process delivers this file" : strerror(-r));
 }
 
+/* Nothing of it can be gone on with: what is open could not be said in one note. */
+static void is_too_much(struct lines *lines)
+{
+	struct lb_result result = {.verdict = LB_VERDICT_IN_DOUBT,
+		.detail =
+			"earlier runs have left more open than can be gone on with; lastbyte send --continue "
+			"tells what became of each record, then send those that are not committed",
+		.receipt.length = LB_UNKNOWN};
+
+	lb_lines_name(lines->name, lines->open.from, result.receipt.name);
+	decide(lines, lines->open.from, &result);
+}
+
 /* Finds out which records an earlier run has delivered. Nothing is begun before that is known of each of them. */
 static void take_up(struct lines *lines, bool prefixed)
 {
@@ -240,7 +253,10 @@ static void take_up(struct lines *lines, bool prefixed)
 		open, peer, lines->records.source.again ? lines->source : NULL, lines->name, prefixed);
 
 	if (r < 0) {
-		cannot_take_up(lines, 1, r);
+		if (r == -E2BIG)
+			is_too_much(lines);
+		else
+			cannot_take_up(lines, 1, r);
 		return;
 	}
 	LB_FAULT("lines_found");

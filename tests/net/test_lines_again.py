@@ -284,6 +284,27 @@ def _(place):
     check(place, taken, lines)
 
 
+@test("more open lines than can be gone on with: it says what to do, and that settles them")
+def _(place):
+    server, taken, lines = place.serve(), {}, [b"%d" % n for n in range(1, 1001)]
+    holder = place.start("send", "--name", name(1), "-", server.address, stdin=subprocess.PIPE, state=place.under("other"))
+    holder.stdin.write(b"part")
+    holder.stdin.flush()
+    until("it has begun", lambda: len(place.parts()) == 1)
+    codes = [4]
+    while codes[-1] == 4 and len(codes) < 400:
+        done = place.send("--lines", "--name", "x", place.file("f", b"\n".join(lines)), server.address)
+        codes.append(done.code)
+        take(place, taken)
+    same(codes[-1], 3)
+    assert "have left more open than can be gone on with; lastbyte send --continue tells" in done.err, done
+    same(done.out, "")
+    told = place.send("--continue").exits(1)
+    assert f" {name(1)}: " in told.err, told
+    same(place.send("--continue").exits(0).out, "")
+    same({len(copies) for copies in taken.values()}, {1})
+
+
 @test("a line that was refused to an earlier run is told by the next one, which did not deliver everything either")
 def _(place):
     server, taken = place.serve("--max-delivery", "100"), {}
