@@ -147,13 +147,13 @@ static void feed(struct lb_session *session, const uint8_t *buf, size_t len)
 }
 
 /* 0: all that there was is written, or the socket takes no more; else why it is gone. */
-static int flush(struct lb_session *session, bool *blockedp)
+static int flush(struct lb_session *session, bool *blockedp, bool *wrotep)
 {
 	struct lb_host *host = session->server->loop->host;
 	struct iovec iov[VECTORS];
 	int n;
 
-	*blockedp = false;
+	*blockedp = *wrotep = false;
 	while ((n = lb_conn_send(session->conn, iov, VECTORS)) > 0) {
 		ssize_t sent = host->net->send(host, session->watch.fd, iov, n);
 
@@ -164,6 +164,7 @@ static int flush(struct lb_session *session, bool *blockedp)
 		if (sent < 0)
 			return (int)sent;
 		lb_conn_sent(session->conn, (size_t)sent, lb_session_now(session));
+		*wrotep = true;
 	}
 	return 0;
 }
@@ -173,7 +174,7 @@ static void update(struct lb_session *session)
 {
 	struct lb_loop *loop = session->server->loop;
 	enum lb_conn_state state;
-	bool blocked;
+	bool blocked, wrote;
 	size_t kept;
 	lb_time next;
 	int err;
@@ -184,12 +185,12 @@ static void update(struct lb_session *session)
 		kept = session->stash_len;
 		if (kept > 0)
 			feed(session, session->stash, session->stash_len);
-		err = flush(session, &blocked);
+		err = flush(session, &blocked, &wrote);
 		if (err != 0) {
 			lb_session_broken(session, err);
 			return;
 		}
-	} while ((session->stash_len > 0 && session->stash_len < kept) ||
+	} while ((session->stash_len > 0 && (wrote || session->stash_len < kept)) ||
 		 (!blocked && lb_replies_say(session)));
 	state = lb_conn_state(session->conn);
 	if (state == LB_CONN_FAILED) {

@@ -17,7 +17,7 @@
 
 struct peer {
 	struct lb_conn *conn; /* NULL: nobody */
-	uint8_t         to_server[2048], to_client[1 << 17];
+	uint8_t         to_server[1 << 16], to_client[1 << 17];
 	size_t          to_server_len, to_client_len;
 	bool            fin;          /* it has ended its stream */
 	bool            ending, gone; /* the server is ending the connection; has */

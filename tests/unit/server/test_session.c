@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fake.h"
 #include "lib/failing.h"
+#include "proto/frame.h"
 
 /* How a connection ended, as the report of the delivery that was open says. */
 static void is_reported_as(struct fake *fake, enum lb_end end)
@@ -157,6 +158,24 @@ static void what_there_is_no_room_for_waits_until_there_is(void **state)
 	assert_non_null(peer_heard(peer, LB_EVENT_BEGIN_OK));
 }
 
+/* Its answers leave at once, and then there is room for those to the rest: nothing else would have it go on. */
+static void more_pings_than_it_has_room_to_answer_together_are_answered(void **state)
+{
+	struct fake *fake = *state;
+	struct peer *peer = fake_greet(fake, 0);
+	static const uint8_t payload[8];
+
+	while (peer->to_server_len + 1024 < sizeof peer->to_server) {
+		lb_header_put(peer->to_server + peer->to_server_len, LB_FRAME_PING, 0, sizeof payload);
+		peer->to_server_len += LB_HEADER_BYTES;
+		memcpy(peer->to_server + peer->to_server_len, payload, sizeof payload);
+		peer->to_server_len += sizeof payload;
+	}
+	peer_begin(peer, 1, 1);
+	fake_run(fake);
+	assert_non_null(peer_heard(peer, LB_EVENT_BEGIN_OK));
+}
+
 /* DATA waits for the answer to BEGIN, and what the server has to say for room: nothing is read any more. */
 static struct peer *is_stuck(struct fake *fake)
 {
@@ -284,6 +303,7 @@ int main(void)
 		running_test(one_that_stops_does_not_wait_for_it_longer_than_it_has),
 		running_test(an_ending_that_takes_its_time_is_stepped_until_it_is_over),
 		running_test(what_there_is_no_room_for_waits_until_there_is),
+		running_test(more_pings_than_it_has_room_to_answer_together_are_answered),
 		running_test(a_reset_is_noticed_when_nothing_is_read),
 		running_test(what_came_before_a_reset_and_was_not_read_is_not_taken),
 		running_test(without_a_place_in_the_loop_a_connection_is_dropped),
