@@ -15,7 +15,8 @@ import signal
 import subprocess
 import threading
 import time
-from libnet import COMMAND, TESTING, Answer, Proxy, Server, cut, until
+import picture
+from libnet import COMMAND, PATIENCE, TESTING, Answer, Proxy, Server, cut, until
 
 SIZE = 192 << 20  # bytes of the small disk: some rounds' worth
 
@@ -227,14 +228,19 @@ class World:
         hit = {signal.SIGKILL} if point else set()
         with self.lock:
             self.running[process] = hit
+        pictures = []
+        early = threading.Timer(PATIENCE / 2, lambda: pictures.append(self.picture(process)))
+        early.start()
         try:
             if meanwhile:
                 meanwhile(process)
             answer = Answer(process, content)
         except subprocess.TimeoutExpired:
-            self.books.trouble(f"it does not end: {args}")
+            pictures.append(self.picture(process))
+            self.books.trouble("\n".join([f"it does not end: {args}, after half of the time and all of it:", *pictures]))
             raise
         finally:
+            early.cancel()
             with self.lock:
                 del self.running[process]
         self.did["client at a fault point"] += bool(point) and answer.code == -signal.SIGKILL
@@ -244,6 +250,17 @@ class World:
             reasons = {thing.get("reason") for thing in answer.objects if thing["verdict"] != "committed"}
             self.books.check(reasons <= excused, f"it gave up: {args}: {answer!r}")
         return answer
+
+    def picture(self, process):
+        """What this client, the servers and the link between them are doing."""
+        servers = [keeper.server for keeper in self.keepers if keeper.server]
+        ports = [address.rpartition(":")[2] for address in (self.link.address, *(keeper.address for keeper in self.keepers))]
+        lines = ["the client:", picture.of_process(process.pid)]
+        for server in servers:
+            lines += [f"a server, pid {server.process.pid}:", picture.of_process(server.process.pid), "which said last:",
+                      *map(str, server.events[-5:])]
+        return "\n".join([*lines, f"connections (clients come to {self.link.address}):", picture.of_connections(ports),
+                          "the link:", picture.of_threads()])
 
     # The faults. Each returns False if there was nothing for it to hit.
 
