@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What clients do during a round, each on a thread of its own and with a state directory of its own. See STORIES."""
 import contextlib
+import functools
 import os
 import shutil
 import struct
@@ -138,12 +139,16 @@ def hurriedly(client):
 
 def together(client):
     """Several at once with one state directory."""
-    threads = []
+    jobs = []
     for _ in range(3):
-        name = client.new()
-        job = (lambda name=name: client.send("--retry", names=[name], patient=True)) if client.draw.random() < 0.7 else (
-            lambda name=name: client.pipe(name))
-        threads.append(threading.Thread(target=guarded, args=(client, job), daemon=True))
+        draw = client.draw.random()
+        if draw < 0.5:
+            jobs.append(functools.partial(client.send, "--retry", names=[client.new()], patient=True))
+        elif draw < 0.75:
+            jobs.append(functools.partial(client.pipe, client.new()))
+        else:
+            jobs.append(records(client))
+    threads = [threading.Thread(target=guarded, args=(client, job), daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -158,23 +163,32 @@ def guarded(client, job):
         client.books.trouble(f"together: {why!r}")
 
 
-def record_by_record(client):
-    """Each line, or each record, a delivery of its own."""
+def records(client):
+    """A run that is to send each line, or each record, of a pipe as a delivery of its own."""
     option = client.draw.choice(("--lines", "--records"))
     name, names, content = client.new_records(option)
     words, patient = ((), False) if client.draw.random() < 0.3 else (("--retry",), True)
-    client.world.run("send", "--json", "--quiet", option, *words, "--name", name, "-", names=names, content=content,
-                     state=client.state, point=client.point(), patient=patient, stops=True)
+    return functools.partial(client.world.run, "send", "--json", "--quiet", option, *words, "--name", name, "-", names=names,
+                             content=content, state=client.state, point=client.point(), patient=patient and not client.restored,
+                             stops=True)
 
 
-def file_by_lines(client):
-    """Each line of a file a delivery of its own, the same again until all are told to be there: then it would be anew."""
-    name, names, content = client.new_records("--lines")
-    path = client.world.place.file(f"lines-{name}", content)
+def record_by_record(client):
+    """Records of a pipe."""
+    records(client)()
+
+
+def file_by_records(client):
+    """Each line, or each record, of a file a delivery of its own, the same again until all are told to be there: then it
+    would be anew."""
+    option = client.draw.choice(("--lines", "--records"))
+    name, names, content = client.new_records(option)
+    path = client.world.place.file(f"{option[2:]}-{name}", content)
+    words = ("--retry",) if client.draw.random() < 0.5 else ()
     client.books.again.update(names)
     for _ in range(20):
-        answer = client.world.run("send", "--json", "--quiet", "--lines", "--name", name, path, names=None, state=client.state,
-                                  point=client.point())
+        answer = client.world.run("send", "--json", "--quiet", option, *words, "--name", name, path, names=None,
+                                  state=client.state, point=client.point())
         if answer.code in (0, 1) or all(client.books.last.get(name) == "committed" for name in names):
             break
     if answer.code == 0:
@@ -221,6 +235,8 @@ def with_an_old_journal(client):
     client.state, client.states = old, [old, *client.states[1:], last]
     client.restored = True
     client.send("--retry", names=[client.new() for _ in range(client.draw.randrange(1, 4))])
+    if client.draw.random() < 0.5:
+        record_by_record(client)
 
 
 def beside_an_outsider(client):
@@ -253,4 +269,4 @@ def long_ago(client):
 
 
 STORIES = (files_patiently, pipe_patiently, plainly, stubbornly, hurriedly, together, record_by_record,
-           file_by_lines, fenced, with_an_old_journal, beside_an_outsider, long_ago)
+           file_by_records, fenced, with_an_old_journal, beside_an_outsider, long_ago)
