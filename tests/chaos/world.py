@@ -22,7 +22,10 @@ SIZE = 192 << 20  # bytes of the small disk: some rounds' worth
 
 
 class Disk:
-    """A file system of its own, so that it can be full: an image on the disk of `folder`, else memory, else none."""
+    """
+    A file system of its own, so that it can be full: an image on the disk of `folder`, else memory, else none. Its blocks
+    are as large as a page: where they are smaller, a full disk kills whoever has a database open, by SIGBUS.
+    """
 
     def __init__(self, folder):
         self.path, image = os.path.join(folder, "disk"), os.path.join(folder, "image")
@@ -34,7 +37,7 @@ class Disk:
             file.truncate(SIZE)
         for kind, commands in (
                 ("ext4 in a loop device on the disk of the build folder",
-                 (["mkfs.ext4", "-q", "-F", "-m", "0", image], ["mount", "-o", "loop", image, self.path])),
+                 (["mkfs.ext4", "-q", "-F", "-m", "0", "-b", "4096", image], ["mount", "-o", "loop", image, self.path])),
                 ("tmpfs", (["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "chaos", self.path],))):
             with contextlib.suppress(OSError, subprocess.CalledProcessError):
                 for command in commands:
