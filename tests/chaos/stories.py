@@ -216,12 +216,39 @@ def fenced(client):
 def begun(client, name, process):
     """The id of a delivery, from the client's journal; None if it has ended without."""
     while process.poll() is None and not client.world.calm.wait(0.01):
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(client.state, "journal"), encoding="utf-8") as journal:
-            header, *lines = journal.read().splitlines() or [""]
-            for words in map(str.split, lines):
-                if words[0] == "open" and words[5] == name:
-                    return f"{header.split()[2]}:{words[1]}"
+        identity = open_id(client, name)
+        if identity:
+            return identity
     return None
+
+
+def open_id(client, name):
+    """The id under which the client's journal has it open, or None."""
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(client.state, "journal"), encoding="utf-8") as journal:
+        header, *lines = journal.read().splitlines() or [""]
+        for words in map(str.split, lines):
+            if words[:1] == ["open"] and words[5:6] == [name]:
+                return f"{header.split()[2]}:{words[1]}"
+    return None
+
+
+def under_its_id(client):
+    """What may have come is sent under its id by somebody with another journal; then something else is."""
+    name = client.new()
+    answer = client.send(names=[name], point=client.point())
+    identity = answer.objects[0]["id"] if answer.objects else open_id(client, name)
+    if not identity:
+        return
+    elsewhere = client.world.place.under(f"elsewhere-{client.label}")
+    if elsewhere not in client.states:
+        client.states.append(elsewhere)
+
+    def send(name, **more):
+        return client.world.run("send", "--json", "--quiet", "--retry", "--id", identity, client.path(name), names=[name],
+                                state=elsewhere, **more)
+
+    if send(name, point=client.point()).code == 0:
+        send(client.new())
 
 
 def with_an_old_journal(client):
@@ -269,4 +296,4 @@ def long_ago(client):
 
 
 STORIES = (files_patiently, pipe_patiently, plainly, stubbornly, hurriedly, together, record_by_record,
-           file_by_records, fenced, with_an_old_journal, beside_an_outsider, long_ago)
+           file_by_records, fenced, under_its_id, with_an_old_journal, beside_an_outsider, long_ago)
