@@ -295,13 +295,13 @@ int lb_lines(struct lb_sending *sending, struct lb_telling *telling, const char 
 	size_t most = peer->replay != 0 ? (size_t)peer->replay : LB_LINES_MOST;
 	int r;
 
-	lines.source = realpath(path, NULL);
 	peer->decided = decided;
 	peer->decided_arg = &lines;
 	r = lb_peer_open(peer, "send");
 	lb_progress_clear(&sending->progress);
 	if (r >= 0)
 		return r;
+	lines.source = realpath(path, NULL);
 	r = lb_records_open(&lines.records, path, prefixed, most);
 	if (r < 0)
 		decide_not(&lines, 1, LB_REASON_SOURCE_UNREADABLE, strerror(-r));

@@ -202,4 +202,11 @@ def _(place):
         place.send(*words, "127.0.0.1:1").exits(2)
 
 
+@test("a state directory that cannot be opened: nothing is sent, and it is said")
+def _(place):
+    path = place.file("f")
+    done = place.send("--lines", "--name", "x", path, "127.0.0.1:1", state=os.path.join(path, "state")).exits(2)
+    assert "names another state directory" in done.err, done
+
+
 run()
