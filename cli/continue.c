@@ -17,6 +17,7 @@
 struct item {
 	struct lb_id id;
 	char *address, *name, *source;
+	uint64_t lowest; /* number that is open at this address */
 	bool unused; /* a number of a reservation that was for nothing: it is closed, and there is nothing to tell */
 };
 
@@ -164,6 +165,41 @@ static int by_address(const void *a, const void *b)
 	return order != 0 ? order : one->id.number < other->id.number ? -1 : 1;
 }
 
+/* First the address that has the lowest number open: a server elsewhere may take the others only after that one. */
+static int by_lowest(const void *a, const void *b)
+{
+	const struct item *one = a, *other = b;
+
+	if (one->lowest == other->lowest)
+		return by_address(a, b);
+	return one->lowest < other->lowest ? -1 : 1;
+}
+
+/* How many of the n items are at the address of the first one, when those of one address stand together. */
+static size_t at_one_address(const struct item *items, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && strcmp(items->address, items[i].address) == 0)
+		i++;
+	return i;
+}
+
+static void sort(struct item *items, size_t n)
+{
+	qsort(items, n, sizeof *items, by_address);
+	for (size_t i = 0, many; i < n; i += many) {
+		uint64_t lowest = UINT64_MAX;
+
+		many = at_one_address(&items[i], n - i);
+		for (size_t k = i; k < i + many; k++)
+			lowest = items[k].id.number < lowest ? items[k].id.number : lowest;
+		for (size_t k = i; k < i + many; k++)
+			items[k].lowest = lowest;
+	}
+	qsort(items, n, sizeof *items, by_lowest);
+}
+
 int lb_continue(struct lb_sending *sending, struct lb_telling *telling)
 {
 	struct lb_peer *peer = &sending->peer;
@@ -177,14 +213,12 @@ int lb_continue(struct lb_sending *sending, struct lb_telling *telling)
 	}
 	LB_FAULT("continue_found");
 	if (list.n > 1)
-		qsort(list.items, list.n, sizeof *list.items, by_address);
+		sort(list.items, list.n);
 	sending->progress.count = (unsigned)list.n;
 	peer->only_open = true;
 	r = -1;
 	for (size_t i = 0, n; r < 0 && i < list.n; i += n) {
-		for (n = 1; i + n < list.n && strcmp(list.items[i].address, list.items[i + n].address) == 0;
-			n++)
-			continue;
+		n = at_one_address(&list.items[i], list.n - i);
 		r = settle_all(sending, telling, &list.items[i], n);
 	}
 	release(&list);

@@ -11,6 +11,7 @@
 
 #define DRAW_EVERY (200 * 1000000LL) /* ns */
 #define TELL_EVERY (30 * 1000000000LL)
+#define DECISECOND 100000000LL
 #define SMOOTH     0.3 /* share of the newest measurement in the rate */
 
 bool lb_progress_possible(void)
@@ -132,8 +133,8 @@ void lb_progress_update(struct lb_progress *progress, uint64_t bytes)
 
 void lb_progress_wait(struct lb_progress *progress, lb_time wait, const char *why)
 {
-	double seconds = (double)wait / 1e9;
-	lb_time now = lb_now();
+	lb_time tenths = (wait + DECISECOND - 1) / DECISECOND, now = lb_now();
+	double seconds = (double)tenths / 10;
 	char line[256];
 
 	if (progress->on && why != NULL) {

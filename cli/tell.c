@@ -35,16 +35,23 @@ static const char *quoted(const char *word, char *buf, size_t len)
 	return buf;
 }
 
-/* In doubt: how to ask again. */
-static void advise(const struct lb_peer *peer, const struct lb_result *result)
+/* In doubt: how to ask again. But where older ones are in the way, asking changes nothing: how to settle those, once. */
+static void advise(struct lb_telling *telling, const struct lb_peer *peer, const struct lb_result *result)
 {
-	char id[LB_ID_TEXT], state[4200], address[600];
+	bool older = result->reason == LB_REASON_SETTLE_FIRST;
+	char id[LB_ID_TEXT], state[4200], quoted_state[4300] = "", address[600];
 
-	lb_print_line(STDERR_FILENO, "what became of it, tells: lastbyte resolve %s%s%s%s %s",
-		peer->state_dir != NULL ? "--state " : "",
-		peer->state_dir != NULL ? quoted(peer->state_dir, state, sizeof state) : "",
-		peer->state_dir != NULL ? " " : "", lb_result_id(result, id),
-		quoted(peer->address, address, sizeof address));
+	if (peer->state_dir != NULL)
+		snprintf(quoted_state, sizeof quoted_state, "--state %s ",
+			quoted(peer->state_dir, state, sizeof state));
+	if (older && !telling->older)
+		lb_print_line(
+			STDERR_FILENO, "what is open settles: lastbyte send %s--continue", quoted_state);
+	else if (!older && result->verdict == LB_VERDICT_IN_DOUBT && result->receipt.id.number != 0)
+		lb_print_line(STDERR_FILENO, "what became of it, tells: lastbyte resolve %s%s %s",
+			quoted_state, lb_result_id(result, id),
+			quoted(peer->address, address, sizeof address));
+	telling->older |= older;
 }
 
 void lb_tell(struct lb_telling *telling, struct lb_peer *peer, struct lb_result *result, bool last)
@@ -54,8 +61,8 @@ void lb_tell(struct lb_telling *telling, struct lb_peer *peer, struct lb_result 
 	telling->exit = worse(telling->exit, result->verdict);
 	if (!telling->json)
 		r = lb_print_result(result);
-	if (!telling->json && result->verdict == LB_VERDICT_IN_DOUBT && result->receipt.id.number != 0)
-		advise(peer, result);
+	if (!telling->json)
+		advise(telling, peer, result);
 	if (last)
 		lb_peer_end(peer);
 	LB_FAULT("send_told");

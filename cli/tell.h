@@ -9,6 +9,7 @@
 struct lb_telling {
 	bool json;      /* objects, and not lines */
 	int  exit;      /* the code to leave with: that of the most serious verdict so far */
+	bool older;     /* how to settle older ones first was said */
 	int  unwritten; /* why the last result could not be written, which is said once, or 0 */
 };
 

@@ -122,5 +122,5 @@ class Unable(threading.Thread):
 def waits(process):
     """Reads standard error up to the line about the first wait."""
     line = process.stderr.readline()
-    assert line.startswith(b"waiting "), line
+    assert line.startswith(b"waiting ") and not line.startswith(b"waiting 0.0 "), line
     return line.decode()

@@ -216,11 +216,26 @@ def _(place):
     server, other = rows.serve(), place.serve(inbox=place.under("other"))
     _, elsewhere = begun_and_killed(place, other, LARGE, "--name", "y", "-")
     lines = ("--lines", "--name", "x", many(place, 1200), server.address)
-    assert "settle older ones first" in place.send(*lines).exits(4).err
-    assert "settle older ones first" in place.send(*lines).exits(3).err
+    for code in (4, 3):
+        err = place.send(*lines).exits(code).err
+        assert "settle older ones first" in err and "resolve" not in err, err
+        same(err.count(f"what is open settles: lastbyte send --state {place.state} --continue\n"), 1, err)
     place.send("--continue", elsewhere.address).exits(1)
     place.send(*lines).exits(0)
     same(sorted(name for name, _ in rows.there()), [f"x.{n:012}" for n in range(1, 1201)])
+
+
+@test("--continue settles the lowest number first, wherever it is open: those that it was in the way of go on")
+def _(place):
+    rows = Rows(place)
+    server, other = rows.serve(), place.serve(inbox=place.under("other"))
+    older, elsewhere = begun_and_killed(place, other, LARGE, "--name", "y", "-")
+    while (before := place.proxy(server.address)).address > elsewhere.address:
+        continue  # it comes first by its address, and last by its numbers
+    place.send("--lines", "--name", "x", many(place, 1200), before.address).exits(4)
+    done = place.send("--continue").exits(1)
+    assert "settle" not in done.err and older in done.err, done.err
+    same(place.send("--continue").exits(0).err, "")
 
 
 run()
