@@ -43,8 +43,10 @@ static int fail_sqlite(const struct lb_ledger *ledger, int rc, char why[256])
 		return fail(ledger, -EBUSY, "another program has a transaction in it that does not end", why);
 	if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY || primary == SQLITE_PERM)
 		err = -EACCES;
-	/* SQLite says no more than that it could not */
-	if (primary == SQLITE_CANTOPEN && ledger->db != NULL && sqlite3_system_errno(ledger->db) != 0)
+	/* SQLite says no more than that it could not; the error is that of its last try, which was to read only. */
+	if (primary == SQLITE_CANTOPEN && ledger->db != NULL && sqlite3_system_errno(ledger->db) == ENOENT)
+		text = "its directory does not exist, or may not be written in";
+	else if (primary == SQLITE_CANTOPEN && ledger->db != NULL && sqlite3_system_errno(ledger->db) != 0)
 		text = strerrordesc_np(sqlite3_system_errno(ledger->db));
 	return fail(ledger, err, text, why);
 }
@@ -176,6 +178,8 @@ static int connect_to(struct lb_ledger *ledger, bool first, char why[256])
 
 	if (rc != SQLITE_OK)
 		return fail_sqlite(ledger, rc, why);
+	if (sqlite3_db_readonly(ledger->db, "main") > 0)
+		return fail(ledger, -EACCES, "it may only be read", why);
 	sqlite3_extended_result_codes(ledger->db, 1);
 	sqlite3_busy_handler(ledger->db, wait_for_lock, ledger);
 	rc = lb_ledger_ask(ledger->db, version_or_whose, lb_ledger_take_int, &version);

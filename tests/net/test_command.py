@@ -184,7 +184,7 @@ def _(place):
             (["serve", "--listen", "nonsense:x", "--into", f"dir:{place.inbox}"], "nonsense:x"),
             (["serve", "--into", f"dir:{place.under('no', 'such')}"], place.under("no", "such")),
             (["serve", "--into", f"dir:{file}"], file), (["serve", "--into", f"sqlite:{place.path}"], "Is a directory"),
-            (["serve", "--into", f"sqlite:{place.under('no', 'such')}"], "No such file")):
+            (["serve", "--into", f"sqlite:{place.under('no', 'such')}"], "directory does not exist")):
         env = {**os.environ, "XDG_STATE_HOME": place.state}
         answer = call(*args, env=env)
         assert answer.code == 2 and said in answer.err and answer.out == "", (args, said, answer)

@@ -3,6 +3,7 @@
 #include "server/ledger_db.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define faulty_test(f) cmocka_unit_test_setup_teardown(f, faulty_fixture_make, faulty_fixture_remove)
@@ -71,7 +72,31 @@ static void a_missing_directory_is_told(void **state)
 	assert_int_equal(lb_ledger_open(lb_host_real(), NULL, scratch_path(&fx->scratch, "no/where"), NULL,
 				 &ledger, fx->why),
 		-EACCES);
-	assert_non_null(strstr(fx->why, "no/where"));
+	assert_non_null(strstr(fx->why, "no/where: its directory does not exist"));
+}
+
+static void who_may_not_write_is_told_that(void **state)
+{
+	static const struct {
+		const char *name, *why;
+	} cases[] = {{".lastbyte/ledger.db", "may only be read"}, {"another.db", "may not be written in"}};
+	struct fixture *fx = *state;
+	bool is_root = geteuid() == 0;
+
+	assert_int_equal(chmod(fx->scratch.path, 0555), 0);
+	assert_int_equal(chmod(scratch_path(&fx->scratch, ".lastbyte/ledger.db"), 0444), 0);
+	assert_true(!is_root || seteuid(65534) == 0);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct lb_ledger *ledger;
+		int r = lb_ledger_open(lb_host_real(), NULL, scratch_path(&fx->scratch, cases[i].name), NULL,
+			&ledger, fx->why);
+
+		lb_ledger_close(ledger);
+		assert_int_equal(r, -EACCES);
+		assert_non_null(strstr(fx->why, cases[i].why));
+	}
+	assert_true(!is_root || seteuid(0) == 0);
+	assert_int_equal(chmod(fx->scratch.path, 0755), 0);
 }
 
 static int try_open(
@@ -556,6 +581,7 @@ int main(void)
 		ledger_test(what_is_not_a_ledger_is_refused),
 		ledger_test(a_database_of_something_else_is_refused_and_left_as_it_is),
 		ledger_test(a_missing_directory_is_told),
+		ledger_test(who_may_not_write_is_told_that),
 		faulty_test(a_ledger_of_the_other_kind_of_sink_is_refused),
 		faulty_test(what_may_not_be_opened_is_told_from_what_is_broken),
 		faulty_test(a_file_system_without_shared_memory_cannot_hold_it),
