@@ -88,6 +88,14 @@ def mandoc_finds_nothing():
     assert len(PAGES) > 0 and not found, "\n".join(found)
 
 
+def headings_are_shown_as_they_are_written():
+    for page, text in PAGES.items():
+        shown = re.sub(r".\x08", "", output("mandoc", "-T", "ascii", "-O", "width=1000", MAN / page))
+        for heading in re.findall(r"^\.S[hs] (.*)$", text, re.MULTILINE):
+            written = re.escape(heading.replace("\\&", ""))
+            assert re.search(rf"^ *{written}$", shown, re.MULTILINE), (page, heading)
+
+
 def every_page_of_ours_that_a_page_refers_to_exists():
     for page, text in PAGES.items():
         named = re.findall(r"^\.Xr (lb_\w+|lastbyte\S*) (\d)", text, re.MULTILINE)
@@ -405,6 +413,7 @@ def the_object_of_the_lab_has_the_keys_of_its_page():
 
 tap.run([
     mandoc_finds_nothing,
+    headings_are_shown_as_they_are_written,
     every_page_of_ours_that_a_page_refers_to_exists,
     no_command_and_no_header_but_that_of_the_state_machine_is_without_a_page,
     the_tables_of_words_are_those_of_outcomes_def,
