@@ -98,7 +98,8 @@ struct lb_work {
  * storage, one at a time, before the commit; others wait for it. Returns LB_REASON_NONE: then the delivery commits, and
  * its receipt carries the reply: *lenp bytes, which it has written to `reply` (room for LB_WORK_REPLY_MAX; *lenp is 0).
  * Or REJECTED, or BUSY, if trying again may help: then it does not commit, and what was written to `reply` is a text of
- * at most 255 bytes, for people.
+ * at most 255 bytes, for people. Any other reason counts as REJECTED; a *lenp above LB_WORK_REPLY_MAX is a mistake, and
+ * the delivery is refused as IO_ERROR.
  *
  * The reply is in the ledger, in the same step as the commit: every receipt of this id carries the same one, for as long
  * as the ledger knows of it. The delivery commits at most once, and no work is done on one that the ledger knows to be

@@ -51,8 +51,10 @@ void lb_delivery_end(struct lb_client *client, enum lb_verdict verdict, enum lb_
 	client->some_ended = client->some_ended || attempt != client->stage;
 	attempt->verdict = verdict;
 	attempt->reason = reason;
-	if (verdict == LB_VERDICT_COMMITTED)
+	if (verdict == LB_VERDICT_COMMITTED) {
 		client->confirmed += attempt->stored.length;
+		attempt->text[0] = '\0'; /* why an earlier try was refused */
+	}
 	LB_FAULT("client_verdict");
 }
 

@@ -50,8 +50,10 @@ static enum lb_reason ask(struct lb_server *server, struct lb_intake *intake, si
 	if (reason != LB_REASON_NONE)
 		return reason;
 	reason = server->options.work(server->options.work_arg, &work, server->reply, lenp);
-	if (*lenp > LB_WORK_REPLY_MAX)
+	if (*lenp > LB_WORK_REPLY_MAX) {
+		*lenp = 0; /* and no text: it did not write what it says, and before it another delivery's reply lay there */
 		return LB_REASON_IO_ERROR;
+	}
 	return reason == LB_REASON_NONE || reason == LB_REASON_BUSY ? reason : LB_REASON_REJECTED;
 }
 

@@ -215,6 +215,7 @@ static void busy_and_going_away_are_tried_again_and_a_refusal_is_not(void **stat
 	assert_int_equal(told.outcome.verdict, LB_VERDICT_COMMITTED);
 	assert_int_equal(trying.why, LB_REASON_GOING_AWAY);
 	assert_int_equal(trying.waits, 2);
+	assert_string_equal(lb_client_text(trying.client), "");
 	fake->refuse_begin = LB_REASON_NAME_EXISTS;
 	assert_int_equal(lb_client_begin(trying.client, &trying.delivery, fake_in(fake, 10)), -ECONNABORTED);
 	told = fake_commit(fake, trying.client);

@@ -19,7 +19,8 @@ static enum lb_reason reply_with_ok(void *arg, const struct lb_work *work, void 
 
 static enum lb_reason reply_too_long(void *arg, const struct lb_work *work, void *reply, size_t *lenp)
 {
-	(void)arg, (void)work, (void)reply;
+	(void)arg, (void)work;
+	strcpy(reply, "what another one was told");
 	*lenp = LB_WORK_REPLY_MAX + 1;
 	return LB_REASON_NONE;
 }
@@ -72,12 +73,15 @@ static void without_knowing_that_nothing_is_decided_no_work_is_done(void **state
 	assert_int_equal(fake->rolled_back, 1);
 }
 
-static void a_reply_that_is_too_long_commits_nothing(void **state)
+static void a_reply_that_is_too_long_commits_nothing_and_nothing_of_it_is_said(void **state)
 {
 	struct fake *fake = *state;
+	const struct lb_event *event;
 
 	start(fake, reply_too_long);
-	assert_int_equal(deliver(fake, LB_EVENT_REFUSED)->reason, LB_REASON_IO_ERROR);
+	event = deliver(fake, LB_EVENT_REFUSED);
+	assert_int_equal(event->reason, LB_REASON_IO_ERROR);
+	assert_string_equal(event->text, lb_reason_text(LB_REASON_IO_ERROR));
 	assert_int_equal(fake->committed, 0);
 	assert_int_equal(fake->rolled_back, 1);
 }
@@ -242,7 +246,7 @@ int main(void)
 		fake_test(the_reply_comes_with_the_receipt),
 		fake_test(what_cannot_be_read_is_not_worked_on),
 		fake_test(without_knowing_that_nothing_is_decided_no_work_is_done),
-		fake_test(a_reply_that_is_too_long_commits_nothing),
+		fake_test(a_reply_that_is_too_long_commits_nothing_and_nothing_of_it_is_said),
 		fake_test(a_limit_below_that_of_the_work_stays),
 		fake_test(a_limit_above_that_of_the_work_is_that_of_the_work),
 		fake_test(commits_that_found_no_room_when_the_connection_ended_are_reported_all_the_same),
