@@ -177,7 +177,8 @@ static int start_listening(struct lb_server *server, char why[256])
 	}
 	fd = host->net->listen(host, &endpoints[0], &server->bound);
 	if (fd < 0) {
-		snprintf(why, 256, "cannot listen on %.100s: %s", listen, strerror(-fd));
+		snprintf(why, 256, "cannot listen on %.100s: %s",
+			lb_endpoint_text(&endpoints[0], server->address), strerror(-fd));
 		return fd;
 	}
 	lb_endpoint_text(&server->bound, server->address);

@@ -65,7 +65,8 @@ static lb_time now(struct lb_host *host)
 static int resolve(
 	struct lb_host *host, const char *address, struct lb_endpoint *endpoints, int max, const char **whyp)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_port = htons(7117), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
 	(void)address;
 	assert_true(max > 0);
