@@ -12,7 +12,7 @@ ORDER = (3, 5, 1, 4, 0)  # exit codes, the most serious one first: lastbyte-send
 CODES = {"committed": 0, "rolled_back": 1, "refused": 1, "in_doubt": 3, "not_committed": 4, "forgotten": 5}
 # What no fault of disk, link or process explains: somebody counted or kept bytes wrongly, or spoke wrongly.
 NEVER = ("wrong_length", "wrong_digest", "protocol", "source_changed", "source_unreadable", "bad_name", "too_large",
-         "settle_first", "another_ledger", "none")
+         "another_ledger", "none")
 
 
 class Books:
@@ -101,6 +101,8 @@ class Books:
         self.check(verdict != "forgotten" or self.forgetful, f"nothing was to be forgotten: {story}")
         if verdict != "committed" and name not in self.old:
             self.check(reason not in NEVER, f"no fault explains that: {story}")
+            if reason == "settle_first":
+                self.check(int(thing["id"].partition(":")[2]) > 1024, f"nothing that far below it can be open: {story}")
             if reason in ("disk_full", "io_error", "journal"):
                 self.check(full, f"no disk was full: {story}")
             if reason == "interrupted":

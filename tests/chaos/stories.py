@@ -174,8 +174,10 @@ def records(client):
 
 
 def record_by_record(client):
-    """Records of a pipe."""
-    records(client)()
+    """Records of a pipe. What earlier ones have left open may be so far back that it has to be settled first."""
+    answer = records(client)()
+    if any(thing.get("reason") == "settle_first" for thing in answer.objects):
+        client.go_on("--retry")
 
 
 def file_by_records(client):

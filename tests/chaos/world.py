@@ -249,7 +249,7 @@ class World:
         self.did["client at a fault point"] += bool(point) and answer.code == -signal.SIGKILL
         self.books.heard(answer, names, hit, " ".join(map(str, args)), self.full, stops)
         if patient and not hit and not self.full:
-            excused = {"lost", "broken"} if content is not None and not self.keeps else set()
+            excused = {"settle_first", *(("lost", "broken") if content is not None and not self.keeps else ())}
             reasons = {thing.get("reason") for thing in answer.objects if thing["verdict"] != "committed"}
             self.books.check(reasons <= excused, f"it gave up: {args}: {answer!r}")
         return answer
