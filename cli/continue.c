@@ -19,6 +19,7 @@ struct item {
 	char *address, *name, *source;
 	uint64_t lowest; /* number that is open at this address */
 	bool unused; /* a number of a reservation that was for nothing: it is closed, and there is nothing to tell */
+	bool perhaps; /* one for a record that the input may not have had */
 };
 
 struct list {
@@ -60,8 +61,10 @@ static int add(void *arg, const struct lb_open_delivery *open)
 		if (lines)
 			lb_lines_name(base, lb_lines_note_record(&note, i), name);
 		r = add_item(list, open, &id, name);
-		if (r == 0 && lines)
+		if (r == 0 && lines) {
 			list->items[list->n - 1].unused = !lb_lines_note_is_used(&note, i);
+			list->items[list->n - 1].perhaps = note.left == 0;
+		}
 	}
 	return r;
 }
@@ -113,11 +116,53 @@ static void settle(struct lb_sending *sending, const struct item *item, struct l
 		snprintf(result->receipt.name, sizeof result->receipt.name, "%s", item->name);
 }
 
+/* Whether both are perhaps for records of one input. */
+static bool are_of_one(const struct item *one, const struct item *other)
+{
+	size_t base = strlen(one->name) - LB_LINES_DIGITS;
+
+	return one->perhaps && other->perhaps && strlen(other->name) == strlen(one->name) &&
+	       strncmp(one->name, other->name, base) == 0;
+}
+
+/* Numbers that follow each other, and were not committed: nobody knows whether the input had records for them, unless a
+ * later one was committed. */
+struct held {
+	const struct item *first;
+	size_t n;
+	struct lb_result result; /* of the first */
+};
+
+static void tell_held(
+	struct lb_telling *telling, struct lb_peer *peer, struct held *held, bool each, bool last)
+{
+	char detail[160];
+
+	each = each || telling->json || held->n == 1;
+	for (size_t i = 0; i < (each ? held->n : held->n > 0); i++) {
+		struct lb_result result = held->result;
+
+		result.receipt.id = held->first[i].id;
+		snprintf(result.receipt.name, sizeof result.receipt.name, "%s", held->first[i].name);
+		if (!each) {
+			snprintf(detail, sizeof detail,
+				"it and the %zu numbers behind it are not committed; whether there were "
+				"records "
+				"for them is not known",
+				held->n - 1);
+			result.detail = detail;
+		}
+		lb_tell(telling, peer, &result, last && i + 1 == (each ? held->n : 1));
+	}
+	held->n = 0;
+}
+
 /* The n items that are open at one address. -1, or the exit code of a mistake. */
 static int settle_all(
 	struct lb_sending *sending, struct lb_telling *telling, const struct item *items, size_t n)
 {
 	struct lb_peer *peer = &sending->peer;
+	struct held held = {.n = 0};
 	int r;
 
 	peer->address = items->address;
@@ -138,6 +183,7 @@ static int settle_all(
 	lb_progress_clear(&sending->progress);
 	for (size_t i = 0; r < 0 && i < n; i++) {
 		struct lb_result result = {0};
+		bool last = i + 1 == n;
 
 		sending->progress.index++;
 		if (items[i].unused && peer->client != NULL)
@@ -145,10 +191,24 @@ static int settle_all(
 		if (items[i].unused)
 			continue;
 		settle(sending, &items[i], &result);
-		if (!result.gone)
-			lb_tell(telling, peer, &result, i + 1 == n);
-		else if (i + 1 == n)
+		if (held.n > 0 && !are_of_one(held.first, &items[i]))
+			tell_held(telling, peer, &held, false, false);
+		if (result.gone && last && held.n == 0) {
 			lb_peer_close(peer);
+		} else if (result.gone) {
+			tell_held(telling, peer, &held, false, last);
+		} else if (items[i].perhaps && result.verdict == LB_VERDICT_ROLLED_BACK) {
+			if (held.n++ == 0) {
+				held.first = &items[i];
+				held.result = result;
+				held.result.detail = NULL; /* it is the client's, until its next call */
+			}
+			if (last)
+				tell_held(telling, peer, &held, false, true);
+		} else {
+			tell_held(telling, peer, &held, result.verdict == LB_VERDICT_COMMITTED, false);
+			lb_tell(telling, peer, &result, last);
+		}
 	}
 	return r;
 }

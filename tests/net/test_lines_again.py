@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`lastbyte send --lines` after a run that ended early: it goes on there, and every line comes once."""
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -169,6 +170,46 @@ def _(place):
     same(numbers, [name(n) for n in range(int(numbers[0][2:]), int(numbers[0][2:]) + len(numbers))])
     assert numbers[-1] <= name(len(LINES)), numbers
     same(place.send("--continue").exits(0).out, "")
+
+
+def killed_pipe(place, server, lines, receipts):
+    """A run that is killed when it has printed so many, while its pipe has no more."""
+    process = place.start("send", "--lines", "--name", "x", "-", server.address, stdin=subprocess.PIPE)
+    process.stdin.write(b"".join(line + b"\n" for line in lines))
+    process.stdin.flush()
+    for _ in range(receipts):
+        process.stdout.readline()
+    process.kill()
+    process.wait()
+
+
+@test("--continue after a pipe: the numbers behind the last line that is committed are told together, and what that means")
+def _(place):
+    server = place.serve()
+    killed_pipe(place, server, LINES[:70], 70)
+    done = place.send("--continue").exits(1)
+    same(re.findall(r"^committed \S+ (\S+)", done.out, re.M)[-6:], [name(n) for n in range(65, 71)])
+    same(len(done.err.splitlines()), 1)
+    assert re.match(rf"rolled_back \S+:71 {name(71)}: .*: it and the 57 numbers behind it are not committed; "
+                    "whether there were records for them is not known", done.err), done
+    same(place.send("--continue").exits(0).out, "")
+
+
+@test("--continue after a pipe: a line that is not committed, and comes before one that is, is told on its own; as JSON each is")
+def _(place):
+    server = place.serve("--max-delivery", "100")
+    lines = [b"one", b"x" * 101, b"x" * 101, b"four"]
+    killed_pipe(place, server, lines, 2)
+    err = place.send("--continue").exits(1).err.splitlines()
+    same([re.match(r"rolled_back \S+:(\d+) (\S+):", line).groups() for line in err],
+         [(str(n), name(n)) for n in (2, 3, 5)])
+    assert "it and the 59 numbers behind it" in err[2] and "behind it" not in err[0] + err[1], err
+    for file in place.visible():
+        os.unlink(os.path.join(place.inbox, file))
+    killed_pipe(place, server, lines, 2)
+    objects = place.send("--continue", "--json").exits(1).objects
+    same([(one["name"], one["verdict"]) for one in objects],
+         [(name(n), "committed" if n in (1, 4) else "rolled_back") for n in range(1, 65)])
 
 
 def told_and_killed(place):
