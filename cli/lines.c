@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define SIGNAL_MS 5000 /* after a signal: how long the server has to answer */
+#define ANOTHER   "another process delivers this file"
 
 struct lines {
 	struct lb_sending *sending;
@@ -26,6 +27,7 @@ struct lines {
 	uint64_t committed;
 	uint64_t from; /* the first record that is not, and that was not refused; 0: there is none */
 	bool stop;     /* nothing more is begun */
+	bool alone;    /* nobody else has begun with this input */
 };
 
 /* Nothing more is begun. Of a file, the next run shall know what was done. */
@@ -97,6 +99,40 @@ static void roll_back(struct lines *lines, enum lb_reason reason)
 	decided(lines, &decision);
 }
 
+/* Gives up what this run has begun, and leaves nothing of it in the journal: there it would stand before what another run
+ * has left, which has come further. */
+static void is_not_alone(struct lines *lines, int r)
+{
+	struct lb_peer *peer = &lines->sending->peer;
+	struct lb_result result = {.verdict = LB_VERDICT_NOT_COMMITTED,
+		.reason = r == -EBUSY ? LB_REASON_BUSY : LB_REASON_JOURNAL,
+		.detail = r == -EBUSY ? ANOTHER : strerror(-r),
+		.receipt.length = LB_UNKNOWN};
+	struct lb_receipt receipt;
+	struct lb_outcome outcome;
+
+	lines->stop = true;
+	lines->from = lines->records.index;
+	lb_lines_name(lines->name, lines->from, result.receipt.name);
+	(void)lb_client_rollback(
+		peer->client, LB_REASON_ROLLED_BACK, lb_peer_deadline(peer, SIGNAL_MS), &receipt, &outcome);
+	lb_tell(lines->telling, peer, &result, false);
+}
+
+/* Two runs that have found nothing open may begin with the same file: its number is in the journal, for the other one. */
+static int look_for_others(struct lines *lines)
+{
+	struct lb_peer *peer = &lines->sending->peer;
+	int r = 0;
+
+	LB_FAULT("lines_begun");
+	if (lines->open.n == 0 && lines->records.source.again)
+		r = lb_lines_open_alone(&lines->open, peer, lines->name, lines->records.prefixed,
+			lb_client_id(peer->client), lines->records.index);
+	lines->alone = r == 0;
+	return r;
+}
+
 static void send_record(struct lines *lines, const uint8_t *record, size_t len)
 {
 	struct lb_peer *peer = &lines->sending->peer;
@@ -104,11 +140,15 @@ static void send_record(struct lines *lines, const uint8_t *record, size_t len)
 	char name[LB_NAME_MAX + 1], note[LB_LINES_NOTE_MAX + 1];
 	const struct lb_delivery delivery = {
 		.name = name, .length = len, .tag = (void *)(uintptr_t)index, .note = note};
-	int r;
+	int r, others;
 
 	lb_lines_name(lines->name, index, name);
 	lb_lines_open_note(&lines->open, &lines->records, note);
 	r = lb_client_begin(peer->client, &delivery, peer->deadline);
+	if (r == 0 && !lines->alone && (others = look_for_others(lines)) < 0) {
+		is_not_alone(lines, others);
+		return;
+	}
 	if (r == 0)
 		r = lb_client_write(peer->client, record, len, peer->deadline);
 	if (r == 0 || r == -ECONNABORTED)
@@ -228,7 +268,7 @@ static void ask(struct lines *lines, const struct lb_id *id, uint64_t index, boo
 static void cannot_take_up(struct lines *lines, uint64_t index, int r)
 {
 	decide_not(lines, index, r == -EBUSY ? LB_REASON_BUSY : LB_REASON_JOURNAL,
-		r == -EBUSY ? "another process delivers this file" : strerror(-r));
+		r == -EBUSY ? ANOTHER : strerror(-r));
 }
 
 /* Nothing of it can be gone on with: what is open could not be said in one note. */

@@ -138,6 +138,7 @@ struct search {
 	const struct lb_uuid *ledger;  /* NULL: it is not known, and may be any */
 	char address[LB_ADDRESS_TEXT]; /* as the journal has it */
 	size_t n, known;               /* that are open; of these, that `open` has, too */
+	uint64_t number, index;        /* of ours */
 };
 
 /* Another address may lead to the same ledger; and what another ledger at this address had may be committed. */
@@ -267,6 +268,26 @@ int lb_lines_open_check(
 	int r = open->n > 0 ? look_through(&search, peer, count) : 0;
 
 	return r < 0 ? r : search.n == open->n && search.known == open->n ? 0 : -EBUSY;
+}
+
+/* Who was there before us, or has come further: that one has looked already, and goes on. */
+static int yield_to(void *arg, const struct lb_open_delivery *delivery)
+{
+	const struct search *search = arg;
+	struct lb_lines_note note;
+
+	if (!is_for(search, delivery, &note))
+		return 0;
+	return delivery->id.number < search->number || note.index > search->index ? -EBUSY : 0;
+}
+
+int lb_lines_open_alone(struct lb_lines_open *open, const struct lb_peer *peer, const char *name,
+	bool prefixed, const struct lb_id *id, uint64_t index)
+{
+	struct search search = {
+		.open = open, .name = name, .prefixed = prefixed, .number = id->number, .index = index};
+
+	return look_through(&search, peer, yield_to);
 }
 
 void lb_lines_open_free(struct lb_lines_open *open)

@@ -73,6 +73,11 @@ void lb_lines_open_free(struct lb_lines_open *open);
 int lb_lines_open_check(
 	struct lb_lines_open *open, const struct lb_peer *peer, const char *name, bool prefixed);
 
+/* Whether nobody else has begun to deliver the input since it was looked for: `id` is the number that this run has reserved
+ * first, for record `index`. Of several that do so at once, one is told so. 0; -EBUSY; or a negative errno. */
+int lb_lines_open_alone(struct lb_lines_open *open, const struct lb_peer *peer, const char *name,
+	bool prefixed, const struct lb_id *id, uint64_t index);
+
 /* Reads the input as far as the numbers go, and goes back to the first record that they are for. 0; -ESTALE: what comes
  * before that is not what was there; -EUCLEAN: nor is a record that has committed, and that no number is open for any more;
  * or as lb_records_cut and lb_records_fill. */

@@ -401,6 +401,43 @@ def _(place):
     check(place, taken)
 
 
+@test("two runs that have found nothing open: the one that has begun first delivers all, and the other one nothing")
+def _(place):
+    server, taken = place.serve(), {}
+    proxy = place.proxy(server.address, down=500, how="hold")
+    late = start(place, server, binary=TESTING, env={"LASTBYTE_STOP": "lines_found"})
+    until_stopped(late)
+    process = start(place, server, proxy.address)
+    until("it has begun", lambda: len(place.visible()) > 0)
+    late.send_signal(signal.SIGCONT)
+    done = Answer(late).exits(4)
+    assert "another process delivers this file" in done.err, done
+    same(done.out, "")
+    proxy.release()
+    Answer(process).exits(0)
+    check(place, taken)
+
+
+@test("the same when the other one has numbers, too, and looks only when the first one has come further")
+def _(place):
+    server, taken, lines = place.serve(), {}, [b"%d" % n for n in range(1, 901)]
+    words = ("send", "--lines", "--name", "x", place.file("f", b"\n".join(lines)))
+    proxy, journal = place.proxy(server.address, down=500, how="hold"), pathlib.Path(place.state, "journal")
+    late = place.start(*words, server.address, binary=TESTING, env={"LASTBYTE_STOP": "lines_found lines_begun"})
+    until_stopped(late)
+    process = place.start(*words, proxy.address)
+    until("it has begun", lambda: len(place.visible()) > 0)
+    late.send_signal(signal.SIGCONT)
+    until("the other one has numbers", lambda: journal.read_bytes().count(b"\nrange ") == 2)
+    until_stopped(late)
+    proxy.release()
+    until("it has come further", lambda: len(place.visible()) > 200)  # all it cannot deliver: nobody reads what it prints
+    late.send_signal(signal.SIGCONT)
+    assert "another process delivers this file" in Answer(late).exits(4).err
+    Answer(process).exits(0)
+    check(place, taken, lines)
+
+
 @test("a run that has found the same numbers open, and comes to ask when another one has done all, sends nothing")
 def _(place):
     server, taken = place.serve(), {}
