@@ -249,10 +249,18 @@ LB_PUBLIC int lb_client_resolve(struct lb_client *client, const struct lb_id *id
  */
 LB_PUBLIC void lb_client_keep(struct lb_client *client);
 
-/* Says CLOSE, waits for CLOSE_OK, ends the connection. Consumes client, always. An open delivery is rolled
- * back. What is undecided gets its verdict before, which `decided` is told; by the deadline it is IN_DOUBT.
- * The interrupt does not end it. The outcome is the connection's, its verdict that of the last delivery.
- * 0: both ends agreed; -ETIMEDOUT; -ECONNABORTED: it ended otherwise, as the outcome says. */
+/*
+ * Says CLOSE, waits for CLOSE_OK, ends the connection. Consumes client, always. The interrupt does not end it. An open
+ * delivery is rolled back; if an earlier process may have committed it, that is asked, as by lb_client_rollback. What is
+ * undecided gets its verdict before, which `decided` is told; without `decided` fetch it first, or it is told to nobody, and
+ * what is COMMITTED stays open in the journal. By the deadline it is IN_DOUBT if COMMIT has left, and else NOT_COMMITTED.
+ * Where there is no connection, as while `retry` waits for the next one, that is so at once, also of the open delivery,
+ * which is IN_DOUBT if an earlier process may have committed it: for this call no connection is made.
+ *
+ * The outcome is the connection's, its verdict that of the last delivery; UNPROVEN after lb_client_commit_async, which has
+ * its own told, and where there was none. 0: both ends agreed; -ETIMEDOUT; -ECONNABORTED: it ended otherwise, as the
+ * outcome says, or there was no connection.
+ */
 LB_PUBLIC int lb_client_close(struct lb_client *client, lb_time deadline, struct lb_outcome *outcomep);
 
 /* Ends the connection at once, with RST. Consumes client, always. */

@@ -381,6 +381,36 @@ static void an_interrupt_ends_a_wait(void **state)
 	}
 }
 
+/* It has left nothing that could commit; or an earlier process may have. */
+static void closed_while_it_waits_it_ends_at_once(void **state)
+{
+	struct fake *fake = *state;
+
+	for (int earlier = 0; earlier <= 1; earlier++) {
+		struct trying trying;
+		struct told told;
+		struct lb_id id;
+		lb_time now;
+
+		fake_restart(fake);
+		if (earlier == 1)
+			fake_leave_open(fake, "name", "/source");
+		open_trying(&trying, fake);
+		assert_int_equal(lb_client_begin(trying.client, &trying.delivery, fake_in(fake, 10)), 0);
+		id = *lb_client_id(trying.client);
+		fake->broken = FAKE_RST;
+		assert_true(lb_client_step(trying.client));
+		assert_int_equal(trying.waits, 1);
+		now = fake->now;
+		told = fake_close(fake, trying.client);
+		assert_int_equal(told.r, -ECONNABORTED);
+		assert_int_equal(
+			told.outcome.verdict, earlier ? LB_VERDICT_IN_DOUBT : LB_VERDICT_NOT_COMMITTED);
+		assert_int_equal(fake->now, now);
+		assert_int_equal(fake_is_open(fake, &id), earlier);
+	}
+}
+
 static void the_next_delivery_connects_anew(void **state)
 {
 	struct fake *fake = *state;
@@ -414,6 +444,7 @@ int main(void)
 		BY(a_source_that_cannot_be_read_again_ends_it),
 		BY(the_deadline_ends_the_tries),
 		BY(an_interrupt_ends_a_wait),
+		BY(closed_while_it_waits_it_ends_at_once),
 		BY(the_next_delivery_connects_anew),
 	};
 

@@ -584,6 +584,72 @@ static void who_closes_gets_the_verdicts_first(void **state)
 	expect_each_once(&of, 5, LB_VERDICT_IN_DOUBT);
 }
 
+static void who_closes_is_told_the_verdict_of_the_last_one_but_not_once_more(void **state)
+{
+	struct fake *fake = *state;
+	struct told told;
+	struct many of;
+
+	start(&of, fake, piped);
+	assert_int_equal(put(&of, 0), 0);
+	told = fake_close(fake, of.client);
+	assert_int_equal(told.r, 0);
+	assert_int_equal(told.outcome.verdict, LB_VERDICT_UNPROVEN);
+	expect_each_once(&of, 1, LB_VERDICT_COMMITTED);
+}
+
+static void who_closes_by_a_deadline_is_told_which_may_be_committed(void **state)
+{
+	struct fake *fake = *state;
+	struct many of;
+
+	start(&of, fake, piped);
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(put(&of, 0), 0);
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 1), NULL), -ETIMEDOUT);
+	fake->room = 0;
+	assert_int_equal(put(&of, 1), 0);
+	assert_int_equal(fake_close(fake, of.client).r, -ETIMEDOUT);
+	assert_int_equal(of.n_told, 2);
+	assert_int_equal(of.told[0].outcome.verdict, LB_VERDICT_IN_DOUBT);
+	assert_int_equal(of.told[1].outcome.verdict, LB_VERDICT_NOT_COMMITTED);
+}
+
+static void who_closes_without_a_connection_does_not_wait_for_another_one(void **state)
+{
+	struct fake *fake = *state;
+	struct many of;
+	lb_time now;
+
+	start(&of, fake, retried);
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(put(&of, 0), 0);
+	assert_int_equal(lb_client_decision(of.client, fake_in(fake, 1), NULL), -ETIMEDOUT);
+	fake->broken = FAKE_RST;
+	assert_true(lb_client_step(of.client));
+	assert_int_equal(of.waits, 1);
+	now = fake->now;
+	assert_int_equal(fake_close(fake, of.client).r, -ECONNABORTED);
+	assert_int_equal(fake->now, now);
+	assert_int_equal(fake->connects, 0);
+	expect_each_once(&of, 1, LB_VERDICT_IN_DOUBT);
+}
+
+static void who_closes_without_having_asked_for_a_verdict_leaves_it_open_for_the_next_process(void **state)
+{
+	const struct lb_client_options asking = {.pipeline = true};
+	struct fake *fake = *state;
+	struct many of;
+	struct lb_id id;
+
+	start(&of, fake, asking);
+	assert_int_equal(put(&of, 0), 0);
+	id = *lb_client_id(of.client);
+	assert_int_equal(fake_close(fake, of.client).r, 0);
+	assert_int_equal(of.n_has, 1);
+	assert_true(fake_is_open(fake, &id));
+}
+
 static void who_closes_while_the_server_is_busy_is_told_so(void **state)
 {
 	struct fake *fake = *state;
@@ -858,6 +924,10 @@ int main(void)
 		BY(what_was_given_up_takes_no_answer_from_another),
 		BY(a_source_that_is_under_way_is_busy_until_its_verdict_was_handed_on),
 		BY(who_closes_gets_the_verdicts_first),
+		BY(who_closes_is_told_the_verdict_of_the_last_one_but_not_once_more),
+		BY(who_closes_by_a_deadline_is_told_which_may_be_committed),
+		BY(who_closes_without_a_connection_does_not_wait_for_another_one),
+		BY(who_closes_without_having_asked_for_a_verdict_leaves_it_open_for_the_next_process),
 		BY(who_closes_while_the_server_is_busy_is_told_so),
 		BY(who_aborts_is_told_that_they_are_in_doubt),
 		BY(what_was_committed_before_is_compared_though_all_was_said_already),
