@@ -232,7 +232,7 @@ static bool serve_wish(struct sim_hand *hand, struct sim_wish *wish)
 	hand->compared = false;
 	wish->busy = true;
 	if (wish->doubted && sim_chance(hand->world, 40) &&
-		(hand->client->loose || sim_hand_has_open(hand, &wish->id)))
+		(hand->client->loose || sim_hand_has_open(hand) == 1))
 		sim_hand_resolve(hand, &hand->wish->id);
 	if (!wish->done && !hand->process->dead && sim_hand_may_begin(hand, wish, false))
 		go_on = sim_hand_deliver(hand, &none);

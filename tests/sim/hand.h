@@ -31,9 +31,9 @@ void sim_hand_resolve(struct sim_hand *hand, const struct lb_id *id); /* asks wh
 ssize_t sim_hand_read_again(void *arg, uint64_t offset, void *buf, size_t len); /* arg: the source */
 void    sim_hand_waits(void *arg, const struct lb_outcome *why, lb_time wait);
 
-/* open.c. What a command that has crashed leaves to the next one: whether the journal has this id open. What it has not,
- * though nobody was told of its end, will never commit. True, too, if that cannot be found out. */
-bool sim_hand_has_open(struct sim_hand *hand, const struct lb_id *id);
+/* open.c. What a command that has crashed leaves to the next one: whether the journal has the last id of its wish open, of
+ * whose end nobody was told: 1; 0: it has not, so it will never commit; or a negative errno: that cannot be found out. */
+int sim_hand_has_open(struct sim_hand *hand);
 /* Settles what the journal has open, whatever it was for: delivers it under its id, or asks. */
 void sim_hand_continue(struct sim_hand *hand);
 

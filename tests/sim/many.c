@@ -53,10 +53,14 @@ static void hear(struct many *many, lb_time deadline)
 bool sim_hand_may_begin(struct sim_hand *hand, struct sim_wish *wish, bool unnamed)
 {
 	struct sim_hand one = *hand;
+	int found;
 
+	if ((!unnamed && !wish->unnamed) || !wish->doubted)
+		return true;
 	one.wish = wish;
-	if ((!unnamed && !wish->unnamed) || !wish->doubted || !sim_hand_has_open(&one, &wish->id))
-		return !one.process->dead;
+	found = sim_hand_has_open(&one);
+	if (found <= 0)
+		return found == 0;
 	sim_hand_resolve(&one, &wish->id);
 	return !wish->done && !one.process->dead && !wish->doubted;
 }

@@ -18,13 +18,18 @@ static int covers(void *arg, const struct lb_open_delivery *open)
 	       id->number - open->id.number < open->count;
 }
 
-bool sim_hand_has_open(struct sim_hand *hand, const struct lb_id *id)
+int sim_hand_has_open(struct sim_hand *hand)
 {
 	const struct lb_client_options options = {.state_dir = "/state"};
-	struct lb_id sought = *id;
+	const struct lb_outcome outcome = {.verdict = LB_VERDICT_NOT_COMMITTED};
+	struct sim_wish *wish = hand->wish;
+	struct lb_id id = wish->id;
+	int result =
+		lb_client_each_open_on(&hand->process->host, &options, hand->client->address, covers, &id);
 
-	return lb_client_each_open_on(
-		       &hand->process->host, &options, hand->client->address, covers, &sought) != 0;
+	if (result == 0)
+		sim_check_told(hand->client->check, &id, wish->source, &outcome, NULL);
+	return result;
 }
 
 /* What was open when the command looked: deliveries, and each number of a reservation. */
