@@ -69,6 +69,7 @@ struct lb_reservation {
 	struct lb_uuid ledger;
 	uint32_t       count, given, n_ended;
 	uint64_t       ended[LB_NUMBERS_MAX / 64]; /* a bit for each */
+	bool           made;                       /* by this client, and not by an earlier process */
 };
 
 /* One attempt at one delivery, or a question about one. What comes before `course` is large, and filled one by one. */

@@ -27,8 +27,8 @@ static void end(struct lb_reservation *reservation, uint64_t number)
 	reservation->ended[at / 64] |= bit;
 }
 
-/* Of those that are done the one to close next. An earlier one is not left open behind a later one: what that was for may
- * be in no note of those that stay. */
+/* Of those that are done the one to close next, before which none stays open that was made here, or is done: what the
+ * later one was for may be in no note of those that stay. */
 static struct lb_reservation *earliest(struct lb_client *client)
 {
 	struct lb_reservation *found = NULL;
@@ -36,11 +36,11 @@ static struct lb_reservation *earliest(struct lb_client *client)
 	for (unsigned i = 0; i < LB_RESERVATIONS && !client->keep; i++) {
 		struct lb_reservation *reservation = &client->reservations[i];
 
-		if (is_done(reservation) &&
+		if (reservation->first.number != 0 && (reservation->made || is_done(reservation)) &&
 			(found == NULL || reservation->first.number < found->first.number))
 			found = reservation;
 	}
-	return found;
+	return found != NULL && is_done(found) ? found : NULL;
 }
 
 /* If that cannot be written down they stay open there, and are asked about once more. */
@@ -78,7 +78,7 @@ static int reserve(struct lb_client *client, struct lb_reservation *reservation)
 		done->first.number = 0;
 	settle(client);
 	*reservation = (struct lb_reservation){
-		.first = entry->id, .ledger = entry->ledger, .count = client->numbers};
+		.first = entry->id, .ledger = entry->ledger, .count = client->numbers, .made = true};
 	client->numbered = reservation;
 	return lb_journal_lowest(client->journal, &client->lowest);
 }

@@ -191,6 +191,28 @@ static void the_earliest_is_closed_first_so_that_a_crash_leaves_no_gap(void **st
 	}
 }
 
+static void none_is_closed_before_an_earlier_one_that_was_given_out_here(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = open_client(fake);
+	struct lb_outcome outcome;
+	struct lb_id later;
+
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(lb_client_begin(client, &delivery, fake_in(fake, 10)), 0);
+	assert_int_equal(lb_client_commit_async(client, fake_in(fake, 10)), 0);
+	assert_int_equal(lb_client_decision(client, fake_in(fake, 1), NULL), -ETIMEDOUT);
+	fake->silent_at = LB_EVENT_NONE;
+	for (unsigned i = 1; i <= 2 * NUMBERS; i++)
+		assert_int_equal(deliver(fake, client).outcome.verdict, LB_VERDICT_COMMITTED);
+	later = *lb_client_id(client);
+	assert_int_equal(later.number, 2 * NUMBERS + 1);
+	later.number = NUMBERS + 1;
+	assert_true(fake_is_held(fake, &later));
+	lb_client_abort(client, &outcome);
+	assert_true(fake_is_open(fake, &later));
+}
+
 static void what_is_to_be_kept_stays_open_though_its_end_is_known(void **state)
 {
 	struct fake *fake = *state;
@@ -287,6 +309,7 @@ int main(void)
 		BY(what_an_earlier_process_has_left_is_closed_when_each_of_them_was_asked_about),
 		BY(what_an_earlier_process_has_left_stays_open_until_others_are_reserved),
 		BY(the_earliest_is_closed_first_so_that_a_crash_leaves_no_gap),
+		BY(none_is_closed_before_an_earlier_one_that_was_given_out_here),
 		BY(what_is_to_be_kept_stays_open_though_its_end_is_known),
 		BY(the_note_is_there_for_who_finds_them),
 		BY(with_another_ledger_other_numbers_are_used),
