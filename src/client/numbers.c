@@ -99,8 +99,10 @@ int lb_numbers_give(struct lb_client *client)
 			return 0;
 		r = reserve(client, reservation);
 	}
-	if (r < 0)
+	if (r < 0) { /* perhaps when the numbers were reserved: the next delivery has the first of them then */
+		attempt->entry.id.number = 0;
 		return r;
+	}
 	attempt->reservation = client->numbered;
 	attempt->entry.id = client->numbered->first;
 	attempt->entry.id.number += client->numbered->given++;

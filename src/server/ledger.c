@@ -27,9 +27,10 @@ const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 	[LB_LEDGER_SQL_SEQUENCE] = "SELECT sequence FROM meta",
 	[LB_LEDGER_SQL_COUNT] = "UPDATE meta SET sequence = ?1",
 	[LB_LEDGER_SQL_LOWEST] = "SELECT ifnull((SELECT settled FROM clients WHERE client = ?1), 1)",
-	[LB_LEDGER_SQL_INSERT] = "INSERT INTO verdicts(client, number, sequence, " LB_LEDGER_COLUMNS ", reply)"
-				 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-				 " ON CONFLICT(client, number) DO NOTHING",
+	[LB_LEDGER_SQL_INSERT] =
+		"INSERT INTO verdicts(client, number, sequence, " LB_LEDGER_COLUMNS ", reply)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+		" ON CONFLICT(client, number) DO NOTHING",
 	/* Replaces nothing: a row that is in its way, by its number or by an index of somebody else's, may be a delivery. */
 	[LB_LEDGER_SQL_CONTENT] =
 		"INSERT INTO deliveries(sequence, id, name, content, length, digest, committed_at)"

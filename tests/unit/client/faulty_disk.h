@@ -11,7 +11,7 @@ struct faulty {
 	struct lb_host     host; /* first: the tables' functions cast it back */
 	struct lb_disk_ops disk;
 	int      fail_append, fail_sync, fail_rename, fail_lock; /* -errno for every such call; 0: none */
-	unsigned good_appends;                                   /* that fail_append leaves alone */
+	unsigned good_appends, good_locks; /* that fail_append and fail_lock leave alone */
 	unsigned syncs, appends;
 };
 
@@ -63,7 +63,11 @@ static inline int faulty_lock(struct lb_host *host, int fd, uint64_t byte, bool 
 {
 	struct faulty *faulty = (struct faulty *)host;
 
-	return faulty->fail_lock != 0 ? faulty->fail_lock : lb_disk_real.lock(host, fd, byte, wait);
+	if (faulty->fail_lock == 0 || faulty->good_locks > 0) {
+		faulty->good_locks -= faulty->fail_lock != 0;
+		return lb_disk_real.lock(host, fd, byte, wait);
+	}
+	return faulty->fail_lock;
 }
 
 static inline void faulty_init(struct faulty *faulty)

@@ -282,6 +282,31 @@ static void who_has_a_source_or_an_id_has_a_line_of_its_own(void **state)
 	fake_close(fake, client);
 }
 
+static void a_number_that_was_told_is_given_to_nobody_else(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = open_client(fake);
+
+	for (unsigned good = 0; good < 5; good++) {
+		struct told failed, told;
+		int r;
+
+		fake->machine.good_locks = good;
+		fake->machine.fail_lock = -ENOLCK;
+		r = lb_client_begin(client, &delivery, fake_in(fake, 10));
+		fake->machine.fail_lock = 0;
+		failed = fake_commit(fake, client);
+		told = deliver(fake, client);
+		assert_int_equal(told.outcome.verdict, LB_VERDICT_COMMITTED);
+		assert_true(r == 0 || failed.receipt.id.number == 0 ||
+			    failed.receipt.id.number != told.receipt.id.number);
+		fake_close(fake, client);
+		fake->first_endpoint = fake->connects;
+		client = open_client(fake);
+	}
+	fake_close(fake, client);
+}
+
 static void without_a_journal_that_can_be_written_nothing_is_begun(void **state)
 {
 	struct fake *fake = *state;
@@ -314,6 +339,7 @@ int main(void)
 		BY(the_note_is_there_for_who_finds_them),
 		BY(with_another_ledger_other_numbers_are_used),
 		BY(who_has_a_source_or_an_id_has_a_line_of_its_own),
+		BY(a_number_that_was_told_is_given_to_nobody_else),
 		BY(without_a_journal_that_can_be_written_nothing_is_begun),
 	};
 
