@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum row_state { ROW_COMMITTED = 1, ROW_FENCED = 2 };
-
 const char *const lb_ledger_sql[LB_LEDGER_SQL_N] = {
 	[LB_LEDGER_SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[LB_LEDGER_SQL_END] = "COMMIT",
@@ -126,37 +124,6 @@ int lb_ledger_end(struct lb_ledger *ledger, int rc)
 	return -EIO;
 }
 
-void lb_ledger_copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column)
-{
-	const void *text = sqlite3_column_text(row, column);
-	size_t len = text != NULL ? (size_t)sqlite3_column_bytes(row, column) : 0;
-
-	if (len > LB_NAME_MAX)
-		len = LB_NAME_MAX;
-	if (len > 0)
-		memcpy(to, text, len);
-	to[len] = '\0';
-}
-
-enum lb_ledger_state lb_ledger_row_read(sqlite3_stmt *row, int first, const struct lb_id *id,
-	const struct lb_uuid *uuid, struct lb_receipt *receiptp)
-{
-	*receiptp = (struct lb_receipt){.id = *id, .ledger = *uuid};
-	if (sqlite3_column_type(row, first) == SQLITE_NULL)
-		return LB_LEDGER_UNSEEN;
-	receiptp->committed_at = sqlite3_column_int64(row, first + 5);
-	if (sqlite3_column_int(row, first) != ROW_COMMITTED)
-		return LB_LEDGER_FENCED;
-	lb_ledger_copy_text(receiptp->name, row, first + 1);
-	lb_ledger_copy_text(receiptp->placed, row, first + 2);
-	receiptp->length = (uint64_t)sqlite3_column_int64(row, first + 3);
-	if (sqlite3_column_bytes(row, first + 4) == sizeof receiptp->digest.bytes)
-		memcpy(receiptp->digest.bytes, sqlite3_column_blob(row, first + 4),
-			sizeof receiptp->digest.bytes);
-	receiptp->durability = (enum lb_durability)sqlite3_column_int(row, first + 6);
-	return LB_LEDGER_COMMITTED;
-}
-
 static enum lb_ledger_state without_row(sqlite3_stmt *row, uint64_t number)
 {
 	uint64_t settled = (uint64_t)sqlite3_column_int64(row, 0),
@@ -218,7 +185,7 @@ static int write_sequence(struct lb_ledger *ledger, sqlite3_int64 sequence)
 	return lb_ledger_run(ledger->statements[LB_LEDGER_SQL_COUNT]);
 }
 
-static int insert_verdict(struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence,
+static int insert_verdict(struct lb_ledger *ledger, enum lb_row_state state, sqlite3_int64 sequence,
 	const struct lb_ledger_entry *entry)
 {
 	const struct lb_receipt *receipt = &entry->receipt;
@@ -227,7 +194,7 @@ static int insert_verdict(struct lb_ledger *ledger, enum row_state state, sqlite
 	sqlite3_bind_int64(row, 3, sequence);
 	sqlite3_bind_int(row, 4, state);
 	sqlite3_bind_int64(row, 9, receipt->committed_at);
-	if (state == ROW_COMMITTED) {
+	if (state == LB_ROW_COMMITTED) {
 		sqlite3_bind_text(row, 5, receipt->name, -1, SQLITE_STATIC);
 		sqlite3_bind_text(row, 6, receipt->placed, -1, SQLITE_STATIC);
 		sqlite3_bind_int64(row, 7, (sqlite3_int64)receipt->length);
@@ -254,8 +221,8 @@ static int read_lowest(struct lb_ledger *ledger, const struct lb_id *id)
 }
 
 /* The entry's state: UNSEEN: it is in now; COMMITTED: something was there first. Or LB_LEDGER_REFUSED comes out. */
-static int insert(
-	struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence, struct lb_ledger_entry *entry)
+static int insert(struct lb_ledger *ledger, enum lb_row_state state, sqlite3_int64 sequence,
+	struct lb_ledger_entry *entry)
 {
 	struct lb_receipt *receipt = &entry->receipt;
 	bool is_new = false;
@@ -274,15 +241,15 @@ static int insert(
 	entry->state = LB_LEDGER_UNSEEN;
 	if (rc == SQLITE_OK && !is_new) {
 		entry->state = LB_LEDGER_COMMITTED;
-	} else if (rc == SQLITE_OK && state == ROW_COMMITTED && ledger->contents) {
+	} else if (rc == SQLITE_OK && state == LB_ROW_COMMITTED && ledger->contents) {
 		rc = lb_ledger_content_put(ledger, sequence, entry);
 	}
 	return rc;
 }
 
 /* As that, but of a row that is refused nothing is left. Refused once more: that has ended the transaction. */
-static int insert_apart(
-	struct lb_ledger *ledger, enum row_state state, sqlite3_int64 sequence, struct lb_ledger_entry *entry)
+static int insert_apart(struct lb_ledger *ledger, enum lb_row_state state, sqlite3_int64 sequence,
+	struct lb_ledger_entry *entry)
 {
 	int rc = sqlite3_exec(ledger->db, "SAVEPOINT apart", NULL, NULL, NULL);
 
@@ -328,8 +295,8 @@ int lb_ledger_look(struct lb_ledger *ledger, const struct lb_id *id, enum lb_led
  * transaction is to be undone and begun again, with each `apart`. Those that were refused before are left out. No entry is
  * overwritten before all are in: else one that has met another of this transaction would bring its content the next time.
  */
-static int insert_all(
-	struct lb_ledger *ledger, enum row_state state, struct lb_ledger_entry *entries, size_t n, bool apart)
+static int insert_all(struct lb_ledger *ledger, enum lb_row_state state, struct lb_ledger_entry *entries,
+	size_t n, bool apart)
 {
 	sqlite3_int64 first = 0, last;
 	int rc = lb_ledger_settle_within(ledger);
@@ -366,7 +333,7 @@ int lb_ledger_commit(struct lb_ledger *ledger, struct lb_ledger_entry *entries, 
 					      [LB_LEDGER_SQL_UNDO]); /* an error if a trigger has done so */
 		err = lb_ledger_begin(ledger);
 		if (err == 0)
-			rc = insert_all(ledger, ROW_COMMITTED, entries, n, apart);
+			rc = insert_all(ledger, LB_ROW_COMMITTED, entries, n, apart);
 	} while (err == 0 && rc == LB_LEDGER_REFUSED);
 	if (err == -EBUSY && LB_BUG("busy_is_done"))
 		err = 0;
@@ -384,7 +351,7 @@ int lb_ledger_fence(struct lb_ledger *ledger, const struct lb_id *id, enum lb_le
 
 	if (err == 0) {
 		fence.receipt.committed_at = ledger->host->clock->wall(ledger->host);
-		err = lb_ledger_end(ledger, insert_all(ledger, ROW_FENCED, &fence, 1, false));
+		err = lb_ledger_end(ledger, insert_all(ledger, LB_ROW_FENCED, &fence, 1, false));
 		ledger->n_settles = err == 0 ? 0 : ledger->n_settles;
 	}
 	*statep = fence.state == LB_LEDGER_UNSEEN ? LB_LEDGER_FENCED : fence.state;

@@ -17,6 +17,9 @@
 /* A row's columns, in the order in which lb_ledger_row_read finds them. */
 #define LB_LEDGER_COLUMNS "state, name, placed, length, digest, committed_at, durability"
 
+/* `state` */
+enum lb_row_state { LB_ROW_COMMITTED = 1, LB_ROW_FENCED = 2 };
+
 enum lb_ledger_statement {
 	LB_LEDGER_SQL_BEGIN,
 	LB_LEDGER_SQL_END,
@@ -71,24 +74,23 @@ int lb_ledger_check_kind(struct lb_ledger *ledger); /* SQLITE_MISMATCH, too */
 /* Hands the only row of a statement to `take`. */
 int  lb_ledger_ask(sqlite3 *db, const char *sql, void (*take)(sqlite3_stmt *row, void *arg), void *arg);
 void lb_ledger_take_int(sqlite3_stmt *row, void *arg);
-
 /* The row of `id` in the columns from `first` on. */
 enum lb_ledger_state lb_ledger_row_read(sqlite3_stmt *row, int first, const struct lb_id *id,
 	const struct lb_uuid *uuid, struct lb_receipt *receiptp);
+void                 lb_ledger_copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column);
 
 /* ledger.c: statements and transactions. `end` takes the SQLite code that has come out so far, and returns what the
  * functions of ledger.h do; `give_up` is its like outside of a transaction, `look` one inside. */
 bool          lb_ledger_is_storable(const struct lb_id *id);
 sqlite3_stmt *lb_ledger_bind(
 	struct lb_ledger *ledger, enum lb_ledger_statement which, const struct lb_id *id);
-int  lb_ledger_run(sqlite3_stmt *statement);
-int  lb_ledger_begin(struct lb_ledger *ledger);
-int  lb_ledger_end(struct lb_ledger *ledger, int rc);
-int  lb_ledger_give_up(struct lb_ledger *ledger, int rc);
-int  lb_ledger_look_within(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
-	 struct lb_receipt *receiptp, struct lb_ledger_reply *replyp);
-int  lb_ledger_settle_within(struct lb_ledger *ledger); /* what waits to be settled */
-void lb_ledger_copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column);
+int lb_ledger_run(sqlite3_stmt *statement);
+int lb_ledger_begin(struct lb_ledger *ledger);
+int lb_ledger_end(struct lb_ledger *ledger, int rc);
+int lb_ledger_give_up(struct lb_ledger *ledger, int rc);
+int lb_ledger_look_within(struct lb_ledger *ledger, const struct lb_id *id, enum lb_ledger_state *statep,
+	struct lb_receipt *receiptp, struct lb_ledger_reply *replyp);
+int lb_ledger_settle_within(struct lb_ledger *ledger); /* what waits to be settled */
 
 /* ledger_content.c: the row of what was delivered. LB_LEDGER_REFUSED, in the place of SQLite's code: the table does not
  * take it, for which the entry has the state and the text; what the attempt has left is to be undone. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tables of the ledger: making them, bringing those of an older version up to date, and what `meta` says: identity
- * and settings. Owns the schema's text; the connection is ledger_db.c's.
+ * The tables of the ledger: making them, bringing those of an older version up to date, what `meta` says: identity and
+ * settings, and how a row of verdicts is read. Owns the schema's text; the connection is ledger_db.c's.
  */
 #include "server/ledger_db.h"
 #include <string.h>
@@ -173,4 +173,35 @@ int lb_ledger_begin_anew(struct lb_ledger *ledger, bool first)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(ledger->db, "COMMIT", NULL, NULL, NULL);
 	return rc;
+}
+
+void lb_ledger_copy_text(char to[LB_NAME_MAX + 1], sqlite3_stmt *row, int column)
+{
+	const void *text = sqlite3_column_text(row, column);
+	size_t len = text != NULL ? (size_t)sqlite3_column_bytes(row, column) : 0;
+
+	if (len > LB_NAME_MAX)
+		len = LB_NAME_MAX;
+	if (len > 0)
+		memcpy(to, text, len);
+	to[len] = '\0';
+}
+
+enum lb_ledger_state lb_ledger_row_read(sqlite3_stmt *row, int first, const struct lb_id *id,
+	const struct lb_uuid *uuid, struct lb_receipt *receiptp)
+{
+	*receiptp = (struct lb_receipt){.id = *id, .ledger = *uuid};
+	if (sqlite3_column_type(row, first) == SQLITE_NULL)
+		return LB_LEDGER_UNSEEN;
+	receiptp->committed_at = sqlite3_column_int64(row, first + 5);
+	if (sqlite3_column_int(row, first) != LB_ROW_COMMITTED)
+		return LB_LEDGER_FENCED;
+	lb_ledger_copy_text(receiptp->name, row, first + 1);
+	lb_ledger_copy_text(receiptp->placed, row, first + 2);
+	receiptp->length = (uint64_t)sqlite3_column_int64(row, first + 3);
+	if (sqlite3_column_bytes(row, first + 4) == sizeof receiptp->digest.bytes)
+		memcpy(receiptp->digest.bytes, sqlite3_column_blob(row, first + 4),
+			sizeof receiptp->digest.bytes);
+	receiptp->durability = (enum lb_durability)sqlite3_column_int(row, first + 6);
+	return LB_LEDGER_COMMITTED;
 }
