@@ -263,8 +263,8 @@ static size_t some_room(const struct sim_hand *hand)
 	size_t least = 1;
 
 	for (int i = 0; i < hand->client->n_wishes; i++)
-		if (hand->client->wishes[i].source->len / 500 > least)
-			least = hand->client->wishes[i].source->len / 500;
+		if (hand->client->wishes[i].source->len / 100 > least)
+			least = hand->client->wishes[i].source->len / 100;
 	return (size_t)sim_between(hand->world, (int64_t)least, sim_chance(hand->world, 50) ? 300 : 20000);
 }
 
@@ -328,7 +328,8 @@ void sim_client_run(struct sim_task *task)
 
 	if (run->client->check->one_ledger && sim_chance(task->world, 10))
 		ask_elsewhere(&hand);
-	else if (sim_chance(task->world, 10))
+	else if (sim_chance(
+			 task->world, run->client->n_runs > 1 && !run->client->check->one_ledger ? 40 : 10))
 		sim_hand_continue(&hand);
 	else if (run->client->many && sim_chance(task->world, 80))
 		sim_hand_send_many(&hand);

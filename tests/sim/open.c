@@ -93,7 +93,12 @@ void sim_hand_continue(struct sim_hand *hand)
 		lb_client_each_open_on(&hand->process->host, &options, hand->client->address, add, &list);
 
 	sim_trace(hand->world, "%s: continues %d: %d", hand->process->name, list.n, result);
-	if (result < 0 || list.n == 0 || !sim_hand_open(hand, true))
+	if (result < 0 || list.n == 0)
+		return;
+	if (sim_chance(hand->world, 50)) /* meanwhile others settle some of it */
+		sim_task_pause(
+			hand->world, hand->world->now + sim_between(hand->world, 0, 5 * SIM_SECOND), false);
+	if (hand->process->dead || !sim_hand_open(hand, true))
 		return;
 	for (int i = 0; i < list.n && go_on; i++)
 		go_on = settle(hand, &list.at[i].id, list.at[i].delivery);

@@ -88,7 +88,7 @@ static void see_commit(struct sim_check *check, struct tap *tap, const struct st
 	if (question == NULL)
 		return; /* it was refused, and this was on its way */
 	question->commit = true;
-	question->ident->undecided++;
+	question->ident->undecided += !question->ident->never; /* it comes too late */
 	lb_commit_get(stream->payload, &event);
 	source = sim_source_with(check, question->name, &event.digest);
 	if (source == NULL || event.length != source->len)

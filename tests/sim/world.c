@@ -76,7 +76,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed, bool tracing)
 	world->seed = seed;
 	world->now = 1000 * SIM_SECOND;
 	world->tracing = tracing;
-	world->max_steps = 3000000;
+	world->max_steps = 10000000;
 	sim_random_seed(&world->random, seed);
 }
 
