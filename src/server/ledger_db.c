@@ -100,35 +100,30 @@ static int wait_for_lock(void *arg, int n)
 	return n < SHORT_WAITS + (patience_ms(ledger) - SHORT_WAITS / SHORT_WAITS_IN_MS) / LONG_WAIT_MS;
 }
 
+/* SQLite does not wait with this one: of those who are at it at the same moment, all but the first fail. */
 static int begin_log(struct lb_ledger *ledger, int *is_walp)
-{
-	return lb_ledger_ask(ledger->db, "PRAGMA journal_mode = WAL", take_is_wal, is_walp);
-}
-
-static int checkpoint(struct lb_ledger *ledger, int *framesp)
-{
-	return sqlite3_wal_checkpoint_v2(ledger->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, framesp, NULL);
-}
-
-/* These two SQLite does not wait with: of those who are at one at the same moment, all but the first fail. */
-static int do_alone(
-	struct lb_ledger *ledger, int (*step)(struct lb_ledger *ledger, int *resultp), int *resultp)
 {
 	struct lb_host *host = ledger->host;
 	lb_time end = host->clock->now(host) + patience_ms(ledger) * INT64_C(1000000);
 	int n = 0, rc;
 
 	do
-		rc = step(ledger, resultp);
+		rc = lb_ledger_ask(ledger->db, "PRAGMA journal_mode = WAL", take_is_wal, is_walp);
 	while ((rc & 0xff) == SQLITE_BUSY && host->clock->now(host) < end && wait_for_lock(ledger, n++));
 	return rc;
 }
 
-/* Somebody who reads on does not let it, nor does a full disk: what is durable in the log need not be so elsewhere. */
+/* Somebody who reads on does not let it, nor does a full disk: what is durable in the log need not be so elsewhere. So it
+ * waits for a moment only, in which nobody can commit. */
 static int shorten_log(struct lb_ledger *ledger)
 {
-	int rc = do_alone(ledger, checkpoint, NULL), primary = rc & 0xff;
+	bool in_vain = ledger->in_vain;
+	int rc, primary;
 
+	ledger->in_vain = true;
+	rc = sqlite3_wal_checkpoint_v2(ledger->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	ledger->in_vain = in_vain;
+	primary = rc & 0xff;
 	return primary == SQLITE_BUSY || primary == SQLITE_FULL ? SQLITE_OK : rc;
 }
 
@@ -188,7 +183,7 @@ static int connect_to(struct lb_ledger *ledger, bool first, char why[256])
 	if (rc == SQLITE_OK && version > LB_LEDGER_SCHEMA)
 		return fail(ledger, -ENOTSUP, "a newer version made it", why);
 	if (rc == SQLITE_OK)
-		rc = do_alone(ledger, begin_log, &is_wal);
+		rc = begin_log(ledger, &is_wal);
 	if (rc == SQLITE_OK && !is_wal)
 		return fail(ledger, -ENOTSUP, "its file system cannot hold a write-ahead log", why);
 	if (rc == SQLITE_OK)

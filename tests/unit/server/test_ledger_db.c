@@ -519,6 +519,21 @@ static void an_opening_does_not_give_back_what_had_followed_another_one(void **s
 	scratch_remove(&second.scratch);
 }
 
+/* What reads on holds up nobody else for long: the log is only shorter without it. */
+static void who_opens_it_waits_for_no_reader(void **state)
+{
+	struct fixture *fx = *state;
+	sqlite3 *reader;
+
+	assert_int_equal(try_commit(fx, 1), 0);
+	reader = read_beside(fx);
+	assert_int_equal(try_commit(fx, 2), 0);
+	faulty_vfs.slept = 0;
+	assert_int_equal(try_open(fx, host_that_sleeps(), ".lastbyte/ledger.db", NULL), 0);
+	assert_in_range(faulty_vfs.slept, 90000, 220000);
+	sqlite3_close(reader);
+}
+
 static void another_ledger_in_its_place_is_not_taken_for_it(void **state)
 {
 	struct fixture *fx = *state;
@@ -599,6 +614,7 @@ int main(void)
 		faulty_test(what_was_absent_after_an_error_stays_absent_after_a_crash),
 		faulty_test(so_it_does_beside_somebody_who_reads_on),
 		faulty_test(an_opening_does_not_give_back_what_had_followed_another_one),
+		faulty_test(who_opens_it_waits_for_no_reader),
 		faulty_test(another_ledger_in_its_place_is_not_taken_for_it),
 		faulty_test(the_working_directory_may_change),
 		faulty_test(commits_are_synced),
