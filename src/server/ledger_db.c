@@ -28,7 +28,9 @@ static int fail(const struct lb_ledger *ledger, int err, const char *what, char 
 static int fail_sqlite(const struct lb_ledger *ledger, int rc, char why[256])
 {
 	int primary = rc & 0xff, err = -EIO;
-	const char *text = ledger->db != NULL ? sqlite3_errmsg(ledger->db) : sqlite3_errstr(rc);
+	/* It has no words of its own for an error of the log's file, which was asked beside it. */
+	bool is_told = ledger->db != NULL && (sqlite3_errcode(ledger->db) & 0xff) == primary;
+	const char *text = is_told ? sqlite3_errmsg(ledger->db) : sqlite3_errstr(rc);
 
 	if (primary == SQLITE_MISMATCH)
 		return fail(ledger, -ENOTSUP,
@@ -159,10 +161,16 @@ static int rewrite_log(struct lb_ledger *ledger)
 	}
 	if (rc == SQLITE_OK && size > 0)
 		rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
-	if (rc == SQLITE_OK)
-		return sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
-	(void)sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
-	return rc;
+	return rc == SQLITE_OK ? sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL) : rc;
+}
+
+/* Nobody else is to wait for a transaction that has failed. */
+static int undo_opening(struct lb_ledger *ledger, int rc, char why[256])
+{
+	int err = fail_sqlite(ledger, rc, why);
+
+	(void)sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL); /* which has words of its own */
+	return err;
 }
 
 /* If it is not the `first` time, a missing file is an error. */
@@ -203,7 +211,7 @@ static int connect_to(struct lb_ledger *ledger, bool first, char why[256])
 			     : sqlite3_prepare_v3(ledger->db, lb_ledger_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
 				       &ledger->statements[i], NULL);
 	if (rc != SQLITE_OK)
-		return fail_sqlite(ledger, rc, why);
+		return undo_opening(ledger, rc, why);
 	ledger->full_is_certain = full_is_certain(ledger->db);
 	ledger->keep = 0;
 	return 0;
@@ -233,7 +241,6 @@ static bool can_wait(struct lb_ledger *ledger)
 {
 	int version = 0;
 
-	(void)sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
 	return lb_ledger_identity(ledger->db, &version, &ledger->uuid) == SQLITE_OK &&
 	       version == LB_LEDGER_SCHEMA && lb_ledger_check_kind(ledger) == SQLITE_OK;
 }

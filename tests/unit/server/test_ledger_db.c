@@ -534,6 +534,30 @@ static void who_opens_it_waits_for_no_reader(void **state)
 	sqlite3_close(reader);
 }
 
+static void why_the_log_could_not_be_written_anew_is_told(void **state)
+{
+	struct fixture *fx = *state;
+
+	assert_int_equal(try_commit(fx, 1), 0);
+	faulty_vfs.fail_log_write = SQLITE_IOERR_WRITE;
+	assert_int_equal(try_open(fx, lb_host_real(), ".lastbyte/ledger.db", NULL), -EIO);
+	assert_non_null(strstr(fx->why, "disk I/O error"));
+}
+
+static void what_cannot_be_opened_anew_is_not_kept_from_others(void **state)
+{
+	struct fixture *fx = *state;
+	sqlite3 *other = connect_beside(fx);
+
+	faulty_vfs.fail_log_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_commit(fx, 1), -EIO);
+	faulty_vfs.fail_log_sync = 0;
+	assert_int_equal(sqlite3_exec(other, "UPDATE meta SET uuid = x'00'", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(try_commit(fx, 1), -EIO);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(other);
+}
+
 static void another_ledger_in_its_place_is_not_taken_for_it(void **state)
 {
 	struct fixture *fx = *state;
@@ -615,6 +639,8 @@ int main(void)
 		faulty_test(so_it_does_beside_somebody_who_reads_on),
 		faulty_test(an_opening_does_not_give_back_what_had_followed_another_one),
 		faulty_test(who_opens_it_waits_for_no_reader),
+		faulty_test(why_the_log_could_not_be_written_anew_is_told),
+		faulty_test(what_cannot_be_opened_anew_is_not_kept_from_others),
 		faulty_test(another_ledger_in_its_place_is_not_taken_for_it),
 		faulty_test(the_working_directory_may_change),
 		faulty_test(commits_are_synced),
