@@ -260,13 +260,15 @@ static int insert_apart(struct lb_ledger *ledger, enum lb_row_state state, sqlit
 	return rc == SQLITE_OK ? sqlite3_exec(ledger->db, "RELEASE apart", NULL, NULL, NULL) : rc;
 }
 
-/* What was there first becomes the entry. */
+/* What was there first becomes the entry. Where nothing was, a trigger has left out our row. */
 static int take_first(struct lb_ledger *ledger, struct lb_ledger_entry *entry)
 {
+	int rc;
+
 	free(entry->reply.bytes);
 	entry->reply = (struct lb_ledger_reply){0};
-	return lb_ledger_look_within(
-		ledger, &entry->receipt.id, &entry->state, &entry->receipt, &entry->reply);
+	rc = lb_ledger_look_within(ledger, &entry->receipt.id, &entry->state, &entry->receipt, &entry->reply);
+	return rc == SQLITE_OK && entry->state == LB_LEDGER_UNSEEN ? SQLITE_CORRUPT : rc;
 }
 
 /* What is decided is not resumed. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ledger_fixture.h"
 #include "lib/cmocka.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -167,6 +168,22 @@ static void of_one_id_twice_in_a_batch_the_one_that_is_not_refused_brings_its_ow
 	free(entries[2].text);
 }
 
+/* Nobody is to have one there. But what is not in the ledger is not said to be. */
+static void without_its_row_in_the_ledger_nothing_is_committed(void **state)
+{
+	struct fixture *fx = *state;
+	struct lb_ledger_entry entry = entry_of(1, "text");
+	struct lb_id id = id_of(2);
+	struct lb_receipt receipt;
+	enum lb_ledger_state answer;
+
+	execute(fx, "CREATE TRIGGER mine BEFORE INSERT ON verdicts BEGIN SELECT RAISE(IGNORE); END");
+	assert_int_equal(lb_ledger_commit(fx->ledger, &entry, 1), -EIO);
+	assert_int_equal(lb_ledger_fence(fx->ledger, &id, &answer, &receipt, NULL), -EIO);
+	execute(fx, "DROP TRIGGER mine");
+	assert_int_equal(put(fx, 1, "text"), LB_LEDGER_UNSEEN);
+}
+
 static void a_number_that_is_taken_is_passed_over(void **state)
 {
 	struct fixture *fx = *state;
@@ -187,6 +204,7 @@ int main(void)
 		contents_test(a_row_on_which_an_expression_fails_is_not_committed_and_the_others_are),
 		contents_test(without_the_table_nothing_commits_and_with_it_all_may_come_again),
 		contents_test(of_one_id_twice_in_a_batch_the_one_that_is_not_refused_brings_its_own_content),
+		contents_test(without_its_row_in_the_ledger_nothing_is_committed),
 		contents_test(a_number_that_is_taken_is_passed_over),
 	};
 
