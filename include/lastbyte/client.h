@@ -182,7 +182,7 @@ LB_PUBLIC int lb_client_commit(
 /*
  * Asks for the commit of the open delivery and does not wait for the answer: another one can be begun at once. How each
  * of them ended is told once: in the order in which the answers come, which is any, to `decided`, or by
- * lb_client_decision. As many may be undecided as the server allows, 16 at most; with more, calls wait for a verdict.
+ * lb_client_decision. As many may be undecided as the server allows, 64 at most; with more, calls wait for a verdict.
  * What is said about a delivery is written with what comes next, when enough of it waits, or a call has to wait.
  *
  * With `pipeline` nothing waits for the server's word that it takes a delivery: lb_client_begin returns before that,

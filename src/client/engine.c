@@ -185,6 +185,10 @@ static bool is_over(struct lb_client *client)
 				       (client->pipeline || !lb_link_has_output(client)))) &&
 		       over(client, 0);
 	case LB_OPERATION_COMMIT_ASYNC:
+		if (lb_undecided_is_full(client)) {
+			lb_delivery_cut(client, -ENOBUFS);
+			return over(client, -ENOBUFS);
+		}
 		if (!lb_undecided_put(client))
 			return false;
 		lb_undecided_collect(client);

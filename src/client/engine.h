@@ -225,7 +225,10 @@ void lb_undecided_each(struct lb_client *client, void (*what)(struct lb_client *
 bool lb_undecided_find(struct lb_client *client, uint32_t handle); /* the one it names is put at hand */
 bool lb_undecided_has(
 	const struct lb_client *client, const struct lb_id *id); /* or its verdict was not fetched */
-bool lb_undecided_put(struct lb_client *client); /* what the calls are about, beside it. False: not yet */
+/* Whether COMMIT of what is at hand may be said: not without a place for what comes next. Until then it can be taken back. */
+bool lb_undecided_may_commit(struct lb_client *client);
+bool lb_undecided_is_full(struct lb_client *client); /* until a verdict was fetched there is no such place */
+bool lb_undecided_put(struct lb_client *client);     /* what the calls are about, beside it. False: not yet */
 bool lb_undecided_choose(
 	struct lb_client *client); /* whose turn it is to speak is put at hand. False: nobody's */
 bool lb_undecided_wait_here(const struct lb_client *client); /* for an answer over this connection */

@@ -111,7 +111,8 @@ static int say(struct lb_client *client)
 		return attempt->withdrawing && !attempt->said ? say_rollback(client) : 1;
 	case LB_COURSE_OPEN:
 		r = lb_stream_say(client);
-		if (r != 1 || !attempt->whole || attempt->sent < attempt->length)
+		if (r != 1 || !attempt->whole || attempt->sent < attempt->length ||
+			!lb_undecided_may_commit(client))
 			return r;
 		attempt->course = LB_COURSE_COMMIT;
 		attempt->said = false;

@@ -118,6 +118,17 @@ bool lb_undecided_has(const struct lb_client *client, const struct lb_id *id)
 	return id->number != 0 && (has_id(&client->undecided, id) || has_id(&client->verdicts, id));
 }
 
+bool lb_undecided_may_commit(struct lb_client *client)
+{
+	return client->operation != LB_OPERATION_COMMIT_ASYNC || client->attempt != client->stage ||
+	       has_spare(client);
+}
+
+bool lb_undecided_is_full(struct lb_client *client)
+{
+	return client->verdicts.n > 0 && !has_spare(client);
+}
+
 int lb_client_start_commit_async(struct lb_client *client, lb_time deadline)
 {
 	int r;
@@ -125,7 +136,7 @@ int lb_client_start_commit_async(struct lb_client *client, lb_time deadline)
 	if (client->attempt->cut != LB_REASON_NONE)
 		return -EINVAL;
 	lb_delivery_goes_on(client);
-	if (client->verdicts.n > 0 && !has_spare(client))
+	if (lb_undecided_is_full(client))
 		return -ENOBUFS;
 	r = lb_client_start_commit(client, deadline);
 	if (r == 0)

@@ -184,12 +184,140 @@ static void a_reply_without_memory_for_it_is_told_to_be_missing_and_can_be_asked
 	assert_true(missing > 0);
 }
 
+static uint32_t first_commit; /* its handle */
+
+static void hold(struct fake *fake, const struct lb_event *event)
+{
+	if (event->type != LB_EVENT_COMMIT || fake->seen[LB_EVENT_COMMIT] > 1)
+		return;
+	first_commit = event->handle;
+	committed = fake_received(fake);
+}
+
+static int put(struct fake *fake, struct lb_client *client)
+{
+	int r = lb_client_begin(client, &a_pipe, fake_in(fake, 10));
+
+	if (r == 0)
+		r = fake_write(fake, client, TEXT);
+	return r == 0 || r == -ECONNABORTED ? lb_client_commit_async(client, fake_in(fake, 10)) : r;
+}
+
+/* One is committed and has no answer; then memory is out. Says how the second one went, which ends with it. */
+static struct told put_beside(struct fake *fake, struct lb_client *client, int at, struct failing_seen *seen)
+{
+	const struct failing_plan plan = {.at = at, .memory = true, .for_good = true};
+	struct told told = {.r = 0};
+	struct lb_decision decision;
+
+	fake->on = hold;
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(put(fake, client), 0);
+	assert_int_equal(lb_client_decision(client, fake_in(fake, 1), &decision), -ETIMEDOUT);
+	failing_begin(&plan);
+	told.r = put(fake, client);
+	if (told.r < 0)
+		told.outcome = fake_rollback(fake, client, LB_REASON_DEADLINE).outcome;
+	failing_end(seen);
+	return told;
+}
+
+static struct lb_client *piped(struct fake *fake)
+{
+	const struct lb_client_options options = {.state_dir = fake->dir, .pipeline = true};
+	struct lb_outcome outcome;
+	struct lb_client *client;
+
+	assert_int_equal(lb_client_open_on(
+				 &fake->machine.host, "host", &options, fake_in(fake, 10), &client, &outcome),
+		0);
+	return client;
+}
+
+static void what_is_said_not_to_be_committed_was_not_whichever_allocation_fails_beside_another(void **state)
+{
+	struct failing_seen seen = {.name = ""};
+	unsigned failed = 0;
+
+	(void)state;
+	for (int at = 1; seen.name != NULL; at++) {
+		struct lb_client *client;
+		struct lb_outcome outcome;
+		struct told told;
+		struct fake *fake;
+		void *made;
+
+		fake_setup(&made);
+		fake = made;
+		client = piped(fake);
+		told = put_beside(fake, client, at, &seen);
+		if (told.r < 0) {
+			failed++;
+			assert_int_equal(told.outcome.verdict, LB_VERDICT_NOT_COMMITTED);
+			assert_int_equal(fake->seen[LB_EVENT_COMMIT], 1);
+		}
+		lb_client_abort(client, &outcome);
+		fake_teardown(&made);
+	}
+	assert_true(failed > 0);
+}
+
+/* Its answer comes while the second one waits for memory, and waits to be fetched itself. */
+static ssize_t (*send_really)(struct lb_host *host, int fd, const struct iovec *iov, int n);
+
+static ssize_t answer_the_first(struct lb_host *host, int fd, const struct iovec *iov, int n)
+{
+	struct fake *fake = (struct fake *)host;
+
+	failing_pause(true);
+	fake->net.send = send_really;
+	assert_int_equal(lb_conn_committed(fake->server, first_commit, &committed), 0);
+	fake->push = true;
+	failing_pause(false);
+	return send_really(host, fd, iov, n);
+}
+
+static void who_waits_for_memory_is_told_that_a_verdict_waits_to_be_fetched(void **state)
+{
+	const struct failing_plan plan = {.at = 1, .memory = true, .for_good = true};
+	struct lb_client *client;
+	struct lb_decision decision;
+	struct failing_seen seen;
+	struct fake *fake = *state;
+
+	client = piped(fake);
+	fake->on = hold;
+	fake->silent_at = LB_EVENT_COMMIT;
+	assert_int_equal(put(fake, client), 0);
+	assert_int_equal(lb_client_decision(client, fake_in(fake, 1), &decision), -ETIMEDOUT);
+	assert_int_equal(lb_client_begin(client, &a_pipe, fake_in(fake, 10)), 0);
+	assert_int_equal(fake_write(fake, client, TEXT), 0);
+	send_really = fake->net.send;
+	fake->net.send = answer_the_first;
+	failing_begin(&plan);
+	assert_int_equal(lb_client_commit_async(client, fake_in(fake, 10)), -ENOBUFS);
+	failing_end(&seen);
+	assert_int_equal(fake->seen[LB_EVENT_COMMIT], 1);
+	assert_int_equal(lb_client_decision(client, fake_in(fake, 1), &decision), 0);
+	assert_int_equal(decision.outcome.verdict, LB_VERDICT_COMMITTED);
+	fake->silent_at = LB_EVENT_NONE;
+	assert_int_equal(lb_client_commit_async(client, fake_in(fake, 10)), 0);
+	assert_int_equal(lb_client_decision(client, fake_in(fake, 1), &decision), 0);
+	assert_int_equal(decision.outcome.verdict, LB_VERDICT_COMMITTED);
+	fake_close(fake, client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_is_told_of_truthfully_whichever_allocation_fails),
 		cmocka_unit_test(a_pipe_is_told_of_truthfully_whichever_allocation_fails),
 		cmocka_unit_test(a_reply_without_memory_for_it_is_told_to_be_missing_and_can_be_asked_for),
+		cmocka_unit_test(
+			what_is_said_not_to_be_committed_was_not_whichever_allocation_fails_beside_another),
+		cmocka_unit_test_setup_teardown(
+			who_waits_for_memory_is_told_that_a_verdict_waits_to_be_fetched, fake_setup,
+			fake_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
