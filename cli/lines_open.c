@@ -16,7 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEFT_MAX 999 /* three digits: more than 64 numbers and LB_LINES_SKIP_MAX records come to */
+#define FORMER   "xxh128:" /* before the digest, in notes of an earlier version: these have no `skipped` */
+#define LEFT_MAX 999       /* three digits: more than 64 numbers and LB_LINES_SKIP_MAX records come to */
 
 void lb_lines_name(const char *name, uint64_t index, char out[LB_NAME_MAX + 1])
 {
@@ -38,13 +39,23 @@ void lb_lines_note_write(const struct lb_lines_note *note, char text[LB_LINES_NO
 bool lb_lines_note_parse(const char *text, struct lb_lines_note *notep)
 {
 	char kind[8], skip[LB_LINES_NOTE_MAX + 1];
+	const char *rest = text;
 	size_t digits;
+	int at = 0;
 
 	*notep = (struct lb_lines_note){.index = 0};
-	if (sscanf(text, "%7s %" SCNu64 " %" SCNu64 " %39s %39s %39s %255s %" SCNu64 " %u", kind,
-		    &notep->index, &notep->offset, notep->before, notep->source, notep->skipped, skip,
-		    &notep->refused, &notep->left) != 9 ||
+	if (sscanf(text, "%7s %" SCNu64 " %" SCNu64 " %39s %39s %n", kind, &notep->index, &notep->offset,
+		    notep->before, notep->source, &at) != 5 ||
 		notep->index == 0)
+		return false;
+	rest += at;
+	if (strncmp(notep->before, FORMER, strlen(FORMER)) == 0) {
+		memmove(notep->before, notep->before + strlen(FORMER),
+			strlen(notep->before + strlen(FORMER)) + 1);
+	} else if (sscanf(rest, "%39s %n", notep->skipped, &at) == 1) {
+		rest += at;
+	}
+	if (sscanf(rest, "%255s %" SCNu64 " %u", skip, &notep->refused, &notep->left) != 3)
 		return false;
 	notep->prefixed = strcmp(kind, "records") == 0;
 	if (!notep->prefixed && strcmp(kind, "lines") != 0)
@@ -347,7 +358,8 @@ int lb_lines_open_read(struct lb_lines_open *open, struct lb_records *records)
 		const struct lb_lines_note *note = &open->ranges[i].note;
 		char skipped[LB_DIGEST_TEXT];
 
-		if (!digest_skipped(open, note, skipped) || strcmp(skipped, note->skipped) != 0)
+		if (!digest_skipped(open, note, skipped) ||
+			(note->skipped[0] != '\0' && strcmp(skipped, note->skipped) != 0))
 			return -EUCLEAN;
 	}
 	return lb_records_back(records, open->from - 1, open->ranges->note.offset, &open->before);

@@ -26,7 +26,7 @@ struct lb_lines_note {
 	char     source[LB_DIGEST_TEXT];      /* of the path of the input */
 	uint8_t  skip[LB_LINES_SKIP_MAX / 8]; /* record index + i: bit i % 8 of byte i / 8 */
 	unsigned skips;                       /* bytes of it */
-	char     skipped[LB_DIGEST_TEXT];     /* of the lengths and digests of those records */
+	char     skipped[LB_DIGEST_TEXT];     /* of the lengths and digests of those records; "": not known */
 	uint64_t refused;                     /* the first record that was, before those; 0: none */
 	unsigned left;                        /* records that the input has from `index` on; 0: not known */
 };
