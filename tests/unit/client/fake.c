@@ -39,6 +39,7 @@ static int connect_to(struct lb_host *host, const struct lb_endpoint *endpoint)
 		.ledger = fake->ledger,
 		.max_delivery = LB_UNKNOWN,
 		.features = LB_FEATURE_REPLY | (fake->resumes ? LB_FEATURE_RESUME : 0),
+		.max_undecided = fake->allows,
 		.busy = fake->busy};
 
 	assert_int_equal(lb_endpoint_port(endpoint), (fake->connects - fake->first_endpoint) % 3 + 1);

@@ -62,6 +62,7 @@ struct fake {
 	/* what it does: at an event of type `at`, nothing, or a cut before or after the answer */
 	bool               raw_garbage; /* it is no Lastbyte server at all */
 	bool               busy;
+	uint32_t           allows;    /* so many deliveries without an answer; 0: as many as there can be */
 	enum lb_event_type silent_at; /* never answers that; NONE: answers all */
 	enum lb_event_type cut_at;
 	enum fake_cut      cut;

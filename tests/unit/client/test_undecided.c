@@ -285,6 +285,27 @@ static void a_connection_that_breaks_at_any_frame_loses_and_repeats_nothing(void
 	}
 }
 
+static void a_server_that_allows_fewer_gets_no_more_at_once_whenever_the_connection_breaks(void **state)
+{
+	static const uint32_t allowed[] = {1, 2, 3, 16};
+	struct fake *fake = *state;
+	struct many of;
+
+	for (unsigned i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+		fake->allows = allowed[i];
+		for (unsigned frame = 1; frame <= 1 + 3 * 2 * SOME; frame += 5) {
+			start(&of, fake, retried);
+			of.cut_at = frame;
+			of.mutes = frame % 2;
+			put_all(&of, 2 * SOME);
+			wait_for_all(&of);
+			expect_each_once(&of, 2 * SOME, LB_VERDICT_COMMITTED);
+			assert_int_equal(of.n_has, 2 * SOME);
+			fake_close(fake, of.client);
+		}
+	}
+}
+
 static void an_empty_one_that_is_begun_again_costs_the_others_no_copy(void **state)
 {
 	struct fake *fake = *state;
@@ -911,6 +932,7 @@ int main(void)
 		BY(one_that_is_refused_is_told_and_the_others_go_on),
 		BY(what_nobody_waits_for_is_written_together),
 		BY(a_connection_that_breaks_at_any_frame_loses_and_repeats_nothing),
+		BY(a_server_that_allows_fewer_gets_no_more_at_once_whenever_the_connection_breaks),
 		BY(an_empty_one_that_is_begun_again_costs_the_others_no_copy),
 		BY(without_retry_those_whose_commit_has_left_are_in_doubt_and_the_others_are_not_committed),
 		BY(what_was_not_kept_is_asked_about),
