@@ -19,12 +19,17 @@ static bool is_done(const struct lb_reservation *reservation)
 	return reservation->first.number != 0 && reservation->n_ended == reservation->count;
 }
 
+static bool has_ended(const struct lb_reservation *reservation, uint64_t at)
+{
+	return (reservation->ended[at / 64] >> at % 64 & 1) != 0;
+}
+
 static void end(struct lb_reservation *reservation, uint64_t number)
 {
-	uint64_t at = number - reservation->first.number, bit = UINT64_C(1) << at % 64;
+	uint64_t at = number - reservation->first.number;
 
-	reservation->n_ended += (reservation->ended[at / 64] & bit) == 0;
-	reservation->ended[at / 64] |= bit;
+	reservation->n_ended += !has_ended(reservation, at);
+	reservation->ended[at / 64] |= UINT64_C(1) << at % 64;
 }
 
 /* Of those that are done the one to close next, before which none stays open that was made here, or is done: what the
@@ -40,7 +45,7 @@ static struct lb_reservation *earliest(struct lb_client *client)
 			(found == NULL || reservation->first.number < found->first.number))
 			found = reservation;
 	}
-	return found != NULL && is_done(found) ? found : NULL;
+	return found != NULL && is_done(found) && found != client->numbered ? found : NULL;
 }
 
 /* If that cannot be written down they stay open there, and are asked about once more. */
@@ -89,6 +94,10 @@ int lb_numbers_give(struct lb_client *client)
 	struct lb_reservation *reservation = client->numbered;
 	int r = 0;
 
+	/* Whoever has restored a journal may have asked about one before it was given: it can deliver nothing any more. */
+	while (reservation != NULL && reservation->given < reservation->count &&
+		has_ended(reservation, reservation->given))
+		reservation->given++;
 	if (reservation != NULL && (reservation->given == reservation->count ||
 					   memcmp(&reservation->ledger, &attempt->entry.ledger,
 						   sizeof reservation->ledger) != 0))

@@ -307,6 +307,27 @@ static void a_number_that_was_told_is_given_to_nobody_else(void **state)
 	fake_close(fake, client);
 }
 
+static void a_number_that_was_asked_about_first_is_not_given(void **state)
+{
+	struct fake *fake = *state;
+	struct lb_client *client = open_client(fake);
+
+	assert_int_equal(deliver(fake, client).receipt.id.number, 1);
+	for (uint64_t number = 2; number <= NUMBERS; number++) {
+		struct lb_id id = *lb_client_id(client);
+		struct lb_receipt receipt;
+		struct lb_outcome outcome;
+
+		id.number = number;
+		assert_int_equal(lb_client_resolve(client, &id, fake_in(fake, 10), &receipt, &outcome), 0);
+		assert_int_equal(outcome.verdict, LB_VERDICT_ROLLED_BACK);
+	}
+	for (uint64_t number = NUMBERS + 1; number <= 2 * NUMBERS + 1; number++)
+		assert_int_equal(deliver(fake, client).receipt.id.number, number);
+	fake_close(fake, client);
+	assert_int_equal(lowest_open(fake), 3 * NUMBERS + 1);
+}
+
 static void without_a_journal_that_can_be_written_nothing_is_begun(void **state)
 {
 	struct fake *fake = *state;
@@ -339,6 +360,7 @@ int main(void)
 		BY(the_note_is_there_for_who_finds_them),
 		BY(with_another_ledger_other_numbers_are_used),
 		BY(who_has_a_source_or_an_id_has_a_line_of_its_own),
+		BY(a_number_that_was_asked_about_first_is_not_given),
 		BY(a_number_that_was_told_is_given_to_nobody_else),
 		BY(without_a_journal_that_can_be_written_nothing_is_begun),
 	};
