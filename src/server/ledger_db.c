@@ -115,6 +115,31 @@ static int begin_log(struct lb_ledger *ledger, int *is_walp)
 	return rc;
 }
 
+/*
+ * So it is with the database. While somebody reads on, a checkpoint brings a part of the log into it without a sync, and
+ * notes that; where the sync after the rest fails, the next one begins behind that part. "The number of frames that have
+ * been backfilled" is at offset 96 of the log's index, under the lock of checkpoints: at 0 they are all brought again.
+ */
+static int rewrite_database(struct lb_ledger *ledger)
+{
+	sqlite3_file *file = NULL;
+	void volatile *index = NULL;
+	int n = 0, rc = sqlite3_file_control(ledger->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	do
+		rc = file->pMethods->xShmLock(file, 1, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+	while (rc == SQLITE_BUSY && wait_for_lock(ledger, n++));
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = file->pMethods->xShmMap(file, 0, 32768, 0, &index);
+	if (rc == SQLITE_OK && index != NULL)
+		((uint32_t volatile *)index)[96 / sizeof(uint32_t)] = 0;
+	(void)file->pMethods->xShmLock(file, 1, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+	return rc;
+}
+
 /* Somebody who reads on does not let it, nor does a full disk: what is durable in the log need not be so elsewhere. So it
  * waits for a moment only, in which nobody can commit. */
 static int shorten_log(struct lb_ledger *ledger)
@@ -201,6 +226,8 @@ static int connect_to(struct lb_ledger *ledger, bool first, char why[256])
 	/* What a killed process has written is readable and may not be durable. */
 	if (rc == SQLITE_OK)
 		rc = rewrite_log(ledger);
+	if (rc == SQLITE_OK)
+		rc = rewrite_database(ledger);
 	if (rc == SQLITE_OK)
 		rc = shorten_log(ledger);
 	if (rc == SQLITE_OK)

@@ -534,6 +534,42 @@ static void who_opens_it_waits_for_no_reader(void **state)
 	sqlite3_close(reader);
 }
 
+static void write_database(struct fixture *fx, const char *bytes, size_t len)
+{
+	int fd = open(scratch_path(&fx->scratch, ".lastbyte/ledger.db"), O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, bytes, len, 0), len);
+	close(fd);
+}
+
+/* A checkpoint that a reader has stopped has written a part of it, the sync after the rest fails, and the kernel forgets. */
+static void a_database_whose_sync_failed_is_written_again_before_the_log_is_shortened(void **state)
+{
+	struct fixture *fx = *state, crashed;
+	static char before[65536];
+	sqlite3 *reader;
+	size_t len;
+
+	settle(fx, 2);
+	reader = read_beside(fx);
+	assert_int_equal(try_commit(fx, 2), 0);
+	len = read_database(fx, before);
+	assert_int_equal(try_open(fx, host_that_sleeps(), ".lastbyte/ledger.db", NULL), 0);
+	assert_int_equal(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+	faulty_vfs.fail_main_sync = SQLITE_IOERR_FSYNC;
+	assert_int_equal(try_open(fx, lb_host_real(), ".lastbyte/ledger.db", NULL), -EIO);
+	faulty_vfs.fail_main_sync = 0;
+	write_database(fx, before, len);
+	assert_int_equal(try_open(fx, lb_host_real(), ".lastbyte/ledger.db", NULL), 0);
+	crash(fx, &crashed, "", 0);
+	ledger_open(&crashed);
+	assert_int_equal(looked(&crashed, 1), LB_LEDGER_SETTLED);
+	assert_int_equal(looked(&crashed, 2), LB_LEDGER_COMMITTED);
+	lb_ledger_close(crashed.ledger);
+	scratch_remove(&crashed.scratch);
+	sqlite3_close(reader);
+}
+
 static void why_the_log_could_not_be_written_anew_is_told(void **state)
 {
 	struct fixture *fx = *state;
@@ -639,6 +675,7 @@ int main(void)
 		faulty_test(so_it_does_beside_somebody_who_reads_on),
 		faulty_test(an_opening_does_not_give_back_what_had_followed_another_one),
 		faulty_test(who_opens_it_waits_for_no_reader),
+		faulty_test(a_database_whose_sync_failed_is_written_again_before_the_log_is_shortened),
 		faulty_test(why_the_log_could_not_be_written_anew_is_told),
 		faulty_test(what_cannot_be_opened_anew_is_not_kept_from_others),
 		faulty_test(another_ledger_in_its_place_is_not_taken_for_it),
