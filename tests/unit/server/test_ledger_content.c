@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ledger_fixture.h"
 #include "lib/cmocka.h"
+#include "query.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -31,16 +32,7 @@ static void execute(struct fixture *fx, const char *sql)
 
 static int read_number(struct fixture *fx, const char *sql)
 {
-	sqlite3 *db = connect_beside(fx);
-	sqlite3_stmt *row;
-	int number;
-
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &row, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(row), SQLITE_ROW);
-	number = sqlite3_column_int(row, 0);
-	sqlite3_finalize(row);
-	sqlite3_close(db);
-	return number;
+	return query_number(connect_beside(fx), sql);
 }
 
 static struct lb_ledger_entry entry_of(uint64_t number, const char *content)

@@ -2,6 +2,7 @@
 #include "base/digest.h"
 #include "faulty_vfs.h"
 #include "lib/scratch.h"
+#include "query.h"
 #include "server/sink.h"
 #include <errno.h>
 #include <lastbyte/conn.h>
@@ -60,17 +61,10 @@ static void execute(struct fixture *fx, const char *sql)
 
 static int read_number(struct fixture *fx, const char *sql)
 {
-	sqlite3_stmt *row;
 	sqlite3 *db;
-	int number;
 
 	assert_int_equal(sqlite3_open(scratch_path(&fx->scratch, "rows.db"), &db), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &row, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(row), SQLITE_ROW);
-	number = sqlite3_column_int(row, 0);
-	sqlite3_finalize(row);
-	sqlite3_close(db);
-	return number;
+	return query_number(db, sql);
 }
 
 static int rows_there(struct fixture *fx)
