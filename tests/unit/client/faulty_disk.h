@@ -45,8 +45,9 @@ static inline int faulty_sync(struct lb_host *host, int fd)
 {
 	struct faulty *faulty = (struct faulty *)host;
 
+	(void)fd;
 	faulty->syncs++;
-	return faulty->fail_sync != 0 ? faulty->fail_sync : lb_disk_real.sync(host, fd);
+	return faulty->fail_sync; /* nobody pulls the plug, and a busy disk takes its time */
 }
 
 static inline int faulty_rename(
