@@ -265,7 +265,7 @@ static size_t some_room(const struct sim_hand *hand)
 	for (int i = 0; i < hand->client->n_wishes; i++)
 		if (hand->client->wishes[i].source->len / 100 > least)
 			least = hand->client->wishes[i].source->len / 100;
-	return (size_t)sim_between(hand->world, (int64_t)least, sim_chance(hand->world, 50) ? 300 : 20000);
+	return least + (size_t)sim_below(hand->world, sim_chance(hand->world, 50) ? 300 : 20000);
 }
 
 bool sim_hand_open(struct sim_hand *hand, bool only_open)
