@@ -155,8 +155,10 @@ uint64_t lb_log_end(struct lb_log *log)
 		unread = count_unread(log);
 	pthread_cond_broadcast(&log->changed);
 	pthread_mutex_unlock(&log->mutex);
-	if (unread > 0)
+	if (unread > 0) {
+		pthread_detach(log->thread); /* it may wait in write(2) until the process ends */
 		return unread;
+	}
 	pthread_join(log->thread, NULL);
 	if (log->lost > 0)
 		log->printer.lost(log->printer.arg, log->lost);

@@ -155,8 +155,9 @@ LB_PUBLIC size_t lb_conn_recv(
  * A client that writes asynchronously reports with lb_conn_sent before it calls anything else: when the machine
  * fails it takes back a COMMIT of which nothing was reported as written, so that "not committed" stays true.
  */
-LB_PUBLIC int  lb_conn_send(const struct lb_conn *conn, struct iovec *iov, int max);
-LB_PUBLIC void lb_conn_sent(struct lb_conn *conn, size_t len, lb_time now);
+LB_PUBLIC int    lb_conn_send(const struct lb_conn *conn, struct iovec *iov, int max);
+LB_PUBLIC size_t lb_conn_waiting(const struct lb_conn *conn); /* bytes of all that it has to give */
+LB_PUBLIC void   lb_conn_sent(struct lb_conn *conn, size_t len, lb_time now);
 
 /* When to call lb_conn_tick, which sends PING, or reports that the idle time has passed. */
 LB_PUBLIC lb_time lb_conn_deadline(const struct lb_conn *conn);

@@ -12,7 +12,7 @@
 
 #define VECTORS 4
 /* Bytes: of small deliveries a quarter of those that may be undecided; while none is, only what gets no answer waits. */
-#define GATHERED(client) ((client)->undecided.n > 0 ? 4096 : 32768)
+#define GATHERED(client) ((client)->undecided.n > 0 ? 4096 : 57344)
 #define READS_MAX        64 /* at once: a server that floods must not keep us from writing */
 
 static lb_time now_of(const struct lb_client *client)
@@ -41,17 +41,13 @@ static int vectors(const struct lb_client *client, struct iovec iov[VECTORS])
 
 bool lb_link_has_output(const struct lb_client *client)
 {
-	return is_alive(client) && vectors(client, (struct iovec[VECTORS]){{0}}) > 0;
+	return is_alive(client) && lb_conn_waiting(client->conn) > 0;
 }
 
 bool lb_link_is_due(const struct lb_client *client)
 {
-	struct iovec iov[VECTORS];
-	int n = is_alive(client) ? vectors(client, iov) : 0;
-	size_t waiting = 0;
+	size_t waiting = is_alive(client) ? lb_conn_waiting(client->conn) : 0;
 
-	for (int i = 0; i < n; i++)
-		waiting += iov[i].iov_len;
 	return waiting >= GATHERED(client) || client->blocked;
 }
 

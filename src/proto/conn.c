@@ -332,9 +332,14 @@ int lb_conn_send(const struct lb_conn *conn, struct iovec *iov, int max)
 	return lb_output_vectors(&conn->output, iov, max);
 }
 
+size_t lb_conn_waiting(const struct lb_conn *conn)
+{
+	return conn->output.used + conn->output.payload_len;
+}
+
 void lb_conn_sent(struct lb_conn *conn, size_t len, lb_time now)
 {
-	size_t waiting = conn->output.used + conn->output.payload_len;
+	size_t waiting = lb_conn_waiting(conn);
 
 	if (len > waiting)
 		len = waiting;
