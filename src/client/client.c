@@ -169,12 +169,11 @@ int lb_client_begin(struct lb_client *client, const struct lb_delivery *delivery
 
 int lb_client_write(struct lb_client *client, const void *buf, size_t len, lb_time deadline)
 {
-	int r = lb_client_start_write(client, buf, len, deadline);
+	int r;
 
-	if (r == 0 && lb_stream_gather(client)) {
-		client->operation = LB_OPERATION_NONE;
+	if (lb_stream_gather(client, buf, len))
 		return 0;
-	}
+	r = lb_client_start_write(client, buf, len, deadline);
 	return r < 0 ? r : run_interruptibly(client);
 }
 

@@ -257,8 +257,8 @@ void lb_stream_begin(struct lb_client *client); /* at once, without BEGIN_OK */
 void lb_stream_synced(struct lb_client *client, uint64_t offset);
 void lb_stream_release(struct lb_client *client); /* what nobody can need again */
 int  lb_stream_say(struct lb_client *client);
-bool lb_stream_gather(
-	struct lb_client *client); /* small, and nothing else is due: it is said, and all is done */
+/* The whole of a write that is small, where nothing else is due: it is said, and all is done. */
+bool lb_stream_gather(struct lb_client *client, const void *buf, size_t len);
 bool lb_stream_can_repeat(const struct lb_client *client);
 bool lb_stream_has_from(const struct lb_client *client, uint64_t offset);
 

@@ -219,17 +219,21 @@ static void taken(struct lb_client *client, size_t n, bool hashed)
 	client->out_len -= n;
 }
 
-bool lb_stream_gather(struct lb_client *client)
+bool lb_stream_gather(struct lb_client *client, const void *buf, size_t len)
 {
-	const struct lb_attempt *attempt = client->attempt;
-	size_t n = client->out_len;
+	struct lb_attempt *attempt = client->attempt;
 
-	if (!client->pipeline || client->link != LB_LINK_READY || client->repeating || client->closing ||
-		attempt->course != LB_COURSE_OPEN || attempt->resumable || attempt->kept || attempt->whole ||
-		attempt->sent != attempt->length || n > LB_DATA_COPIED || lb_link_is_due(client) ||
-		say(client, client->out, n) < 0)
+	if (!client->pipeline || client->operation != LB_OPERATION_NONE || client->link != LB_LINK_READY ||
+		client->repeating || client->closing || attempt->course != LB_COURSE_OPEN ||
+		attempt->cut != LB_REASON_NONE || attempt->resumable || attempt->kept || attempt->whole ||
+		attempt->sent != attempt->length || len > LB_DATA_COPIED ||
+		(attempt->declared != LB_UNKNOWN && len > attempt->declared - attempt->length) ||
+		lb_link_is_due(client) || say(client, buf, len) < 0)
 		return false;
-	taken(client, n, true);
+	lb_hasher_update(&attempt->hasher, buf, len);
+	attempt->length += len;
+	client->result = 0;
+	client->interrupted = false;
 	return true;
 }
 

@@ -71,17 +71,30 @@ int lb_conn_begin(struct lb_conn *conn, const struct lb_begin *begin, uint32_t *
 	return 0;
 }
 
+static bool extends(const struct lb_conn *conn)
+{
+	return conn->data_end == lb_output_end(&conn->output) && conn->data_at >= conn->output.written;
+}
+
+/* For DATA. What follows DATA of the open delivery, with nothing said since, is as legal: quick for many small pieces. */
+static int may_send(const struct lb_conn *conn, uint32_t handle, size_t len)
+{
+	if (conn->state != LB_CONN_READY || conn->current == NULL || conn->current->handle != handle ||
+		!extends(conn))
+		return may_go_on(conn, handle, len);
+	return lb_conn_has_room(conn, len) ? 0 : -EAGAIN;
+}
+
 /* Small DATA that follows small DATA, of which nothing was written yet, makes it longer: one frame for many pieces. */
 static void put_copied(struct lb_conn *conn, uint32_t handle, const void *buf, size_t len)
 {
 	uint64_t end = lb_output_end(&conn->output);
 	uint8_t header[LB_HEADER_BYTES];
 
-	if (conn->data_end == end && conn->data_at >= conn->output.written) {
+	if (extends(conn)) {
 		size_t before = (size_t)(end - conn->data_at) - sizeof header;
 
-		lb_put_be(header, before + len, 4);
-		lb_output_patch(&conn->output, conn->data_at + 8, header, 4);
+		lb_output_patch(&conn->output, conn->data_at + 8, (uint32_t)(before + len));
 	} else {
 		conn->data_at = end;
 		lb_header_put(header, LB_FRAME_DATA, handle, (uint32_t)len);
@@ -95,7 +108,7 @@ int lb_conn_data(struct lb_conn *conn, uint32_t handle, const void *buf, size_t 
 {
 	bool copied = len <= LB_DATA_COPIED;
 	uint8_t header[LB_HEADER_BYTES];
-	int err = may_go_on(conn, handle, copied ? len : 0);
+	int err = may_send(conn, handle, copied ? len : 0);
 
 	if (err != 0)
 		return err;

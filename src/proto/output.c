@@ -27,13 +27,15 @@ void lb_output_put(struct lb_output *output, const void *bytes, size_t len)
 	output->used += len;
 }
 
-void lb_output_patch(struct lb_output *output, uint64_t position, const void *bytes, size_t len)
+void lb_output_patch(struct lb_output *output, uint64_t position, uint32_t value)
 {
-	size_t offset = (size_t)(position - output->written);
+	size_t at = (size_t)(position - output->written);
 
-	if (output->payload != NULL && offset >= output->before)
-		offset -= output->payload_len;
-	place(output, offset, bytes, len);
+	if (output->payload != NULL && at >= output->before)
+		at -= output->payload_len;
+	at += output->head;
+	for (int shift = 24; shift >= 0; shift -= 8, at++)
+		output->ring[at < output->size ? at : at - output->size] = (uint8_t)(value >> shift);
 }
 
 void lb_output_refer(struct lb_output *output, const void *payload, size_t len)

@@ -35,7 +35,7 @@ static inline uint64_t lb_output_end(const struct lb_output *output)
 void lb_output_put(struct lb_output *output, const void *bytes, size_t len);
 
 /* Puts other bytes in the place of what was put at `position`, and is not written yet. */
-void lb_output_patch(struct lb_output *output, uint64_t position, const void *bytes, size_t len);
+void lb_output_patch(struct lb_output *output, uint64_t position, uint32_t value);
 
 /* Puts a payload that is not copied; there is none yet. */
 void lb_output_refer(struct lb_output *output, const void *payload, size_t len);

@@ -126,10 +126,10 @@ static void what_waits_can_be_replaced(void **state)
 		lb_output_put(&output, "before", 6);
 		lb_output_refer(&output, "PAYLOAD", 7);
 		lb_output_put(&output, "after", 5);
-		lb_output_wrote(&output, 3);
-		lb_output_patch(&output, 3, "XYZ", 3);
-		lb_output_patch(&output, 14, "123", 3);
-		assert_string_equal(all_of(&output), "XYZPAYLOADa123r");
+		lb_output_wrote(&output, 2);
+		lb_output_patch(&output, 2, 0x57585950);
+		lb_output_patch(&output, 14, 0x31323334);
+		assert_string_equal(all_of(&output), "WXYPPAYLOADa1234");
 	}
 }
 
